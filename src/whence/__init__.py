@@ -1,0 +1,3 @@
+"""whence: the record and the verdict for fine-tuned language models."""
+
+__version__ = "0.1.0"

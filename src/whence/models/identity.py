@@ -1,0 +1,101 @@
+"""What a model and an adapter really are, whatever they are called: digests of weights, shapes, tokenizer, template.
+
+None of it imports torch. PEFT and vLLM load an adapter onto any base of fitting shapes without a word; these digests
+are what tells such bases apart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from whence.models.tensors import combined, read_json, tensors, weight_files
+from whence.records import Fingerprint, Json, Unmet, encode, sha256
+
+NOT_ARITHMETIC = frozenset(
+    "_name_or_path _commit_hash transformers_version torch_dtype dtype use_cache architectures auto_map id2label label2id "
+    "initializer_range output_attentions output_hidden_states return_dict problem_type task_specific_params".split()
+)
+"""Keys of config.json that change neither a shape nor a result. All others count, unknown ones too; types are in the
+weights' digest."""
+DECIDING = ("added_tokens", "normalizer", "pre_tokenizer", "model", "post_processor", "decoder")
+"""Parts of tokenizer.json that decide ids and text; truncation and padding are set by whoever runs it."""
+SLOW_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+"""Where tokenizers without tokenizer.json keep their vocabulary."""
+FLAGS = ("add_bos_token", "add_eos_token", "add_prefix_space", "do_lower_case")
+PATHS = frozenset({"base_model_name_or_path", "revision"})
+"""Keys of adapter_config.json that say where the base was found, not what the adapter is."""
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """The fingerprint of a base in a local folder. Raises Unmet for a folder that is not whole.
+
+    Survives re-sharding, and saving with or without the copy of a tied output layer.
+    """
+    config = read_json(path / "config.json")
+    found = tensors(weight_files(path))
+    head = found.get("lm_head.weight")
+    copies = [name for name, one in found.items() if head and one.content == head.content]
+    if config.get("tie_word_embeddings") and len(copies) > 1:
+        del found["lm_head.weight"]
+    return Fingerprint(
+        weights=combined(found),
+        shapes=sha256(encode({k: v for k, v in config.items() if k not in NOT_ARITHMETIC})),
+        tokenizer=_tokenizer(path),
+        template=sha256(chat_template(path).encode()),
+    )
+
+
+def adapter_digests(folder: Path) -> tuple[str, str]:
+    """(``b3:`` over the adapter's tensors, ``sha256:`` of its canonical configuration without paths).
+
+    Lists of names are sorted: PEFT writes sets in an order that changes from process to process. Raises Unmet.
+    """
+    config = {k: _sorted(v) for k, v in read_json(folder / "adapter_config.json").items() if k not in PATHS}
+    return combined(tensors(weight_files(folder, "adapter_model"))), sha256(encode(config))
+
+
+def chat_template(path: Path) -> str:
+    """The text of a folder's chat template; several named ones as canonical JSON; empty where there is none."""
+    file = path / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        found = read_json(path / name).get("chat_template") if (path / name).is_file() else None
+        if found:
+            return found if isinstance(found, str) else encode(found).decode()
+    return ""
+
+
+def _sorted(value: Json) -> Json:
+    return sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+
+
+def _tokenizer(path: Path) -> str:
+    parts: dict[str, Json] = {}
+    if (path / "tokenizer.json").is_file():
+        whole = read_json(path / "tokenizer.json")
+        parts = {name: whole.get(name) for name in DECIDING}
+        parts["model"] = dict(parts["model"] or {})
+        merges = parts["model"].get("merges") or []
+        parts["model"]["merges"] = [" ".join(m) if isinstance(m, list) else m for m in merges]
+    else:
+        parts = {name: sha256((path / name).read_bytes()) for name in SLOW_FILES if (path / name).is_file()}
+    if not parts:
+        raise Unmet(f"{path} holds no tokenizer", "tokenizer.json", "save the tokenizer beside the model")
+    return sha256(encode(parts | _special_tokens(path)))
+
+
+def _special_tokens(path: Path) -> dict[str, Json]:
+    """Names and texts of special tokens and the flags that add them, from either file that may hold them."""
+    said: dict[str, Json] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (path / name).is_file():
+            said |= read_json(path / name)
+    extra = said.get("extra_special_tokens") or said.get("additional_special_tokens") or []
+    extra = list(extra.values()) if isinstance(extra, dict) else extra
+    tokens = {k: _text(v) for k, v in said.items() if k.endswith("_token") and isinstance(v, str | dict)}
+    return {"tokens": tokens, "extra": sorted(_text(v) for v in extra), "flags": {k: said.get(k) for k in FLAGS}}
+
+
+def _text(token: Json) -> str:
+    return str(token["content"]) if isinstance(token, dict) else str(token)

@@ -1,0 +1,127 @@
+"""Nouns of data: where rows came from, whom they are about, what may be done with them, what was made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import datetime
+from typing import Literal
+
+from whence.records.canonical import Json, Ref
+from whence.records.noun import noun
+
+SourceKind = Literal["production_log", "human_annotation", "synthetic", "user_correction", "licensed", "scraped"]
+
+
+@noun
+class Source:
+    """Where rows came from. Its name is its identity inside a store; a changed claim is a new record of that name."""
+
+    name: str
+    """what row ids and rights events call it"""
+    kind: SourceKind
+    """how the rows came to be"""
+    location: str
+    """path or URI as the project file declares it"""
+    licence: str | None = None
+    """SPDX expression or LicenseRef-… as claimed; absent: unspecified"""
+    evidence: str | None = None
+    """where the claim can be read"""
+    consent_basis: str | None = None
+    """why people's rows may be used: consent, contract, legitimate-interest, none-needed …"""
+    collector: str | None = None
+    """who collected it"""
+    retrieved_at: datetime | None = None
+    """when it was fetched"""
+    part_of: str | None = None
+    """the source that this is a split or copy of"""
+
+
+@noun
+class Subject:
+    """A person whom rows are about, by pseudonym; who stands behind it is known only to the key file's owner."""
+
+    pseudonym: str
+    """``subject-`` and 32 hex digits, keyed"""
+
+
+@noun
+class RightsEvent:
+    """A licence or consent that changed."""
+
+    about: str
+    """``source:NAME``, ``subject:PSEUDONYM`` or ``licence:EXPRESSION``"""
+    change: Literal["grant", "withdraw"]
+    """what happened to the right"""
+    scope: str
+    """what use it is about; ``train`` here"""
+    valid_at: datetime
+    """from when it holds in the world"""
+
+
+@noun
+class Row:
+    """One occurrence of a training item. Two customers who typed the same are two rows."""
+
+    id: str
+    """``b2k1:`` keyed over source, source record id and content digest"""
+    ordinal: int
+    """its dense number in this store"""
+    source: str
+    """the source's name"""
+    record: str
+    """the id it had in its source, or ``#k`` for the k-th occurrence of its content"""
+    content: Json
+    """shape and its members"""
+    content_digest: str | None = None
+    """``b2k1:`` keyed over the content; blank after an erasure"""
+    subject: str | None = None
+    """pseudonym"""
+    licence: str | None = None
+    """SPDX expression, from the row or its source"""
+    slices: Mapping[str, str] = field(default_factory=dict)
+    """field → value for per-slice numbers"""
+    group: str | None = None
+    """conversation or other unit that must not be split between training and tests"""
+    parents: tuple[int, ...] = ()
+    """ordinals of the rows that this was made from"""
+    generator: str | None = None
+    """model that wrote it"""
+
+
+@noun
+class Step:
+    """One curation operation as it ran: every row that it did not keep has a reason."""
+
+    name: str
+    """registered name, such as exact_duplicate"""
+    version: int
+    """of the operation's code"""
+    params: Json
+    """its options, resolved"""
+    seen: int
+    """rows in"""
+    kept: int
+    """rows out"""
+    reasons: Mapping[str, int]
+    """reason code → rows not kept"""
+    removed: str
+    """blob: Arrow table (ordinal, reason, because) of every row not kept"""
+
+
+@noun
+class Snapshot:
+    """An immutable list of rows."""
+
+    name: str
+    """the project's name for it"""
+    rows: int
+    """how many"""
+    root: str
+    """Merkle root over the sorted row ids"""
+    set: str
+    """blob: the rows' ordinals as a roaring bitmap"""
+    steps: tuple[Ref, ...]
+    """the steps that made it, in order"""
+    parents: tuple[Ref, ...] = ()
+    """the ingest runs (or snapshots) that it was made from"""

@@ -1,0 +1,207 @@
+"""Nouns of judgement: suites, scores, gates, verdicts, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import datetime
+from typing import Literal
+
+from whence.records.canonical import Json, Ref
+from whence.records.noun import noun
+
+Outcome = Literal["pass", "fail", "abstain"]
+
+
+@noun
+class Item:
+    """One question of a suite. Items lie in the suite's blob."""
+
+    id: str
+    """unique in its suite"""
+    input: Json
+    """text, or a list of turns"""
+    expected: Json
+    """what the scorer compares with"""
+    slices: Mapping[str, str] = field(default_factory=dict)
+    """field → value"""
+    group: str | None = None
+    """subject or conversation, for disjointness from training"""
+
+
+@noun
+class Suite:
+    """A versioned list of items with the scorer that judges them."""
+
+    name: str
+    """the project's name for it"""
+    role: Literal["dev", "gate"]
+    """dev chooses prompts; gate judges and is never chosen on"""
+    scorer: Literal["label", "exact", "regex", "json_schema"]
+    """how an answer becomes right, wrong or unscored"""
+    items: str
+    """blob: canonical JSON lines of Item"""
+    n: int
+    """items"""
+    root: str
+    """Merkle root over the items' digests"""
+    labels: tuple[str, ...] = ()
+    """the closed set of answers, for the label scorer"""
+
+
+@noun
+class Shot:
+    """One worked example inside a prompt, by the suite item it was taken from."""
+
+    suite: Ref
+    """a dev suite"""
+    item: str
+    """the item's id"""
+
+
+@noun
+class Prompt:
+    """How an item is put to a model."""
+
+    template: str
+    """template name: bare, instructed"""
+    text: str
+    """the template's system text; empty for bare"""
+    shots: tuple[Shot, ...] = ()
+    """worked examples, in order"""
+
+
+@noun
+class Score:
+    """One scorer's value on one item. *unscored* is a state of its own and never zero."""
+
+    item: str
+    """item id"""
+    state: Literal["right", "wrong", "unscored"]
+    """right and wrong count; unscored is missing"""
+    reason: str | None = None
+    """why it is unscored"""
+
+
+@noun
+class SliceResult:
+    """The numbers of one slice, or of all items (slice ``*``)."""
+
+    slice: str
+    """``field=value`` or ``*``"""
+    n: int
+    """scored items"""
+    right: int
+    """items answered right"""
+    value: float
+    """right / n"""
+    low: float
+    """95 % Wilson interval, lower end"""
+    high: float
+    """95 % Wilson interval, upper end"""
+
+
+@noun
+class Evaluation:
+    """All scores of one model on one suite under one prompt."""
+
+    run: Ref
+    """the evaluation's Run"""
+    suite: Ref
+    """the Suite"""
+    base: Ref
+    """the Base under test"""
+    adapter: Ref | None
+    """the Adapter under test; absent: the base alone"""
+    prompt: Ref
+    """the Prompt"""
+    scores: str
+    """blob: canonical JSON lines {item, state, reason, output}"""
+    unscored: int
+    """items without a value"""
+    results: tuple[SliceResult, ...]
+    """all items first, then slices"""
+
+
+@noun
+class Gate:
+    """Rules fixed before the first score of the candidate is recorded."""
+
+    suite: Ref
+    """the gate suite"""
+    min_value: float | None
+    """lowest accuracy of the candidate, 0 to 1"""
+    min_gain: float
+    """least gain over the base with its best prompt, 0 to 1; negative allows a loss"""
+    max_slice_drop: float
+    """largest allowed loss in any slice, 0 to 1"""
+    alpha: float
+    """significance level; Benjamini-Hochberg over slices"""
+    min_items: int
+    """fewer scored items: abstain"""
+    min_slice_items: int
+    """fewer scored items: that slice abstains"""
+    max_unscored: float
+    """largest share of unscored items, 0 to 1"""
+
+
+@noun
+class Finding:
+    """What any check returns: one a check and thing."""
+
+    check: str
+    """registered id, such as rights.withdrawn"""
+    about: str
+    """digest or name of the thing"""
+    verdict: Outcome
+    """abstain is too little evidence, never a pass"""
+    severity: Literal["info", "low", "high"]
+    """how much it matters when it fails"""
+    message: str
+    """one line for a person"""
+    statistic: float | None = None
+    """what was measured"""
+    threshold: float | None = None
+    """what it was compared with"""
+    n: int | None = None
+    """sample size"""
+    low: float | None = None
+    """95 % interval, lower end"""
+    high: float | None = None
+    """95 % interval, upper end"""
+    p: float | None = None
+    """p-value, adjusted where several were tested"""
+    evidence: tuple[str, ...] = ()
+    """digests to look at"""
+    rows: str | None = None
+    """blob: affected rows as a roaring bitmap"""
+
+
+@noun
+class Verdict:
+    """Pass, fail or abstain, with every number that was used."""
+
+    outcome: Outcome
+    """what the gate said"""
+    gate: Ref
+    """the Gate"""
+    candidate: Ref
+    """the candidate's Evaluation"""
+    baseline: Ref
+    """the base's Evaluation with its best prompt"""
+    findings: tuple[Finding, ...]
+    """each rule and check with its numbers"""
+
+
+@noun
+class Waiver:
+    """A person's dated exception for one verdict."""
+
+    verdict: Ref
+    """what is waived"""
+    person: str
+    """who takes it on"""
+    reason: str
+    """salted digest of the reason's text"""
+    expires_at: datetime
+    """after which it counts no more"""

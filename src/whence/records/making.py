@@ -1,0 +1,215 @@
+"""Nouns of making: base, recipe, closure, run, adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import datetime
+from typing import Literal
+
+from whence.records.canonical import Json, Ref
+from whence.records.noun import noun
+
+
+@noun
+class Fingerprint:
+    """What tells one pretrained model from another, whatever it is called."""
+
+    weights: str
+    """``b3:`` over the sorted per-tensor digests; survives re-sharding"""
+    shapes: str
+    """``sha256:`` of the config keys that decide shapes and arithmetic"""
+    tokenizer: str
+    """``sha256:`` of vocabulary, merges, normaliser and special tokens"""
+    template: str
+    """``sha256:`` of the chat template"""
+
+
+@noun
+class Base:
+    """A pretrained model."""
+
+    name: str
+    """folder name or hub id"""
+    location: str
+    """path or hub id as declared"""
+    fingerprint: Fingerprint
+    """what it really is"""
+    revision: str | None = None
+    """hub revision asked for"""
+    licence: str | None = None
+    """SPDX expression as claimed"""
+    end_of_life: datetime | None = None
+    """when its publisher stops it"""
+
+
+@noun
+class Tier:
+    """Rows that are trained in a stretch of steps of their own."""
+
+    source: str
+    """rows of this source"""
+    first_step: int
+    """0-based, of all epochs together"""
+    steps: int
+    """length of the stretch, in steps"""
+
+
+@noun
+class Schedule:
+    """Which step each row is trained in: a keyed hash of the row's id alone, so that removing a row moves no other."""
+
+    key: str
+    """hex; any text unique to the recipe"""
+    epochs: int
+    """times each row is seen"""
+    steps_per_epoch: int
+    """optimizer steps per epoch; with `epochs`, fixed whatever is removed"""
+    divisor: float
+    """trained tokens per step of the data it was planned for; each step's summed loss is divided by it"""
+    tiers: tuple[Tier, ...] = ()
+    """stretches of steps for sources that may have to go"""
+
+
+@noun
+class Recipe:
+    """Everything that determines a training run besides base and rows. Packing is off."""
+
+    method: Literal["sft"]
+    """what is trained"""
+    rank: int
+    """LoRA r"""
+    alpha: int
+    """LoRA alpha"""
+    dropout: float
+    """LoRA dropout, 0 to 1"""
+    target_modules: str
+    """PEFT's target_modules"""
+    learning_rate: float
+    """peak"""
+    lr_schedule: Literal["linear", "constant", "cosine"]
+    """shape after warm-up"""
+    warmup_steps: int
+    """optimizer steps"""
+    weight_decay: float
+    """AdamW"""
+    max_grad_norm: float
+    """clipping"""
+    seed: int
+    """of everything random"""
+    max_length: int
+    """tokens; a longer row is cut, and left out when its whole answer is cut"""
+    batch_rows: int
+    """mean rows per optimizer step, from which the number of steps is planned"""
+    micro_batch_rows: int
+    """rows per forward pass"""
+    checkpoint_every: int
+    """optimizer steps"""
+    threads: int
+    """torch threads"""
+    dtype: Literal["float32", "bfloat16"]
+    """of the base's weights"""
+    epochs: int
+    """times each row is seen"""
+    schedule: Schedule | None = None
+    """absent in the recipe that was asked for; frozen before the first step"""
+
+
+@noun
+class Closure:
+    """What an adapter was made from, whole: enough to make it again."""
+
+    base: Ref
+    """the Base record"""
+    snapshot: Ref
+    """the Snapshot record"""
+    recipe: Ref
+    """the Recipe record, its schedule frozen"""
+    code_commit: str | None
+    """git commit of the project's folder"""
+    code_clean: bool | None
+    """nothing uncommitted there"""
+    environment: str
+    """``sha256:`` of the installed versions"""
+
+
+@noun
+class Run:
+    """One execution of an activity, named by what went in: the same inputs give the same run, so that a finished one
+    is found again."""
+
+    activity: Literal["ingest", "curate", "train", "evaluate"]
+    """what was done"""
+    used: tuple[Ref, ...]
+    """records that went in"""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """other inputs by digest: files, rights, row batches"""
+    attempt: int = 0
+    """0; higher for a deliberate repeat of the same inputs"""
+
+
+@noun
+class Conditions:
+    """Where a run was done. Equal conditions are what "bit-identical" is promised under."""
+
+    python: str
+    """version"""
+    platform: str
+    """operating system and architecture"""
+    cpu: str
+    """model name"""
+    cpu_capability: str
+    """torch's ATEN capability in use"""
+    threads: int
+    """torch threads"""
+    device: str
+    """cpu or the accelerator's name"""
+    packages: Mapping[str, str]
+    """installed distribution → version"""
+
+
+@noun
+class RunReport:
+    """What one execution of a run did."""
+
+    run: Ref
+    """the Run"""
+    started_at: datetime
+    """when the last process of it started"""
+    duration_s: float
+    """wall seconds of that process"""
+    cpu_s: float
+    """CPU seconds of that process"""
+    conditions: Conditions | None = None
+    """where; absent for runs in which nothing depends on it"""
+    facts: Json = None
+    """numbers of this activity: rows, steps, tokens, resumed_from …; no content"""
+    set: str | None = None
+    """blob: ordinals of the rows really fed (train) or written (ingest), as a roaring bitmap"""
+    example: str | None = None
+    """blob: one decoded example with its loss mask"""
+    removed: str | None = None
+    """blob: Arrow table of what did not go through: (ordinal, reason) of rows not fed, (line, reason, words) of lines
+    that did not become rows"""
+
+
+@noun
+class Adapter:
+    """Low-rank weights and the closure they came from."""
+
+    name: str
+    """the project's name for it"""
+    closure: Ref
+    """the Closure"""
+    run: Ref
+    """the Run that made it"""
+    weights: str
+    """``b3:`` over its tensors"""
+    config: str
+    """``sha256:`` of the canonical adapter_config.json without paths"""
+    base: Fingerprint
+    """the base as seen in training"""
+    location: str
+    """folder, relative to the store where it lies inside"""
+    bytes: int
+    """size of the weights file"""

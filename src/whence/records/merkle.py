@@ -1,0 +1,19 @@
+"""Merkle root over sorted leaves, with the leaf and node domains kept apart (RFC 6962, section 2.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+
+def merkle_root(leaves: Iterable[bytes]) -> str:
+    """``sha256:`` root of the sorted leaves; the order they come in does not matter, a repeated leaf does."""
+    sha = hashlib.sha256
+    level = [sha(b"\x00" + leaf).digest() for leaf in sorted(leaves)]
+    if not level:
+        return "sha256:" + sha(b"").hexdigest()
+    while len(level) > 1:
+        odd = level[-1:] if len(level) % 2 else []
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [sha(b"\x01" + left + right).digest() for left, right in pairs] + odd
+    return "sha256:" + level[0].hex()

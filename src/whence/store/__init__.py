@@ -1,0 +1,22 @@
+"""Records, events, rows, blobs: the only place that speaks SQL or opens a row file."""
+
+from whence.store.keys import KeyFile
+from whence.store.rows import batch
+from whence.store.sets import RowSet, row_set, to_array
+from whence.store.store import UNIDENTIFIED, Store, identify, row_name, trace_head, wall_clock
+from whence.store.verify import verify
+
+__all__ = [
+    "UNIDENTIFIED",
+    "KeyFile",
+    "RowSet",
+    "Store",
+    "batch",
+    "identify",
+    "row_name",
+    "row_set",
+    "to_array",
+    "trace_head",
+    "verify",
+    "wall_clock",
+]

@@ -1,0 +1,57 @@
+"""Blobs: bytes under their SHA-256, on any filesystem that fsspec reaches."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import fsspec
+
+from whence.records import Damaged, NotFound, sha256
+
+
+class Blobs:
+    """A folder ``ab/abcdef…`` of immutable files."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+
+    def put(self, data: bytes) -> str:
+        """Store and return ``sha256:…``. Readers see all of it or nothing."""
+        name = sha256(data)
+        path = self.path(name)
+        if self._fs.exists(path):
+            return name
+        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        partial = f"{path}.{secrets.token_hex(4)}.part"
+        with self._fs.open(partial, "wb") as file:
+            file.write(data)
+            if self._fs.protocol[0] == "file":
+                file.flush()
+                os.fsync(file.fileno())
+        self._fs.mv(partial, path)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """The bytes, checked against their name. Raises NotFound or Damaged."""
+        try:
+            data = self._fs.cat_file(self.path(name))
+        except FileNotFoundError:
+            raise NotFound(f"blob {name} is not in the store") from None
+        if sha256(data) != name:
+            raise Damaged(f"blob {name} holds other bytes than its name says ({self.path(name)})")
+        return bytes(data)
+
+    def path(self, name: str) -> str:
+        """Where the blob lies."""
+        hexes = name.removeprefix("sha256:")
+        return f"{self._root}/{hexes[:2]}/{hexes}"
+
+    def names(self) -> Iterator[str]:
+        """All blobs, unfinished ones left out."""
+        if self._fs.exists(self._root):
+            for path in sorted(self._fs.find(self._root)):
+                hexes = path.rsplit("/", 1)[1]
+                if len(hexes) == 64:
+                    yield "sha256:" + hexes

@@ -1,0 +1,351 @@
+"""The catalogue: `put` what is, `append` what happened. The only file that speaks SQL."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.dialects import postgresql, sqlite
+
+from whence import records
+from whence.records import (
+    Conflict,
+    Damaged,
+    Event,
+    Json,
+    NotFound,
+    Ref,
+    canonical,
+    encode,
+    references,
+    sha256,
+    text_time,
+)
+from whence.store import tables
+from whence.store.journal import Entry
+
+SCHEMA = "0001"
+"""The newest migration. A store that says otherwise is migrated, or refused when it is newer."""
+
+N = TypeVar("N")
+NOTHING = "sha256:" + "0" * 64
+
+_adapters: dict[str, tuple[TypeAdapter[Any], dict[str, None]]] = {}
+"""Noun → its reader, and its fields without a default: absent in the canonical form, they were null."""
+
+
+def decode(body: str) -> Any:
+    """The noun of a canonical body. Raises Damaged when it is no such noun."""
+    try:
+        fields = json.loads(body)
+        name = fields.pop("noun")
+        if name not in _adapters:
+            kind = getattr(records, name)
+            bare = (f for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING)
+            _adapters[name] = TypeAdapter(kind), {f.name: None for f in bare}
+        adapter, absent = _adapters[name]
+        return adapter.validate_json(json.dumps(absent | fields), strict=True)
+    except (ValueError, KeyError, AttributeError, ValidationError) as error:
+        raise Damaged(f"a stored record cannot be read: {str(error)[:200]}") from error
+
+
+def connect(url: str) -> sa.Engine:
+    """An engine whose write transactions take the database's write lock at once."""
+    engine = sa.create_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @sa.event.listens_for(engine, "connect")
+        def _pragmas(connection: Any, _: Any) -> None:
+            connection.isolation_level = None
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: sa.Connection) -> None:
+            write = connection.get_execution_options().get("whence_write")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the tables to `SCHEMA`; a no-op where they are there. Raises Conflict for a newer store."""
+    with engine.connect() as connection:
+        if sa.inspect(connection).has_table("alembic_version"):
+            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            if found == SCHEMA:
+                return
+            if found and found > SCHEMA:
+                raise Conflict(f"the store has schema {found}, this whence knows {SCHEMA}\n  do: upgrade whence")
+    from alembic import command  # noqa: PLC0415  (0.2 s, needed only here)
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.execution_options(whence_write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, SCHEMA)
+
+
+class Catalogue:
+    """Records, references and events of one store."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime], actor: str) -> None:
+        self._engine, self._clock, self._actor = engine, clock, actor
+        self._writing = threading.local()
+
+    # -- transactions ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Writes inside are kept together or not at all; nested uses join the outer one."""
+        outer: sa.Connection | None = getattr(self._writing, "connection", None)
+        if outer is not None:
+            yield outer
+            return
+        with self._engine.execution_options(whence_write=True).begin() as connection:
+            self._writing.connection = connection
+            try:
+                yield connection
+            finally:
+                self._writing.connection = None
+
+    def _rows(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        outer: sa.Connection | None = getattr(self._writing, "connection", None)
+        if outer is not None:
+            return outer.execute(statement).all()
+        with self._engine.connect() as connection:
+            return connection.execute(statement).all()
+
+    def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+            connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    def put(self, noun: Any) -> Ref:
+        """Store one noun; storing it again changes nothing. Returns its digest."""
+        return self.put_many([noun])[0]
+
+    def put_many(self, nouns: Iterable[Any]) -> list[Ref]:
+        """Store nouns in order; every digest they refer to must be stored before them."""
+        digests, rows, links = [], [], []
+        for noun in nouns:
+            body = canonical(noun)
+            name = Ref(sha256(body))
+            digests.append(name)
+            label = getattr(noun, "id", None) or getattr(noun, "name", None)
+            rows.append({"digest": name, "noun": type(noun).__name__, "name": label, "body": body.decode()})
+            links += [{"src": name, "field": field, "dst": dst} for field, dst in references(noun)]
+        with self.transaction() as connection:
+            self._insert(connection, tables.records, rows)
+            self._insert(connection, tables.edges, links)
+        return digests
+
+    def get(self, digest: str, kind: type[N] | None = None) -> N:
+        """The record of this digest, checked against it. Raises NotFound or Damaged."""
+        found = self._rows(sa.select(tables.records.c.body).where(tables.records.c.digest == digest))
+        if not found:
+            raise NotFound(f"{digest} is not in the record")
+        body = found[0].body
+        if sha256(body.encode()) != digest:
+            raise Damaged(f"record {digest} was changed after it was written")
+        noun: N = decode(body)
+        if kind is not None and not isinstance(noun, kind):
+            raise NotFound(f"{digest} is a {type(noun).__name__}, expected a {kind.__name__}")
+        return noun
+
+    def all(self, kind: type[N], name: str | None = None) -> list[tuple[Ref, N]]:
+        """(digest, record) of every record of this kind (and name), oldest first."""
+        t = tables.records
+        query = sa.select(t.c.digest, t.c.body).where(t.c.noun == kind.__name__).order_by(t.c.n)
+        if name is not None:
+            query = query.where(t.c.name == name)
+        return [(Ref(row.digest), decode(row.body)) for row in self._rows(query)]
+
+    def count(self, kind: type[Any]) -> int:
+        """How many records of this kind there are."""
+        t = tables.records
+        return int(self._rows(sa.select(sa.func.count()).select_from(t).where(t.c.noun == kind.__name__))[0][0])
+
+    def latest(self, kind: type[N], name: str) -> tuple[Ref, N]:
+        """The newest record of this kind and name. Raises NotFound."""
+        found = self.all(kind, name)
+        if not found:
+            raise NotFound(f"no {kind.__name__.lower()} is called {name!r}")
+        return found[-1]
+
+    def bodies(self) -> Iterator[tuple[str, str]]:
+        """(digest, body) of every record, oldest first, as stored and unchecked."""
+        for row in self._rows(sa.select(tables.records.c.digest, tables.records.c.body).order_by(tables.records.c.n)):
+            yield row.digest, row.body
+
+    def search(self, text: str) -> list[tuple[Ref, str]]:
+        """(digest, kind) of records whose digest starts with this text (with or without ``sha256:``) or whose name is
+        it, oldest first."""
+        t = tables.records
+        prefix = text if text.startswith("sha256:") else "sha256:" + text
+        like = t.c.digest.like(prefix + "%") if set(text.removeprefix("sha256:")) <= set("0123456789abcdef") else None
+        where = t.c.name == text if like is None or len(text) < 6 else sa.or_(t.c.name == text, like)
+        return [
+            (Ref(r.digest), r.noun) for r in self._rows(sa.select(t.c.digest, t.c.noun).where(where).order_by(t.c.n))
+        ]
+
+    # -- references --------------------------------------------------------------------------------------------------
+
+    def upstream(self, digests: Iterable[str]) -> list[tuple[Ref, str, Ref]]:
+        """(from, field, to) of every reference that these records make."""
+        return self._edges(tables.edges.c.src, digests)
+
+    def downstream(self, digests: Iterable[str]) -> list[tuple[Ref, str, Ref]]:
+        """(from, field, to) of every reference that is made to these records."""
+        return self._edges(tables.edges.c.dst, digests)
+
+    def _edges(self, column: sa.Column[str], digests: Iterable[str]) -> list[tuple[Ref, str, Ref]]:
+        wanted, found = list(digests), []
+        for start in range(0, len(wanted), 500):
+            query = sa.select(tables.edges).where(column.in_(wanted[start : start + 500]))
+            found += [(Ref(r.src), r.field, Ref(r.dst)) for r in self._rows(query)]
+        return found
+
+    def all_edges(self) -> set[tuple[str, str, str]]:
+        """Every stored reference."""
+        return {(r.src, r.field, r.dst) for r in self._rows(sa.select(tables.edges))}
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        kind: str,
+        about: str,
+        data: Mapping[str, Json] | None = None,
+        valid_at: datetime | None = None,
+        words: str | None = None,
+    ) -> Event:
+        """Add one link to the chain. `words` is the digest of a payload in the journal."""
+        return self.append_many([(kind, about, data, valid_at, words)])[0]
+
+    def append_many(
+        self, happenings: Iterable[tuple[str, str, Mapping[str, Json] | None, datetime | None, str | None]]
+    ) -> list[Event]:
+        """Add links in order, all under one lock of the chain's head."""
+        made: list[Event] = []
+        with self.transaction() as connection:
+            top = connection.execute(sa.select(tables.head).with_for_update()).one()
+            seq, previous, rows = top.seq, top.digest, []
+            for kind, about, data, valid_at, words in happenings:
+                seq += 1
+                event = Event(
+                    seq=seq,
+                    kind=kind,
+                    about=about,
+                    actor=self._actor,
+                    recorded_at=self._clock(),
+                    valid_at=valid_at,
+                    data=dict(data) if data else None,
+                    payload=words,
+                    previous=previous,
+                )
+                previous = sha256(canonical(event))
+                made.append(event)
+                rows.append(_event_row(event, previous))
+            connection.execute(sa.insert(tables.events), rows)
+            connection.execute(sa.update(tables.head).values(seq=seq, digest=previous))
+        return made
+
+    def events(
+        self, kind: str | None = None, about: str | None = None, as_of: datetime | None = None, last: bool = False
+    ) -> list[Event]:
+        """Events in order; `kind` may end in ``.*``; `as_of` leaves out what was recorded later."""
+        t = tables.events
+        query = sa.select(t).order_by(t.c.seq)
+        if kind is not None:
+            query = query.where(t.c.kind.like(kind[:-1] + "%") if kind.endswith("*") else t.c.kind == kind)
+        if about is not None:
+            query = query.where(t.c.about == about)
+        if as_of is not None:
+            query = query.where(t.c.recorded_at <= text_time(as_of))
+        if last:
+            query = query.order_by(None).order_by(t.c.seq.desc()).limit(1)
+        return [_event(row) for row in self._rows(query)]
+
+    def head(self) -> tuple[int, str]:
+        """(number of events, digest of the last one)."""
+        row = self._rows(sa.select(tables.head))[0]
+        return row.seq, row.digest
+
+    def chain(self) -> Iterator[tuple[Event, str]]:
+        """(event, stored digest) in order, unchecked."""
+        for row in self._rows(sa.select(tables.events).order_by(tables.events.c.seq)):
+            yield _event(row), row.digest
+
+    # -- where words lie ---------------------------------------------------------------------------------------------
+
+    def note_words(self, kind: str, entries: Iterable[Entry]) -> None:
+        """Remember where journal entries of this kind lie."""
+        rows = [
+            {"digest": e.digest, "kind": kind, "segment": e.segment, "offset": e.offset, "length": e.length}
+            for e in entries
+        ]
+        with self.transaction() as connection:
+            self._insert(connection, tables.contents, rows)
+
+    def words_at(self, digest: str) -> tuple[str, Entry]:
+        """(kind, place) of an entry. Raises NotFound."""
+        found = self._rows(sa.select(tables.contents).where(tables.contents.c.digest == digest))
+        if not found:
+            raise NotFound(f"no words are kept under {digest}")
+        row = found[0]
+        return row.kind, Entry(row.digest, row.segment, row.offset, row.length)
+
+    def all_words(self, kind: str) -> list[Entry]:
+        """Every noted entry of this kind, by segment and offset."""
+        t = tables.contents
+        query = sa.select(t).where(t.c.kind == kind).order_by(t.c.segment, t.c.offset)
+        return [Entry(r.digest, r.segment, r.offset, r.length) for r in self._rows(query)]
+
+    def integrity(self) -> str | None:
+        """The database's own check of its pages: None, or what it says."""
+        if self._engine.dialect.name != "sqlite":
+            return None
+        with self._engine.connect() as connection:
+            said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        return None if said == ["ok"] else "; ".join(str(s) for s in said[:3])
+
+
+def _event_row(event: Event, digest: str) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "kind": event.kind,
+        "about": event.about,
+        "actor": event.actor,
+        "recorded_at": text_time(event.recorded_at),
+        "valid_at": text_time(event.valid_at) if event.valid_at else None,
+        "data": encode(event.data).decode() if event.data else None,
+        "payload": event.payload,
+        "previous": event.previous,
+        "digest": digest,
+    }
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    return Event(
+        seq=row.seq,
+        kind=row.kind,
+        about=row.about,
+        actor=row.actor,
+        recorded_at=records.parse_time(row.recorded_at),
+        valid_at=records.parse_time(row.valid_at) if row.valid_at else None,
+        data=json.loads(row.data) if row.data else None,
+        payload=row.payload,
+        previous=row.previous,
+    )

@@ -1,0 +1,107 @@
+"""Words: the content of traces, feedback, reasons and quarantined lines, apart from SQL, each under a salted digest.
+
+One line of JSON an entry: ``{"salt", "head", "body"}``. The digest covers salt and body, so that nobody who holds
+only the digest can confirm a guess, and rewriting a segment without an entry erases it. Each process writes segments
+of its own, so lines never interleave; a killed process leaves at most one torn last line, which readers pass over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from whence.records import Damaged, Json, encode, sha256
+
+SEGMENT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one entry lies."""
+
+    digest: str
+    segment: str
+    offset: int
+    length: int
+
+
+class Journal:
+    """All segments of one kind of words."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._fd = -1
+        self._segment, self._size = "", 0
+
+    def append(self, body: Json, head: Json = None) -> Entry:
+        """Write one entry; when this returns, a kill of this process does not lose it."""
+        salt = secrets.token_hex(16)
+        line = encode({"salt": salt, "head": head, "body": body}) + b"\n"
+        if self._fd < 0 or self._size > SEGMENT_BYTES:
+            self._open_segment()
+        offset = self._size
+        written = os.write(self._fd, line)
+        self._size += written
+        if written != len(line):
+            self.close()
+            raise OSError(f"{self._folder / self._segment}: wrote {written} of {len(line)} bytes; is the disk full?")
+        return Entry(_digest(salt, body), self._segment, offset, len(line))
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk."""
+        if self._fd >= 0:
+            os.fsync(self._fd)
+
+    def _open_segment(self) -> None:
+        self.close()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._segment, self._size = f"{os.getpid():x}-{secrets.token_hex(6)}.jsonl", 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self._folder / self._segment, flags, 0o600)
+
+    def close(self) -> None:
+        """Finish the open segment."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def read(self, entry: Entry) -> Json:
+        """The body, checked against its digest. Raises Damaged."""
+        try:
+            with (self._folder / entry.segment).open("rb") as file:
+                file.seek(entry.offset)
+                line = json.loads(file.read(entry.length))
+            found = _digest(line["salt"], line.get("body"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Damaged(f"journal {self._folder.name}/{entry.segment} at byte {entry.offset}: {error}") from error
+        if found != entry.digest:
+            raise Damaged(f"journal {self._folder.name}/{entry.segment} at byte {entry.offset} was changed")
+        return line.get("body")
+
+    def segments(self) -> list[str]:
+        """Names of all segments."""
+        return sorted(p.name for p in self._folder.glob("*.jsonl"))
+
+    def scan(self, segment: str, start: int = 0) -> Iterator[tuple[Entry, Json]]:
+        """(entry, head) of each whole line from byte `start` on; a torn or unreadable line ends the scan."""
+        with (self._folder / segment).open("rb") as file:
+            file.seek(start)
+            offset = start
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    return
+                try:
+                    line = json.loads(raw)
+                    entry = Entry(_digest(line["salt"], line.get("body")), segment, offset, len(raw))
+                except (ValueError, KeyError, TypeError):
+                    return
+                yield entry, line.get("head")
+                offset += len(raw)
+
+
+def _digest(salt: str, body: Json) -> str:
+    return sha256(bytes.fromhex(salt) + encode(body))

@@ -1,0 +1,109 @@
+"""Row sets: roaring bitmaps over ordinals, many to a file, memory-mapped.
+
+A packed file is an Arrow file of two columns, sorted by name: ``name`` (string) and ``set`` (portable roaring 64).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyroaring import BitMap64
+
+RowSet = BitMap64
+
+
+def row_set(ordinals: Iterable[int] | npt.NDArray[np.uint64]) -> BitMap64:
+    """A row set of these ordinals."""
+    return BitMap64(ordinals)
+
+
+def to_array(rows: BitMap64) -> npt.NDArray[np.uint64]:
+    """Sorted ordinals, uint64."""
+    return np.fromiter(rows, dtype=np.uint64, count=len(rows))
+
+
+class PackedSets:
+    """Named row sets, read from a packed file or made in memory."""
+
+    def __init__(self, names: pa.Array, sets: pa.Array) -> None:
+        self._names, self._sets = names, sets
+
+    @classmethod
+    def empty(cls) -> PackedSets:
+        """No sets."""
+        return cls(pa.array([], pa.large_string()), pa.array([], pa.large_binary()))
+
+    @classmethod
+    def load(cls, path: Path) -> PackedSets:
+        """Memory-map a packed file."""
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
+        if not table.num_rows:
+            return cls.empty()
+        return cls(table["name"].chunk(0), table["set"].chunk(0))
+
+    def save(self, path: Path) -> None:
+        """Write a packed file."""
+        table = pa.table({"name": self._names, "set": self._sets})
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+
+    def get(self, name: str) -> BitMap64:
+        """The set of this name; empty where there is none."""
+        low, high = 0, len(self._names)
+        while low < high:
+            middle = (low + high) // 2
+            if self._names[middle].as_py() < name:
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(self._names) and self._names[low].as_py() == name:
+            return BitMap64.deserialize(self._sets[low].as_py())
+        return BitMap64()
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return list(self._names.to_pylist())
+
+    def items(self) -> Iterator[tuple[str, BitMap64]]:
+        """(name, set) in order of name."""
+        for name, data in zip(self._names, self._sets, strict=True):
+            yield name.as_py(), BitMap64.deserialize(data.as_py())
+
+    def merged(self, more: Mapping[str, BitMap64]) -> PackedSets:
+        """These sets with `more` added; sets that did not change are not decoded."""
+        if not more:
+            return self
+        old = dict(zip(self._names.to_pylist(), self._sets, strict=True))
+        names = sorted(old.keys() | more.keys())
+        blobs = []
+        for name in names:
+            if name not in more:
+                blobs.append(old[name].as_py())
+            elif name in old:
+                blobs.append((BitMap64.deserialize(old[name].as_py()) | more[name]).serialize())
+            else:
+                blobs.append(more[name].serialize())
+        return PackedSets(pa.array(names, pa.large_string()), pa.array(blobs, pa.large_binary()))
+
+
+def group(names: pa.ChunkedArray, ordinals: npt.NDArray[np.uint64]) -> dict[str, BitMap64]:
+    """name → set of the ordinals that carry it; null names belong to none."""
+    column = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+    coded = pc.dictionary_encode(column)
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    order = np.argsort(codes, kind="stable")
+    found, starts = np.unique(codes[order], return_index=True)
+    ends = np.append(starts[1:], len(order))
+    labels = coded.dictionary
+    return {
+        labels[int(code)].as_py(): BitMap64(ordinals[order[start:end]])
+        for code, start, end in zip(found, starts, ends, strict=True)
+        if code >= 0
+    }

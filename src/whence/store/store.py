@@ -1,0 +1,298 @@
+"""A store: the record of one or more projects, in a folder.
+
+``catalogue.db`` records, references, events · ``rows.lance`` rows · ``index/`` derived from rows · ``blobs/`` bytes
+under their digest · ``journal/`` words that can be erased · ``lock`` the writer's lock. Keys lie outside.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyroaring import BitMap64
+
+from whence.records import (
+    Conflict,
+    Json,
+    NotFound,
+    Row,
+    Snapshot,
+    Trace,
+    Unmet,
+    encode,
+    merkle_root,
+    plain,
+    text_time,
+)
+from whence.store import rows as rowfile
+from whence.store.blobs import Blobs
+from whence.store.catalogue import Catalogue, connect, decode, migrate
+from whence.store.index import Index, ids_array
+from whence.store.journal import Entry, Journal
+from whence.store.keys import KeyFile
+from whence.store.lock import WriterLock
+
+FORMAT = 1
+"""Layout of the folder."""
+
+UNIDENTIFIED = "unidentified"
+
+
+def wall_clock() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+def identify(env: dict[str, str]) -> str:
+    """Who acts: ``WHENCE_ACTOR``, else git's user.email, else `UNIDENTIFIED`."""
+    if env.get("WHENCE_ACTOR"):
+        return env["WHENCE_ACTOR"]
+    try:
+        said = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return UNIDENTIFIED
+    return said.stdout.strip() or UNIDENTIFIED
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Store(Catalogue):
+    """The record. Open one with `Store.open`."""
+
+    def __init__(self, root: Path, keys: Path, clock: Callable[[], datetime], actor: str) -> None:
+        engine = connect(f"sqlite:///{root / 'catalogue.db'}")
+        migrate(engine)
+        super().__init__(engine, clock, actor)
+        self.root, self.clock, self.actor = root, clock, actor
+        self.keys = KeyFile(keys)
+        self.blobs = Blobs(str(root / "blobs"))
+        self.rows = rowfile.RowFile(str(root / "rows.lance"), root / "index")
+        self._lock = WriterLock(root / "lock")
+        self._journals: dict[str, Journal] = {}
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        keys: Path | None = None,
+        *,
+        create: bool = False,
+        clock: Callable[[], datetime] = wall_clock,
+        actor: str = UNIDENTIFIED,
+    ) -> Store:
+        """Open the store in `root`; `keys` defaults to ``whence.key`` beside it. Raises NotFound, Conflict."""
+        root = root.resolve()
+        keys = (keys or root.parent / "whence.key").resolve()
+        if root in keys.parents:
+            raise Unmet(
+                f"the key file {keys} lies inside the store", "a place outside it", "move it beside whence.toml"
+            )
+        marker = root / "store.json"
+        if not marker.exists():
+            if not create:
+                raise NotFound(f"there is no store at {root}\n  do: run `whence run`, or `whence init FILE` first")
+            root.mkdir(parents=True, exist_ok=True)
+            marker.write_text(json.dumps({"format": FORMAT, "created": text_time(clock())}) + "\n")
+        found = json.loads(marker.read_text()).get("format")
+        if found != FORMAT:
+            raise Conflict(f"{root} has format {found}, this whence knows {FORMAT}\n  do: upgrade whence")
+        return cls(root, keys, clock, actor)
+
+    def person(self) -> str:
+        """The actor of a decision. Raises Unmet where nobody is named."""
+        if self.actor == UNIDENTIFIED:
+            raise Unmet(
+                "nobody is named as the actor of this decision",
+                "WHENCE_ACTOR, or git's user.email",
+                "export WHENCE_ACTOR=you@example.org",
+            )
+        return self.actor
+
+    @contextmanager
+    def writer(self, purpose: str, wait_s: float = 600, say: Callable[[str], None] = _say) -> Iterator[None]:
+        """Hold the writer's lock; on the way in, clear what a killed writer left. Raises Conflict."""
+        with self._lock.hold(purpose, wait_s, say):
+            self.keys.reload()
+            self.rows.drop_uncommitted(self.committed())
+            yield
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def committed(self) -> int:
+        """Ordinals that the chain covers: rows are 0 … committed − 1."""
+        last = self.events("rows.appended", last=True)
+        return int(last[0].data["first"] + last[0].data["rows"]) if last else 0
+
+    def add_rows(self, table: pa.Table, source: str, also: Sequence[Any] = ()) -> int:
+        """Write one batch (`store.rows.batch`) and the records in `also`, as one. Needs the writer's lock. Returns the
+        first ordinal."""
+        first = self.committed()
+        self.keys.save()
+        if table.num_rows:
+            full = self.rows.append(table, first)
+        with self.transaction():
+            self.put_many(also)
+            if table.num_rows:
+                facts = {"first": first, "rows": table.num_rows, "facts": rowfile.facts_digest(full)}
+                self.append("rows.appended", f"source:{source}", facts)
+        return first
+
+    def index(self) -> Index:
+        """The index over all rows."""
+        return self.rows.index(self.committed())
+
+    def settle(self) -> None:
+        """Save the index after writing. Needs the writer's lock."""
+        self.rows.settle(self.committed())
+
+    def scan(self, columns: list[str], rows: BitMap64 | None = None) -> Iterator[pa.RecordBatch]:
+        """Rows in batches; see `RowFile.scan`."""
+        return self.rows.scan(columns, rows, self.committed())
+
+    def row(self, ordinal: int) -> Row:
+        """One row, whole."""
+        found = self.rows.table(rowfile.SCHEMA.names, f"ord = {ordinal}").to_pylist()
+        if not found or ordinal >= self.committed():
+            raise NotFound(f"there is no row {ordinal}")
+        r = found[0]
+        return Row(
+            id=row_name(r["id"]),
+            ordinal=ordinal,
+            source=r["source"],
+            record=r["record"],
+            content=json.loads(r["content"]) if r["content"] is not None else None,
+            content_digest=row_name(r["content_digest"]) if r["content_digest"] else None,
+            subject=r["subject"],
+            licence=r["licence"],
+            slices=json.loads(r["slices"]) if r["slices"] else {},
+            group=r["group"],
+            parents=tuple(r["parents"] or ()),
+            generator=r["generator"],
+        )
+
+    def find_rows(self, text: str) -> list[int]:
+        """Ordinals of the rows that `text` may mean: an id or its first digits, or SOURCE:RECORD."""
+        hexes = text.removeprefix("b2k1:")
+        if len(hexes) >= 6 and set(hexes) <= set("0123456789abcdef"):
+            return self.index().find_prefix(hexes)
+        source, _, record = text.partition(":")
+        return self.records_at(source, [record]).get(record, []) if record else []
+
+    def records_at(self, source: str, names: Sequence[str]) -> dict[str, list[int]]:
+        """Source record id → ordinals, newest last, for one source."""
+        out: dict[str, list[int]] = {}
+        for start in range(0, len(names), 1000):
+            listed = ", ".join(_quoted(n) for n in names[start : start + 1000])
+            table = self.rows.table(["ord", "record"], f"source = {_quoted(source)} AND record IN ({listed})")
+            for ordinal, record in sorted(zip(*(c.to_pylist() for c in table.columns), strict=True)):
+                if ordinal < self.committed():
+                    out.setdefault(record, []).append(ordinal)
+        return out
+
+    # -- row sets and snapshots --------------------------------------------------------------------------------------
+
+    def put_set(self, rows: BitMap64) -> str:
+        """Store a row set as a blob."""
+        return self.blobs.put(rows.serialize())
+
+    def get_set(self, blob: str) -> BitMap64:
+        """A row set from its blob."""
+        return BitMap64.deserialize(self.blobs.get(blob))
+
+    def snapshot_rows(self, snapshot: Snapshot) -> BitMap64:
+        """The ordinals of a snapshot."""
+        return self.get_set(snapshot.set)
+
+    def root_of(self, rows: BitMap64) -> str:
+        """Merkle root over the ids of these rows."""
+        ids = [ids_array(b["id"]) for b in self.scan(["ord", "id"], rows)]
+        return merkle_root(bytes(i) for part in ids for i in part)
+
+    # -- tables and lines as blobs -----------------------------------------------------------------------------------
+
+    def put_table(self, table: pa.Table) -> str:
+        """Store an Arrow table as a blob."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return self.blobs.put(sink.getvalue().to_pybytes())
+
+    def get_table(self, blob: str) -> pa.Table:
+        """An Arrow table from its blob."""
+        return pa.ipc.open_file(pa.py_buffer(self.blobs.get(blob))).read_all()
+
+    def put_lines(self, values: Iterable[Json]) -> str:
+        """Store values as canonical JSON lines in one blob."""
+        return self.blobs.put(b"".join(encode(v) + b"\n" for v in values))
+
+    def get_lines(self, blob: str) -> list[Json]:
+        """Values from a blob of JSON lines."""
+        return [json.loads(line) for line in self.blobs.get(blob).splitlines()]
+
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def journal(self, kind: str) -> Journal:
+        """The journal of one kind of words: payload, trace, feedback, quarantine."""
+        if kind not in self._journals:
+            self._journals[kind] = Journal(self.root / "journal" / kind)
+        return self._journals[kind]
+
+    def write_words(self, kind: str, body: Json) -> str:
+        """Keep words apart; returns their salted digest."""
+        entry = self.journal(kind).append(body)
+        self.note_words(kind, [entry])
+        return entry.digest
+
+    def words(self, digest: str) -> Json:
+        """Words by their salted digest. Raises NotFound, Damaged."""
+        kind, entry = self.words_at(digest)
+        return self.journal(kind).read(entry)
+
+    def add_traces(self, entries: Sequence[tuple[Entry, Trace]]) -> None:
+        """Record served requests whose words are in the journal already."""
+        if entries:
+            with self.transaction():
+                self.note_words("trace", (entry for entry, _ in entries))
+                names = self.put_many(trace for _, trace in entries)
+                root = merkle_root(bytes.fromhex(n.removeprefix("sha256:")) for n in names)
+                self.append("traces.recorded", entries[0][1].deployment, {"traces": len(names), "root": root})
+
+    def recover_traces(self) -> int:
+        """Record the served requests that a killed server had journalled and not yet recorded; returns how many."""
+        journal, noted = self.journal("trace"), {e.digest for e in self.all_words("trace")}
+        lost = []
+        for segment in journal.segments():
+            for entry, head in journal.scan(segment):
+                if head and entry.digest not in noted:
+                    lost.append((entry, trace_from(head, entry.digest)))
+        self.add_traces(lost)
+        return len(lost)
+
+
+def trace_head(trace: Trace) -> Json:
+    """What the journal keeps of a trace so that it can be recorded after a kill."""
+    return {k: v for k, v in plain(trace).items() if k != "content"}
+
+
+def trace_from(head: Json, content: str) -> Trace:
+    """The inverse of `trace_head`."""
+    trace: Trace = decode(encode({"noun": "Trace", "content": content, **head}).decode())
+    return trace
+
+
+def row_name(raw: bytes) -> str:
+    """``b2k1:`` and hex."""
+    return "b2k1:" + raw.hex()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

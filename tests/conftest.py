@@ -1,0 +1,64 @@
+"""Shared fixtures: an offline, single-threaded environment; a store with a clock that the test moves; the tiny base."""
+
+from __future__ import annotations
+
+import os
+
+for _name, _value in {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "WHENCE_ACTOR": "tester@example.org",
+}.items():
+    os.environ[_name] = _value
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from whence.store import Store
+
+
+class Clock:
+    """A clock that moves a second a look, and as far as a test says."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 1, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def skip(self, **kwargs: float) -> None:
+        self.now += timedelta(**kwargs)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Store:
+    return Store.open(tmp_path / ".whence", create=True, clock=clock, actor="tester@example.org")
+
+
+@pytest.fixture(scope="session")
+def tiny_base() -> Path:
+    """The demo's tiny base model, made once and cached by digest."""
+    from whence.demo.base import cached_base
+
+    return cached_base()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data, or a skip that says why."""
+    folder = Path(os.environ.get("WHENCE_DATA", "../shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set WHENCE_DATA (docs/real-data.md says how to fill it)")
+    return folder
