@@ -1,0 +1,24 @@
+"""Suites, scorers, prompts, evaluations, gates → verdicts."""
+
+from whence.evaluate.gates import fix_gate, judge, outcome, rules
+from whence.evaluate.prompts import grid, messages
+from whence.evaluate.run import Contender, best_prompt, evaluate
+from whence.evaluate.scorers import score
+from whence.evaluate.suites import ItemFields, items_of, put_suite, read_suite
+
+__all__ = [
+    "Contender",
+    "ItemFields",
+    "best_prompt",
+    "evaluate",
+    "fix_gate",
+    "grid",
+    "items_of",
+    "judge",
+    "messages",
+    "outcome",
+    "put_suite",
+    "read_suite",
+    "rules",
+    "score",
+]

@@ -12,14 +12,17 @@ from whence.models.tensors import combined, read_json, tensors, weight_files
 from whence.records import Fingerprint, Json, Unmet, encode, sha256
 
 NOT_ARITHMETIC = frozenset(
-    "_name_or_path _commit_hash transformers_version torch_dtype dtype use_cache architectures auto_map id2label label2id "
-    "initializer_range output_attentions output_hidden_states return_dict problem_type task_specific_params".split()
+    {
+        *("_name_or_path", "_commit_hash", "transformers_version", "architectures", "auto_map", "torch_dtype", "dtype"),
+        *("use_cache", "output_attentions", "output_hidden_states", "return_dict", "initializer_range"),
+        *("id2label", "label2id", "problem_type", "task_specific_params"),
+    }
 )
 """Keys of config.json that change neither a shape nor a result. All others count, unknown ones too; types are in the
 weights' digest."""
 DECIDING = ("added_tokens", "normalizer", "pre_tokenizer", "model", "post_processor", "decoder")
 """Parts of tokenizer.json that decide ids and text; truncation and padding are set by whoever runs it."""
-SLOW_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+SLOW_FILES = ("vocab.json", "merges.txt", "vocab.txt", "added_tokens.json", "tokenizer.model", "spiece.model")
 """Where tokenizers without tokenizer.json keep their vocabulary."""
 FLAGS = ("add_bos_token", "add_eos_token", "add_prefix_space", "do_lower_case")
 PATHS = frozenset({"base_model_name_or_path", "revision"})
@@ -77,7 +80,7 @@ def _tokenizer(path: Path) -> str:
         parts = {name: whole.get(name) for name in DECIDING}
         parts["model"] = dict(parts["model"] or {})
         merges = parts["model"].get("merges") or []
-        parts["model"]["merges"] = [" ".join(m) if isinstance(m, list) else m for m in merges]
+        parts["model"]["merges"] = [m.split(" ", 1) if isinstance(m, str) else m for m in merges]
     else:
         parts = {name: sha256((path / name).read_bytes()) for name in SLOW_FILES if (path / name).is_file()}
     if not parts:

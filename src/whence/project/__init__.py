@@ -1,0 +1,19 @@
+"""``whence.toml`` and ``whence.lock``: reading, checking whole, resolving; loading of checks by entry point."""
+
+from whence.project.checks import load_checks
+from whence.project.config import ProjectFile
+from whence.project.lockfile import locked_head, read_lock, write_lock
+from whence.project.look import draft
+from whence.project.read import FILE, Project, read_project
+
+__all__ = [
+    "FILE",
+    "Project",
+    "ProjectFile",
+    "draft",
+    "load_checks",
+    "locked_head",
+    "read_lock",
+    "read_project",
+    "write_lock",
+]

@@ -1,0 +1,197 @@
+"""Curation steps. Each looks at the rows that are left and says which go, why, and because of which row.
+
+A step is a frozen dataclass whose fields are its options; ``remove`` returns a `Removal`. Nothing else decides that a
+row is not in the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import pyarrow as pa
+
+from whence.records import SHAPES, content_fault, texts
+from whence.store import RowSet, Store
+from whence.text import normalise
+
+
+@dataclass(slots=True)
+class Removal:
+    """Rows that a step does not keep: ordinal → (reason code, ordinal of the row that it is because of)."""
+
+    rows: dict[int, tuple[str, int | None]] = field(default_factory=dict)
+
+    def drop(self, ordinal: int, reason: str, because: int | None = None) -> None:
+        """This row goes."""
+        self.rows[ordinal] = (reason, because)
+
+    def table(self) -> pa.Table:
+        """Columns ordinal (uint64), reason (string), because (uint64 or null)."""
+        ordinals = sorted(self.rows)
+        return pa.table(
+            {
+                "ordinal": pa.array(ordinals, pa.uint64()),
+                "reason": pa.array([self.rows[o][0] for o in ordinals], pa.string()),
+                "because": pa.array([self.rows[o][1] for o in ordinals], pa.uint64()),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that earlier steps left, read as a step needs them."""
+
+    store: Store
+    left: RowSet
+    groups: Mapping[str, Iterable[tuple[str, str]]]
+    """what suites hold: ``group`` or ``subject`` → (value, suite name)"""
+    told: Callable[[int], None] = lambda _: None
+
+    def columns(self, *names: str) -> Iterator[tuple[object, ...]]:
+        """(ordinal, *values) of each row in order of ordinal."""
+        done = 0
+        for chunk in self.store.scan(["ord", *names], self.left):
+            yield from zip(*(chunk[name].to_pylist() for name in ("ord", *names)), strict=True)
+            done += chunk.num_rows
+            self.told(done)
+
+
+class CurationStep(Protocol):
+    """What `curate` asks of a step."""
+
+    version: ClassVar[int]
+
+    def remove(self, rows: Rows) -> Removal:
+        """The rows that go."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactDuplicate:
+    """Of rows with the same content, whatever their source or subject, the first stays.
+
+    Compared by a hash that is computed while reading and never stored: rows of different subjects have different keys.
+    """
+
+    version: ClassVar[int] = 1
+
+    def remove(self, rows: Rows) -> Removal:
+        return _duplicates(rows, "exact_duplicate", lambda text: text)
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedDuplicate:
+    """Of rows whose texts are the same but for case, punctuation and white space, the first stays."""
+
+    version: ClassVar[int] = 1
+
+    def remove(self, rows: Rows) -> Removal:
+        def key(text: str) -> str:
+            return "\x1f".join(normalise(part) for part in texts(json.loads(text)))
+
+        return _duplicates(rows, "normalised_duplicate", key)
+
+
+def _duplicates(rows: Rows, reason: str, key: Callable[[str], str]) -> Removal:
+    first: dict[bytes, int] = {}
+    out = Removal()
+    for ordinal, text in sorted_rows(rows, "content"):
+        mark = hashlib.blake2b(key(text).encode(), digest_size=16).digest()
+        kept = first.setdefault(mark, ordinal)
+        if kept != ordinal:
+            out.drop(ordinal, reason, kept)
+    return out
+
+
+def sorted_rows(rows: Rows, name: str) -> Iterator[tuple[int, str]]:
+    """(ordinal, text) in order of ordinal, whatever order the row file is in after compaction."""
+    last, held = -1, []
+    for ordinal, value in rows.columns(name):
+        if ordinal < last:
+            held.append((ordinal, value))
+        else:
+            last = ordinal
+            yield ordinal, value
+    yield from sorted(held)
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Rows whose texts together are shorter or longer than this go; lengths are in characters."""
+
+    version: ClassVar[int] = 1
+    min_chars: int = 1
+    max_chars: int = 20_000
+
+    def remove(self, rows: Rows) -> Removal:
+        out = Removal()
+        for ordinal, text in rows.columns("content"):
+            length = sum(map(len, texts(json.loads(text))))
+            if length < self.min_chars:
+                out.drop(ordinal, "too_short")
+            elif length > self.max_chars:
+                out.drop(ordinal, "too_long")
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Rows of other shapes go, and rows whose answer is not one of `answers` where that is given."""
+
+    version: ClassVar[int] = 1
+    shapes: tuple[str, ...] = ("chat", "prompt_completion")
+    answers: tuple[str, ...] = ()
+
+    def remove(self, rows: Rows) -> Removal:
+        out = Removal()
+        for ordinal, text in rows.columns("content"):
+            content = json.loads(text)
+            if content["shape"] not in self.shapes:
+                out.drop(ordinal, "other_shape")
+            elif content_fault(content):
+                out.drop(ordinal, "not_whole")
+            elif self.answers and answer_of(content) not in self.answers:
+                out.drop(ordinal, "other_answer")
+        return out
+
+
+def answer_of(content: dict[str, object]) -> str | None:
+    """The text that the model is to learn to say: the completion, or the last assistant turn."""
+    turns = content.get("messages", content.get("completion"))
+    if isinstance(turns, list):
+        said = [t.get("content") for t in turns if t.get("role") == "assistant"]
+        return said[-1] if said else None
+    return turns if isinstance(turns, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Disjoint:
+    """No conversation (``by = "group"``) or person (``by = "subject"``) is both in training and in a suite: such
+    rows go. Texts may all differ and the leak still be there."""
+
+    version: ClassVar[int] = 1
+    by: str = "subject"
+
+    def remove(self, rows: Rows) -> Removal:
+        held = dict(rows.groups.get(self.by, ()))
+        out = Removal()
+        for ordinal, value in rows.columns(self.by):
+            if value is not None and value in held:
+                out.drop(ordinal, f"{self.by}_in_{held[value]}")
+        return out
+
+
+STEPS: dict[str, type] = {
+    "exact_duplicate": ExactDuplicate,
+    "normalised_duplicate": NormalisedDuplicate,
+    "length": Length,
+    "schema": Schema,
+    "disjoint": Disjoint,
+}
+"""Step name in a project file → its class."""
+
+CHOICES = {"shapes": tuple(SHAPES), "by": ("subject", "group")}
+"""Option → allowed values, for those that have a closed set."""

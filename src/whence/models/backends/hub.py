@@ -1,0 +1,38 @@
+"""Bases from the Hugging Face hub or a local folder, through one door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from whence.records import BackendFailed, Unmet
+
+PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model")
+"""No pickled weights, no code."""
+
+
+def load_base(name_or_path: str, revision: str | None = None) -> Path:
+    """The local folder of a base: a folder as it is, a hub id downloaded (or found in the cache) at `revision`.
+
+    Raises Unmet for a path that is not there, BackendFailed when the hub cannot give it.
+    """
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
+        raise Unmet(f"there is no folder {name_or_path}", "a local model folder or a hub id ORG/NAME", "check the path")
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError
+    except ImportError as error:
+        raise Unmet(
+            "huggingface_hub is not installed", "the extra `train` or `serve`", "pip install 'whence[serve]'"
+        ) from error
+    try:
+        return Path(snapshot_download(name_or_path, revision=revision, allow_patterns=list(PATTERNS)))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        at = f" at revision {revision}" if revision else ""
+        raise BackendFailed(
+            f"the hub did not give {name_or_path}{at}: {type(error).__name__}: {str(error).splitlines()[0][:200]}\n"
+            "  do: check the name, the revision and the network (HF_HUB_OFFLINE is for cached models only), log in for "
+            "a gated model, or download it elsewhere and name its folder"
+        ) from error

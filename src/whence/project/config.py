@@ -1,0 +1,136 @@
+"""What a ``whence.toml`` may say. Every field is read by something; an unknown one is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Strict:
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectPart(_Strict):
+    """Who answers for it."""
+
+    name: Name
+    owner: str
+    backup: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorePart(_Strict):
+    """Where the record lies; the key file must lie outside it."""
+
+    path: str = ".whence"
+    keys: str = "whence.key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePart(_Strict):
+    """One file of rows and what is claimed about it."""
+
+    name: Name
+    path: str
+    kind: Literal["production_log", "human_annotation", "synthetic", "user_correction", "licensed", "scraped"]
+    format: Literal["auto", "jsonl", "json", "csv", "parquet"] = "auto"
+    licence: str | None = None
+    evidence: str | None = None
+    consent_basis: Literal["consent", "contract", "legitimate-interest", "legal-duty", "not-personal"] | None = None
+    collector: str | None = None
+    retrieved_at: str | None = None
+    part_of: str | None = None
+    map: Mapping[str, str | list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BasePart(_Strict):
+    """The pretrained model: a folder, or a hub id."""
+
+    path: str
+    revision: str | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipePart(_Strict):
+    """How the adapter is trained; see `whence.records.Recipe` for units."""
+
+    method: Literal["sft"] = "sft"
+    epochs: Positive = 2
+    batch_rows: Positive = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    lr_schedule: Literal["linear", "constant", "cosine"] = "linear"
+    warmup_steps: Annotated[int, Field(ge=0)] = 10
+    rank: Positive = 8
+    alpha: Positive = 16
+    dropout: Share = 0.0
+    target_modules: str = "all-linear"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    max_length: Positive = 512
+    micro_batch_rows: Positive = 8
+    checkpoint_every: Positive = 50
+    threads: Positive = 1
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuitePart(_Strict):
+    """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges."""
+
+    name: Name
+    role: Literal["dev", "gate"]
+    path: str
+    scorer: Literal["label", "exact", "regex", "json_schema"] = "exact"
+    map: Mapping[str, str | list[str]] = field(default_factory=dict)
+    groups_are: Literal["subject", "group"] = "subject"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePart(_Strict):
+    """What a release must show; fixed before the candidate's first score."""
+
+    min_value: Share | None = None
+    min_gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    max_slice_drop: Share = 0.1
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    min_items: Positive = 100
+    min_slice_items: Positive = 20
+    max_unscored: Share = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPart(_Strict):
+    """How the release answers."""
+
+    alias: Name | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8321
+    consent: Literal["none", "train"] = "none"
+    lease_s: Annotated[float, Field(gt=0)] = 60.0
+    max_tokens: Positive = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectFile(_Strict):
+    """The whole file."""
+
+    project: ProjectPart
+    store: StorePart = field(default_factory=StorePart)
+    sources: list[SourcePart]
+    curate: list[dict[str, object]] = field(default_factory=list)
+    base: BasePart
+    recipe: RecipePart = field(default_factory=RecipePart)
+    suites: list[SuitePart] = field(default_factory=list)
+    gate: GatePart = field(default_factory=GatePart)
+    serving: ServingPart = field(default_factory=ServingPart)

@@ -1,0 +1,44 @@
+"""``whence.lock``: what the project file resolved to, written by the machine and committed beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from whence.records import Conflict, Json
+from whence.store import Store
+
+FILE = "whence.lock"
+VERSION = 1
+
+
+def write_lock(folder: Path, store: Store, resolved: Mapping[str, Json]) -> None:
+    """Write what each stage resolved to, and the head of the event chain, so that a truncated store is found out."""
+    seq, digest = store.head()
+    known = {**read_lock(folder), **resolved}
+    known |= {"version": VERSION, "head": {"events": seq, "digest": digest}}
+    partial = folder / (FILE + ".part")
+    partial.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+    partial.replace(folder / FILE)
+
+
+def read_lock(folder: Path) -> dict[str, Json]:
+    """The lock file, or an empty one. Raises Conflict for one from a newer version or one that cannot be read."""
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    try:
+        known = json.loads(path.read_text())
+        version = known["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Conflict(f"{path} cannot be read: {error}\n  do: restore it from git") from error
+    if version > VERSION:
+        raise Conflict(f"{path} was written by a newer whence (version {version})\n  do: upgrade whence")
+    return dict(known)
+
+
+def locked_head(folder: Path) -> tuple[int, str] | None:
+    """(events, digest of the last) as the lock file knows it."""
+    head = read_lock(folder).get("head")
+    return (head["events"], head["digest"]) if head else None

@@ -1,0 +1,255 @@
+"""Read a ``whence.toml`` whole: every fault at once with its line, before any work."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from whence.data import CHOICES, FACTS, FORMATS, MEMBERS, STEPS, detect_format
+from whence.project.config import ProjectFile
+from whence.project.locate import line_of, lines_of
+from whence.records import Source, Unmet, parse_time
+
+FILE = "whence.toml"
+Fault = tuple[tuple[str | int, ...], str]
+"""(path of the key, what is wrong with it)."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project file that was found whole."""
+
+    folder: Path
+    file: ProjectFile
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store lies."""
+        return self.folder / self.file.store.path
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the keys lie."""
+        return self.folder / self.file.store.keys
+
+    def source(self, index: int) -> Source:
+        """The record of one declared source."""
+        part = self.file.sources[index]
+        return Source(
+            name=part.name,
+            kind=part.kind,
+            location=part.path,
+            licence=part.licence,
+            evidence=part.evidence,
+            consent_basis=part.consent_basis,
+            collector=part.collector,
+            retrieved_at=parse_time(part.retrieved_at) if part.retrieved_at else None,
+            part_of=part.part_of,
+        )
+
+    def source_format(self, index: int) -> str:
+        """The format of one declared source."""
+        part = self.file.sources[index]
+        return part.format if part.format != "auto" else detect_format(Path(part.path))
+
+    def steps(self) -> list[tuple[str, Any]]:
+        """(name, step) of each declared curation step."""
+        return [(str(c["step"]), _step(c)) for c in self.file.curate]
+
+
+def read_project(path: Path) -> Project:
+    """The project in a folder or file. Raises Unmet that lists every fault with its line."""
+    file = path / FILE if path.is_dir() else path
+    if not file.exists():
+        raise Unmet(f"there is no {FILE} in {file.parent}", "a project file", "whence init YOUR-DATA.jsonl")
+    try:
+        text = file.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise Unmet(f"{file.name} is not UTF-8 at byte {error.start}", "a UTF-8 file", "save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Unmet(f"{file.name}: {error}", "TOML", "mend that line") from error
+    faults: list[Fault] = []
+    parsed: ProjectFile | None = None
+    try:
+        parsed = TypeAdapter(ProjectFile).validate_python(raw)
+    except ValidationError as error:
+        faults += [_fault(e, raw) for e in error.errors(include_url=False)]
+    faults += list(_meaning(raw, file.parent))
+    if faults:
+        lines = lines_of(text)
+        listed = sorted({(line_of(lines, where) or 1, _spell(where), what) for where, what in faults})
+        plural = "fault" if len(listed) == 1 else "faults"
+        body = "\n".join(f"  {file.name}:{line}: {where}: {what}" for line, where, what in listed)
+        raise Unmet(f"{len(listed)} {plural} in {file}\n{body}", "", "mend them; nothing was done yet")
+    assert parsed is not None
+    return Project(file.parent.resolve(), parsed)
+
+
+def _spell(path: tuple[str | int, ...]) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
+
+
+def _fault(error: Any, raw: Any) -> Fault:
+    where = tuple(p for p in error["loc"] if not (isinstance(p, str) and ("[" in p or p in ("str", "list"))))
+    kind = error["type"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = _known_keys(where[:-1])
+        near = difflib.get_close_matches(str(where[-1]), known, 1, 0.5)
+        return where, "unknown key" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+    if kind in ("missing", "missing_argument"):
+        return where, "is missing"
+    found = error.get("input")
+    shown = repr(found) if isinstance(found, str | int | float | bool) else type(found).__name__
+    return where, f"{_lower(error['msg'])}; found {shown}"
+
+
+def _lower(message: str) -> str:
+    return (message[0].lower() + message[1:]).replace("Input should", "should").replace("input should", "should")
+
+
+def _known_keys(where: tuple[str | int, ...]) -> list[str]:
+    """The keys that the table at this path may have."""
+    cls: Any = ProjectFile
+    for part in where:
+        if isinstance(part, int):
+            continue
+        hints = {f.name: f.type for f in fields(cls)}
+        name = str(hints.get(part, "")).removeprefix("list[").rstrip("]")
+        cls = getattr(__import__("whence.project.config", fromlist=[name]), name, None)
+        if cls is None:
+            return []
+    return [f.name for f in fields(cls)]
+
+
+# -- faults that types cannot say ----------------------------------------------------------------------------------------
+
+
+def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _steps, _suites, _base, _names]
+    for check in checks:
+        yield from check(raw, folder)
+
+
+def _tables(raw: dict[str, Any], name: str) -> list[tuple[int, dict[str, Any]]]:
+    value = raw.get(name)
+    return [(i, t) for i, t in enumerate(value) if isinstance(t, dict)] if isinstance(value, list) else []
+
+
+def _sources(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    if raw.get("sources") == []:
+        yield ("sources",), "is empty; a project needs at least one source"
+    for i, table in _tables(raw, "sources"):
+        where = ("sources", i)
+        path = table.get("path")
+        if isinstance(path, str):
+            yield from _file_fault((*where, "path"), folder / path)
+            if table.get("format", "auto") == "auto" and (folder / path).exists():
+                try:
+                    detect_format(Path(path))
+                except Unmet as error:
+                    yield (*where, "path"), f"{error.found}; set format to one of {', '.join(FORMATS)}"
+        yield from _map_faults((*where, "map"), table.get("map"), (*sorted(MEMBERS), "tools", *FACTS))
+        if isinstance(table.get("licence"), str):
+            yield from _licence_fault((*where, "licence"), table["licence"])
+        if isinstance(table.get("retrieved_at"), str):
+            try:
+                parse_time(table["retrieved_at"])
+            except ValueError as error:
+                yield (*where, "retrieved_at"), f"{error}; expected an ISO 8601 time with its zone"
+
+
+def _map_faults(where: tuple[str | int, ...], mapping: Any, known: tuple[str, ...]) -> Iterator[Fault]:
+    for key in mapping if isinstance(mapping, dict) else ():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, 0.5)
+            yield (
+                (*where, key),
+                "unknown" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"),
+            )
+
+
+def _file_fault(where: tuple[str | int, ...], path: Path) -> Iterator[Fault]:
+    if not path.exists():
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, beside, 1, 0.6)
+        yield where, f"there is no file {path}" + (f"; did you mean {near[0]!r}?" if near else "")
+    elif not path.is_file():
+        yield where, f"{path} is no file"
+
+
+def _licence_fault(where: tuple[str | int, ...], licence: str) -> Iterator[Fault]:
+    from license_expression import ExpressionError, get_spdx_licensing  # noqa: PLC0415  (0.3 s to load)
+
+    spdx = get_spdx_licensing()
+    try:
+        parsed = spdx.parse(licence, validate=False)
+        unknown = [k for k in spdx.unknown_license_keys(parsed) if not k.startswith("LicenseRef-")]
+    except ExpressionError as error:
+        yield where, f"no SPDX expression: {error}"
+        return
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], list(spdx.known_symbols), 1, 0.6)
+        hint = f"; did you mean {near[0]!r}?" if near else "; for terms of your own write LicenseRef-NAME"
+        yield where, f"{unknown[0]!r} is no SPDX licence{hint}"
+
+
+def _step(table: dict[str, Any]) -> Any:
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k != "step"}
+    return STEPS[str(table["step"])](**options)
+
+
+def _steps(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    for i, table in _tables(raw, "curate"):
+        where, name = ("curate", i), table.get("step")
+        if name not in STEPS:
+            near = difflib.get_close_matches(str(name), list(STEPS), 1, 0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(STEPS)}"
+            yield (*where, "step"), ("is missing" if name is None else f"no step is called {name!r}") + f"; {hint}"
+            continue
+        options = {f.name: f for f in fields(STEPS[name])}
+        for key, value in table.items():
+            if key != "step" and key not in options:
+                near = difflib.get_close_matches(key, list(options), 1, 0.5)
+                known = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(options) or 'none'}"
+                yield (*where, key), f"unknown key; {known}"
+            elif (
+                key != "step"
+                and type(value) is not {"tuple[str, ...]": list, "int": int, "str": str}[str(options[key].type)]
+            ):
+                yield (*where, key), f"should be {options[key].type}; found {value!r}"
+            elif key in CHOICES and not set([value] if isinstance(value, str) else value) <= set(CHOICES[key]):
+                yield (*where, key), f"should be out of {', '.join(CHOICES[key])}; found {value!r}"
+
+
+def _suites(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    for i, table in _tables(raw, "suites"):
+        if isinstance(table.get("path"), str):
+            yield from _file_fault(("suites", i, "path"), folder / table["path"])
+        yield from _map_faults(("suites", i, "map"), table.get("map"), ("id", "input", "expected", "slices", "group"))
+
+
+def _base(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    base = raw.get("base")
+    path = base.get("path") if isinstance(base, dict) else None
+    if isinstance(path, str) and path.startswith((".", "/", "~")) and not (folder / Path(path).expanduser()).is_dir():
+        yield ("base", "path"), f"there is no folder {folder / path}"
+
+
+def _names(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    for kind in ("sources", "suites"):
+        seen: dict[str, int] = {}
+        for i, table in _tables(raw, kind):
+            name = table.get("name")
+            if isinstance(name, str) and seen.setdefault(name, i) != i:
+                yield (kind, i, "name"), f"{name!r} is taken by {kind}[{seen[name]}]"
+    roles = [t.get("role") for _, t in _tables(raw, "suites")]
+    for role in ("dev", "gate"):
+        if roles and roles.count(role) != 1:
+            yield ("suites",), f"{roles.count(role)} suites have the role {role}; expected one"

@@ -1,0 +1,173 @@
+"""What a training run was asked to do, and what it came to, as the record has it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from whence.models import adapter_digests
+from whence.records import (
+    Adapter,
+    Base,
+    Closure,
+    Damaged,
+    NotFound,
+    Recipe,
+    Ref,
+    Run,
+    RunReport,
+    Schedule,
+    Snapshot,
+    Unmet,
+)
+from whence.store import Store
+from whence.train import surroundings
+from whence.train.plan import check
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run and what it uses."""
+
+    run: Ref
+    base_ref: Ref
+    base: Base
+    snapshot_ref: Ref
+    snapshot: Snapshot
+    recipe_ref: Ref
+    recipe: Recipe
+    """as asked for, the schedule perhaps absent"""
+    folder: Path
+    """checkpoints, the adapter and the lock of this run"""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What was frozen before the first step."""
+
+    recipe_ref: Ref
+    recipe: Recipe
+    schedule: Schedule
+    closure: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run."""
+
+    adapter_ref: Ref
+    adapter: Adapter
+    report_ref: Ref
+    report: RunReport
+    folder: Path
+    """where the adapter lies"""
+
+
+def job(store: Store, run: str) -> Job:
+    """The training run of this digest. Raises NotFound where it is none."""
+    found = store.get(run, Run)
+    if found.activity != "train" or len(found.used) != 3:
+        raise NotFound(f"{run} is a run of the activity {found.activity}, not a training run")
+    base, snapshot, recipe = found.used
+    return Job(
+        run=Ref(run),
+        base_ref=base,
+        base=store.get(base, Base),
+        snapshot_ref=snapshot,
+        snapshot=store.get(snapshot, Snapshot),
+        recipe_ref=recipe,
+        recipe=store.get(recipe, Recipe),
+        folder=store.root / "runs" / run.removeprefix("sha256:")[:16],
+    )
+
+
+def outcome(store: Store, run: str) -> Outcome | None:
+    """What a finished run came to, or None. Raises Damaged where its adapter is no longer what it was."""
+    done = store.events("run.finished", about=run, last=True)
+    if not done:
+        return None
+    adapter_ref = Ref(done[0].data["adapter"])
+    adapter = store.get(adapter_ref, Adapter)
+    folder = store.root / adapter.location
+    try:
+        found = adapter_digests(folder)
+    except Unmet as error:
+        raise Damaged(f"the adapter of run {run[:19]}… cannot be read: {error.found}\n  do: {_AGAIN}") from error
+    if found != (adapter.weights, adapter.config):
+        raise Damaged(f"the adapter in {folder} is not the one that run {run[:19]}… made\n  do: {_AGAIN}")
+    report_ref, report = _report(store, run)
+    return Outcome(adapter_ref, adapter, report_ref, report, folder)
+
+
+_AGAIN = "restore the folder, or train again as a new attempt of the same inputs"
+
+
+def _report(store: Store, run: str) -> tuple[Ref, RunReport]:
+    refs = [src for src, field, _ in store.downstream([run]) if field == "run"]
+    found = [(ref, noun) for ref in refs if isinstance(noun := store.get(ref), RunReport)]
+    if not found:
+        raise Damaged(f"run {run[:19]}… is finished but its report is gone")
+    return found[-1]
+
+
+def planned(store: Store, asked: Job) -> Planned | None:
+    """The frozen plan of a run that has started before, or None.
+
+    Raises Unmet where a package that decides the adapter's bytes has changed since.
+    """
+    event = store.events("run.planned", about=asked.run, last=True)
+    if not event:
+        return None
+    recipe_ref, closure_ref = Ref(event[0].data["recipe"]), Ref(event[0].data["closure"])
+    recipe, closure = store.get(recipe_ref, Recipe), store.get(closure_ref, Closure)
+    if recipe.schedule is None:
+        raise Damaged(f"the frozen recipe of run {asked.run[:19]}… has no schedule")
+    differing = surroundings.changed(store.get_lines(closure.environment), surroundings.packages())
+    if differing:
+        raise Unmet(
+            f"since this run was planned: {', '.join(differing)}",
+            "the versions it was planned with, so that its closure stays true",
+            "install them again, or train as a new attempt of the same inputs",
+        )
+    return Planned(recipe_ref, recipe, recipe.schedule, closure_ref)
+
+
+def freeze(store: Store, asked: Job, rows: int, tokens: int) -> Planned:
+    """Fix the plan before the first step: the schedule, the closure, and the event ``run.planned`` that names both.
+
+    rows: how many are fed. tokens: how many of theirs are learnt in one epoch. A schedule that came with the recipe
+    (the replay of an older plan) is kept as it is. steps_per_epoch = ceil(rows / batch_rows), divisor = tokens /
+    steps_per_epoch; the key is the digest of the recipe that was asked for.
+    """
+    schedule = asked.recipe.schedule
+    if schedule is None:
+        steps = math.ceil(rows / asked.recipe.batch_rows)
+        key = asked.recipe_ref.removeprefix("sha256:")
+        schedule = Schedule(key=key, epochs=asked.recipe.epochs, steps_per_epoch=steps, divisor=tokens / steps)
+    check(schedule)
+    recipe = replace(asked.recipe, schedule=schedule)
+    commit, clean = surroundings.git_state(Path.cwd())
+    environment = store.put_lines(surroundings.installed())
+    with store.transaction():
+        recipe_ref = store.put(recipe)
+        closure = Closure(
+            base=asked.base_ref,
+            snapshot=asked.snapshot_ref,
+            recipe=recipe_ref,
+            code_commit=commit,
+            code_clean=clean,
+            environment=environment,
+        )
+        closure_ref = store.put(closure)
+        store.append("run.planned", asked.run, {"recipe": recipe_ref, "closure": closure_ref})
+    return Planned(recipe_ref, recipe, schedule, closure_ref)
+
+
+def finish(store: Store, asked: Job, nouns: Sequence[Adapter | RunReport]) -> Ref:
+    """Record the adapter and the report of a run together with the event ``run.finished``; the adapter's digest."""
+    with store.transaction():
+        adapter, _ = store.put_many(nouns)
+        store.append("run.finished", asked.run, {"adapter": adapter})
+    return adapter

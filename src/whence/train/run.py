@@ -1,0 +1,134 @@
+"""(base, snapshot, recipe) → adapter, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from whence import records
+from whence.records import BackendFailed, Base, Json, Recipe, Ref, Run, Snapshot, Unmet, WhenceError
+from whence.store import Store
+from whence.train.job import job, outcome
+
+STDERR_TAIL = 2000
+"""Characters of a dead worker's stderr that its error quotes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A sign of life of the worker."""
+
+    stage: str
+    """loading, tokenising, training or saving"""
+    done: int = 0
+    """rows or steps of this stage, counted over all processes of the run"""
+    total: int = 0
+    """of these; 0: not known"""
+    loss: float | None = None
+    """of the last step: summed token losses over the schedule's divisor"""
+
+
+def prepare(
+    store: Store,
+    base: str,
+    snapshot: str,
+    recipe: Recipe,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    attempt: int = 0,
+) -> Ref:
+    """Put the recipe and the run of these inputs into the record; the same inputs give the same run.
+
+    base, snapshot: digests of records. inputs: other inputs by digest. Raises NotFound, Unmet.
+    """
+    store.get(base, Base)
+    store.get(snapshot, Snapshot)
+    for name in ("epochs", "batch_rows", "micro_batch_rows", "checkpoint_every", "threads", "rank", "max_length"):
+        if getattr(recipe, name) < 1:
+            raise Unmet(f"recipe: {name} is {getattr(recipe, name)}", "at least 1", "correct the recipe")
+    if recipe.schedule is not None and recipe.schedule.epochs != recipe.epochs:
+        raise Unmet(
+            f"the recipe says {recipe.epochs} epochs, its schedule {recipe.schedule.epochs}", "one number", "correct it"
+        )
+    with store.transaction():
+        used = (Ref(base), Ref(snapshot), store.put(recipe))
+        return store.put(Run(activity="train", used=used, inputs=dict(inputs or {}), attempt=attempt))
+
+
+def train(store: Store, run: str, *, on_progress: Callable[[Progress], None] | None = None) -> Ref:
+    """Train a prepared run and return its adapter's digest; a finished one returns at once.
+
+    The worker ends when this process does: it dies at its next sign of life, and the next call goes on from its last
+    whole checkpoint. Raises what the worker raised, BackendFailed where it died, Damaged where a finished run's
+    adapter was changed.
+    """
+    done = outcome(store, run)
+    if done:
+        return done.adapter_ref
+    asked = job(store, run)
+    command = [sys.executable, "-P", "-m", "whence.train.worker", run]
+    with tempfile.TemporaryFile() as stderr:
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment(store, asked.recipe),
+            text=True,
+        ) as worker:
+            try:
+                failure = _follow(worker.stdout, on_progress)
+            except BaseException:
+                worker.kill()
+                raise
+        if failure:
+            raise failure
+        if worker.returncode:
+            raise BackendFailed(f"the training process ended with code {worker.returncode}:\n{_tail(stderr)}")
+    done = outcome(store, run)
+    if done is None:
+        raise BackendFailed(f"the training process ended without a result for run {run}")
+    return done.adapter_ref
+
+
+def environment(store: Store, recipe: Recipe) -> dict[str, str]:
+    """The worker's environment: this one, the store's place, and what makes arithmetic and file order repeatable."""
+    fixed = {
+        "WHENCE_STORE": str(store.root),
+        "WHENCE_KEYS": str(store.keys.path),
+        "WHENCE_ACTOR": store.actor,
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": str(recipe.threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "CUBLAS_WORKSPACE_CONFIG": ":16:8",
+    }
+    return {**os.environ, **fixed}
+
+
+def _follow(lines: IO[str], on_progress: Callable[[Progress], None] | None) -> WhenceError | None:
+    """Pass the worker's progress on until it closes its end; the error that it reported, if any."""
+    failure = None
+    for line in lines:
+        said = json.loads(line)
+        if "error" in said:
+            failure = _error(said)
+        elif on_progress:
+            on_progress(Progress(**said))
+    return failure
+
+
+def _error(said: Json) -> WhenceError:
+    kind: Any = getattr(records, said["error"])
+    return kind(*said["args"]) if isinstance(kind, type) and issubclass(kind, WhenceError) else BackendFailed(str(said))
+
+
+def _tail(stderr: IO[bytes]) -> str:
+    size = stderr.seek(0, os.SEEK_END)
+    stderr.seek(max(0, size - STDERR_TAIL))
+    return stderr.read().decode(errors="replace").strip()

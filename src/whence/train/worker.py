@@ -1,0 +1,47 @@
+"""The training process: ``python -m whence.train.worker RUN_ID``.
+
+The store is the one that ``WHENCE_STORE`` names, its keys ``WHENCE_KEYS``. Standard output carries JSON lines only:
+signs of life (`run.Progress`), and at most one error. Whatever a library prints goes to standard error. When nobody
+reads the lines any more the process ends; the next one goes on from the last whole checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from whence.records import Json, Unmet, WhenceError
+from whence.store import Store, identify
+from whence.train.backends.trl_sft import work
+
+
+def main(arguments: list[str], env: Mapping[str, str]) -> int:
+    """Train one run; 0 when it is finished, 1 when it failed and said why."""
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def say(line: Json) -> None:
+        out.write(json.dumps(line) + "\n")
+
+    try:
+        if len(arguments) != 1 or not env.get("WHENCE_STORE"):
+            raise Unmet(
+                "the training process was started wrongly",
+                "a run id as its only argument, and WHENCE_STORE",
+                "use `whence run`",
+            )
+        keys = env.get("WHENCE_KEYS")
+        store = Store.open(Path(env["WHENCE_STORE"]), Path(keys) if keys else None, actor=identify(dict(env)))
+        work(store, arguments[0], say)
+    except WhenceError as error:
+        args = [error.found, error.expected, error.do] if isinstance(error, Unmet) else [str(error)]
+        say({"error": type(error).__name__, "args": args})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
