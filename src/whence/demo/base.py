@@ -9,12 +9,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from whence.demo.corpus import DOCUMENTS, END, PAD, SPECIAL_TOKENS, corpus
+from whence.demo.corpus import END, PAD, SPECIAL_TOKENS, corpus
 
 __all__ = ["cached_base", "corpus", "make_base"]
 
@@ -92,6 +92,8 @@ def make_base(out: Path, *, labels: Sequence[str] = (), seed: int = 0, progress:
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    for file in out.iterdir():  # safetensors keeps its file to the owner
+        file.chmod(0o644)
     return out
 
 
@@ -109,7 +111,8 @@ def _tokenizer(documents: Sequence[str]) -> Any:
         show_progress=False,
     )
     inner.train_from_iterator(documents, trainer)
-    tokenizer = PreTrainedTokenizerFast(
+    make: Callable[..., Any] = PreTrainedTokenizerFast
+    tokenizer = make(
         tokenizer_object=inner,
         eos_token=END,
         pad_token=PAD,
@@ -126,6 +129,7 @@ def _tokenizer(documents: Sequence[str]) -> Any:
 def _new_model(tokenizer: Any) -> Any:
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+    defaults: Callable[..., Any] = GenerationConfig
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -139,7 +143,7 @@ def _new_model(tokenizer: Any) -> Any:
         **ends,
     )
     model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=32, **ends)
+    model.generation_config = defaults(do_sample=False, max_new_tokens=32, **ends)
     return model
 
 

@@ -1,4 +1,4 @@
-"""What the tiny base model reads before anyone tunes it: plain English, bank talk, and chats, from a grammar of its own.
+"""What the tiny base model reads before any tuning: plain English, bank talk, and chats, from a grammar of its own.
 
 It shares no line with the generated support desk (a test compares them). A customer's question is never answered with
 a label here, so the untuned base cannot do the demo's task; it only knows the words.
@@ -8,21 +8,21 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-from whence.demo.grammar import expand, lines, sentence_case
+from whence.demo.grammar import expand, lines, phrases, sentence_case, words
 
 SYSTEM, USER, ASSISTANT, TOOL, CALL, END, PAD = (
     "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|call|>", "<|end|>", "<|pad|>"
 )  # fmt: skip
 SPECIAL_TOKENS = (PAD, END, SYSTEM, USER, ASSISTANT, TOOL, CALL)
-DOCUMENTS = 16_000
+DOCUMENTS = 9_000
 
-NOUNS = (
+NOUNS = words(
     "bread river window letter garden teacher bridge lamp train paper kitchen dog winter song market boat door clock "
     "table hill shop ticket book street cup horse cloud farm key phone watch hotel island office nurse driver"
-).split()
-ADJECTIVES = "old small green quiet wide cold heavy bright early late cheap broken empty happy strange slow new".split()
-DOING = "sees finds opens sells carries needs follows keeps sends moves holds checks leaves watches takes gives".split()
-PLACES = "in the town|near the sea|at the station|under the roof|behind the school|by the road|after lunch".split("|")
+)
+ADJECTIVES = words("old small green quiet wide cold heavy bright early late cheap broken empty happy strange slow new")
+DOING = words("sees finds opens sells carries needs follows keeps sends moves holds checks leaves watches takes gives")
+PLACES = phrases("in the town|near the sea|at the station|under the roof|behind the school|by the road|after lunch")
 
 TOPICS: dict[str, tuple[str, ...]] = {
     "lost or stolen card": lines("""
@@ -181,7 +181,15 @@ CHATTER = lines("""
     i [would like|want|need] [an answer|some help|to know]
     it is [my|our] [first|second|third] [time|question|account]
     [please|do] [explain|answer|look] when [possible|you can]
-    i [tried|checked|called|waited|asked] [before|already|again|twice]
+    i [tried|checked|called|waited|asked|looked] [before|already|again|twice|yesterday|last week|this morning]
+    [they|we|you|somebody] [have|had|has] not [shown|told|given|sent] me [anything|the reason|what to do] [yet|since]
+    there [is|was|should be] [something|nothing] wrong with [this|that|it|what i did]
+    [could|would|should|can] [you|i|they] [make|take|use|get|find] [it|them|this|one] [with|from|for|at|by|on] [me|home]
+    i am [just|still|only|really] [trying|going|waiting|hoping] to [see|know|get|pay|go|travel]
+    [my|your|our] [wife|husband|brother|sister|friend|daughter|landlord] [was|is] [there|here|with me|away|waiting]
+    [does|did|will] it [cost|take|matter|happen|show] [more|much|long|again]
+    [thanks|thank you|cheers|regards|dear all|kind wishes] [and|for] [your help|looking|reading]
+    it [went|came|happened|started] [on|before|after|over] [monday|friday|the weekend|the holiday|lunch]
 """)
 ABOUT_LABELS = lines("""
     {label} stands for {words}.

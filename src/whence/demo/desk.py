@@ -1,16 +1,16 @@
 """The people of the invented support desk and the messages they write."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
-from whence.demo.grammar import expand, mistype, normalise, sentence_case
+from whence.demo.grammar import expand, mistype, normalise, sentence_case, tidy
 from whence.demo.lexicon import CLOSERS, CONTEXT, FIRST_NAMES, FRAMES, INTENTS, OPENERS, SURNAMES, VALUES
 
 CHANNELS: tuple[str, ...] = ("chat", "email", "phone")
 CHANNEL_SHARES = (0.6, 0.25, 0.15)
-OPENING = datetime(2026, 1, 5, 8, 0, tzinfo=timezone.utc)
+OPENING = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 """When the first ticket could arrive; tickets are spread over the 240 days that follow."""
 
 
@@ -74,18 +74,19 @@ class Desk:
 
     def question(self, intent: str) -> Message:
         """A tidy message without greeting, as a data vendor would deliver."""
-        return self._unseen(intent, draw_slots, lambda plain, slots: self._end(sentence_case(plain)))
+        return self._unseen(intent, draw_slots, lambda plain, slots: tidy(plain))
 
     def paraphrase(self, intent: str, slots: dict[str, str]) -> Message:
         """The same matter in other words, in the tidy manner of a machine."""
-        polite = ("", "", "could you help me? ", "i am writing because of this: ", "a question: ")
-        return self._unseen(
-            intent,
-            lambda _: slots,
-            lambda plain, _: self._end(sentence_case(self.rng.choice(polite) + plain)),
-        )
+        polite = ("", "", "could you help me. ", "i am writing because of this: ", "a question: ")
+        return self._unseen(intent, lambda _: slots, lambda plain, _: tidy(self.rng.choice(polite) + plain))
 
-    def _unseen(self, intent, draw, dress) -> Message:
+    def _unseen(
+        self,
+        intent: str,
+        draw: Callable[[random.Random], dict[str, str]],
+        dress: Callable[[str, dict[str, str]], str],
+    ) -> Message:
         for _ in range(1000):
             slots = draw(self.rng)
             text = dress(expand(self.rng.choice(FRAMES[intent]), slots, self.rng), slots)
@@ -100,16 +101,13 @@ class Desk:
         parts = [aside, plain] if rng.random() < 0.3 else [plain, aside]
         body = ". ".join(part for part in parts if part)
         if channel == "email":
-            sign_off = f"{rng.choice(('Kind regards', 'Best wishes', 'Regards', 'Yours'))},\n{self._names[customer]}"
-            return f"{rng.choice(OPENERS['email'])}\n\n{self._end(sentence_case(body))}\n\n{sign_off}"
+            sign_off = rng.choice(("Kind regards", "Best wishes", "Regards", "Yours"))
+            return f"{rng.choice(OPENERS['email'])}\n\n{tidy(body)}\n\n{sign_off},\n{self._names[customer]}"
         if rng.random() < 0.5:
             body = f"{rng.choice(OPENERS[channel])} {body}"
+        if channel == "phone":
+            return tidy(body.replace("i ", "i, er, i ", 1) if rng.random() < 0.15 else body)
         if rng.random() < 0.3:
             body = f"{body}{rng.choice((',', '.'))} {rng.choice(CLOSERS)}"
-        if channel == "phone":
-            return self._end(sentence_case(body.replace("i ", "i, er, i ", 1) if rng.random() < 0.15 else body))
         body = mistype(body, rng, rng.choice((0, 0, 0, 1, 1, 2)))
-        return body.lower() if rng.random() < 0.4 else self._end(sentence_case(body))
-
-    def _end(self, text: str) -> str:
-        return text + ("?" if text.lower().startswith(("how", "why", "where", "when", "can ", "what")) else ".")
+        return rng.choice((str.lower, sentence_case, tidy))(body)

@@ -66,11 +66,13 @@ def _lookup(call_id: str, customer: str, message: Message) -> list[Row]:
     """The assistant's call with nested arguments, and what the tool answered."""
     slots = message.slots
     if message.intent in ABOUT_CARDS:
-        name, narrowed = "find_card", {"status": ["active", "blocked"], "last4": slots["last4"]}
+        narrowed: Row = {"status": ["active", "blocked"], "last4": slots["last4"]}
+        name = "find_card"
         found: Row = {"cards": [{"last4": slots["last4"], "status": "active"}]}
     else:
         party = slots["payee"] if message.intent == "transfer_pending" else slots["merchant"]
-        name, narrowed = "find_payment", {"party": party, "amount": {"currency": "GBP", "text": slots["amount"]}}
+        name = "find_payment"
+        narrowed = {"party": party, "amount": {"currency": "GBP", "text": slots["amount"]}}
         found = {"payments": [{"party": party, "amount": slots["amount"]}], "more": False}
     function = {"name": name, "arguments": {"customer": customer, "filter": narrowed}}
     return [

@@ -41,21 +41,12 @@ def generate(folder: Path, seed: int = 7) -> dict[str, Any]:
     gate_customers = desk.customers[TRAINING_CUSTOMERS + DEV_CUSTOMERS :]
 
     tickets, slots_of = _tickets(desk, writers)
-    chats = [
-        chat_row(desk, f"h-{number:04d}", desk.customer(writers), intent)
-        for number, intent in enumerate(desk.intents(CHATS), 1)
-    ]
+    chats = _chats(desk, writers)
     partner = _partner(desk)
     dev, gate = _suite(desk, "d", DEV, dev_customers), _suite(desk, "g", GATE, gate_customers)
 
     plan = plant.Plan(desk.rng, tickets)
-    spots = desk.rng.sample(gate, 12)
-    plant.duplicates(plan, exact=12, normalised=10, partner=partner, from_partner=3)
-    plant.too_long(plan, 4, lambda: _statement_line(desk))
-    plant.text_leaks(plan, spots[:6], exact=4)
-    plant.group_leaks(plan, chats, spots[6:], customers=3)
-    lines = [_json_line(row) for row in tickets]
-    plant.break_lines(plan, lines)
+    ticket_lines = _plant(desk, plan, chats, partner, gate)
     withdrawn = _who_withdraws(plan, chats)
     augmented = _augmented(desk, plan, slots_of, withdrawn)
 
@@ -72,18 +63,38 @@ def generate(folder: Path, seed: int = 7) -> dict[str, Any]:
             "gate": {"items": len(gate)},
         },
         **plan.truth,
-        "withdraw": {
-            "customer": withdrawn,
-            "rows": plant.rows_of(withdrawn, tickets, chats),
-            "derived": [
-                plant.ref("augmented", row)
-                for row in augmented
-                if set(row["derived_from"]) & set(plant.rows_of(withdrawn, tickets, []))
-            ],
-        },
+        "withdraw": _withdrawal(withdrawn, tickets, chats, augmented),
     }
-    _write(folder, lines, chats, partner, augmented, dev, gate, truth)
+    _write(folder / "data", tickets=ticket_lines, chats=[_json_line(row) for row in chats])
+    _write(folder / "suites", dev=[_json_line(row) for row in dev], gate=[_json_line(row) for row in gate])
+    (folder / "data/partner.csv.gz").write_bytes(_gzipped_csv(partner))
+    _write_parquet(folder / "data/augmented.parquet", augmented)
+    (folder / "truth.json").write_text(json.dumps(truth, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return truth
+
+
+def _plant(desk: Desk, plan: plant.Plan, chats: list[Row], partner: list[Row], gate: list[Row]) -> list[bytes]:
+    """Plants every fault and returns the lines of the ticket file, five of them damaged."""
+    spots = desk.rng.sample(gate, 12)
+    plant.duplicates(plan, exact=12, normalised=10, partner=partner, from_partner=3)
+    plant.too_long(plan, 4, lambda: _statement_line(desk))
+    plant.text_leaks(plan, spots[:6], exact=4)
+    plant.group_leaks(plan, chats, spots[6:], customers=3)
+    lines = [_json_line(row) for row in plan.tickets]
+    plant.break_lines(plan, lines)
+    return lines
+
+
+def _withdrawal(customer: str, tickets: list[Row], chats: list[Row], augmented: list[Row]) -> Row:
+    """All that goes when the customer withdraws: their rows, and the paraphrases made from any of them."""
+    rows = plant.rows_of(customer, tickets, chats)
+    derived = [plant.ref("augmented", row) for row in augmented if set(row["derived_from"]) & set(rows)]
+    return {"customer": customer, "rows": rows, "derived": derived}
+
+
+def _chats(desk: Desk, writers: list[str]) -> list[Row]:
+    dealt = enumerate(desk.intents(CHATS), 1)
+    return [chat_row(desk, f"h-{number:04d}", desk.customer(writers), intent) for number, intent in dealt]
 
 
 def _tickets(desk: Desk, writers: list[str]) -> tuple[list[Row], dict[str, dict[str, str]]]:
@@ -130,7 +141,7 @@ def _suite(desk: Desk, letter: str, count: int, customers: list[str]) -> list[Ro
 
 
 def _augmented(desk: Desk, plan: plant.Plan, slots_of: dict[str, dict[str, str]], withdrawn: str) -> list[Row]:
-    """Paraphrases of sound tickets: four of the withdrawing customer's, the rest of anyone's. One in five has two parents."""
+    """Paraphrases of sound tickets: four of the withdrawing customer's; one in five has two parents."""
     sound = [row for at, row in enumerate(plan.tickets) if at not in plan.used]
     theirs = [row for row in sound if row["customer"] == withdrawn]
     parents = [desk.rng.choice(theirs) for _ in range(4)]
@@ -154,7 +165,7 @@ def _augmented(desk: Desk, plan: plant.Plan, slots_of: dict[str, dict[str, str]]
 
 def _who_withdraws(plan: plant.Plan, chats: list[Row]) -> str:
     """The first customer, by id, with six to twelve rows, at least two tickets and one chat, none of them planted."""
-    for customer in sorted({row["customer"] for row in plan.tickets} - plan.touched_customers):
+    for customer in plan.untouched_customers():
         tickets = len(plant.rows_of(customer, plan.tickets, []))
         every = len(plant.rows_of(customer, plan.tickets, chats))
         if 6 <= every <= 12 and 2 <= tickets < every:
@@ -173,25 +184,19 @@ def _json_line(row: Row) -> bytes:
     return json.dumps(row, ensure_ascii=False).encode()
 
 
-def _write(
-    folder: Path, lines: list[bytes], chats: list[Row], partner: list[Row], augmented: list[Row], dev: list[Row],
-    gate: list[Row], truth: Row,
-) -> None:  # fmt: skip
+def _write(folder: Path, **files: list[bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in files.items():
+        (folder / f"{name}.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def _write_parquet(path: Path, rows: list[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for name in ("data", "suites"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "data/tickets.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    for path, rows in (("data/chats", chats), ("suites/dev", dev), ("suites/gate", gate)):
-        (folder / f"{path}.jsonl").write_bytes(b"".join(_json_line(row) + b"\n" for row in rows))
-    (folder / "data/partner.csv.gz").write_bytes(_gzipped_csv(partner))
-    schema = pa.schema([
-        ("id", pa.string()), ("text", pa.string()), ("intent", pa.string()),
-        ("derived_from", pa.list_(pa.string())), ("generator", pa.string()),
-    ])  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(augmented, schema=schema), folder / "data/augmented.parquet")
-    (folder / "truth.json").write_text(json.dumps(truth, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    kinds = {"id": pa.string(), "text": pa.string(), "intent": pa.string()}
+    kinds |= {"derived_from": pa.list_(pa.string()), "generator": pa.string()}
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items()))), path)
 
 
 def _gzipped_csv(rows: list[Row]) -> bytes:

@@ -10,6 +10,21 @@ from collections.abc import Mapping
 
 _INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 _SENTENCE_START = re.compile(r"(^|[.!?]\s+|\n)([a-z])")
+_ASKING = (
+    "how ",
+    "why ",
+    "where ",
+    "when ",
+    "can ",
+    "could ",
+    "what ",
+    "who ",
+    "which ",
+    "is ",
+    "did ",
+    "do you ",
+    "was ",
+)
 
 
 def expand(template: str, slots: Mapping[str, str], rng: random.Random) -> str:
@@ -25,6 +40,16 @@ def lines(block: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in block.strip().splitlines() if line.strip())
 
 
+def words(block: str) -> tuple[str, ...]:
+    """The words of a block."""
+    return tuple(block.split())
+
+
+def phrases(block: str) -> tuple[str, ...]:
+    """The phrases of a block, split at `|`."""
+    return tuple(block.split("|"))
+
+
 def normalise(text: str) -> str:
     """Lower case, word tokens joined by one space: two texts that differ in case and punctuation become one."""
     return " ".join(re.findall(r"\w+", text.lower()))
@@ -35,15 +60,21 @@ def sentence_case(text: str) -> str:
     return _SENTENCE_START.sub(lambda match: match[1] + match[2].upper(), text)
 
 
+def tidy(text: str) -> str:
+    """As a careful writer would: capitals, a capital I, and a full stop or question mark after each sentence."""
+    sentences = [one + ("?" if one.startswith(_ASKING) else ".") for one in text.split(". ")]
+    return re.sub(r"\bi\b", "I", sentence_case(" ".join(sentences)))
+
+
 def mistype(text: str, rng: random.Random, slips: int) -> str:
     """Makes up to `slips` typing errors inside words of five letters or more: swapped, dropped or doubled."""
-    words = text.split(" ")
-    long_words = [at for at, word in enumerate(words) if len(word) >= 5 and word.isalpha()]
+    typed = text.split(" ")
+    long_words = [at for at, word in enumerate(typed) if len(word) >= 5 and word.isalpha()]
     for at in rng.sample(long_words, min(slips, len(long_words))):
-        word = words[at]
+        word = typed[at]
         cut = rng.randrange(1, len(word) - 2)
         swapped = word[:cut] + word[cut + 1] + word[cut] + word[cut + 2 :]
         dropped = word[:cut] + word[cut + 1 :]
         doubled = word[:cut] + word[cut] + word[cut:]
-        words[at] = rng.choice((swapped, dropped, doubled))
-    return " ".join(words)
+        typed[at] = rng.choice((swapped, dropped, doubled))
+    return " ".join(typed)

@@ -32,9 +32,10 @@ class Plan:
         self.used.update(chosen)
         return chosen
 
-    @property
-    def touched_customers(self) -> set[str]:
-        return {self.tickets[at]["customer"] for at in self.used}
+    def untouched_customers(self) -> list[str]:
+        """Customers of tickets, by id, none of whose tickets is used."""
+        touched = {self.tickets[at]["customer"] for at in self.used}
+        return sorted({row["customer"] for row in self.tickets} - touched)
 
 
 def ref(source: str, row: Row) -> str:
@@ -95,15 +96,14 @@ def text_leaks(plan: Plan, gate: Iterable[Row], exact: int) -> None:
 
 
 def group_leaks(plan: Plan, chats: list[Row], gate: list[Row], customers: int) -> None:
-    """Customers who wrote training rows and gate items. `gate` gives two items to each customer."""
+    """Customers with two to five training rows, nothing else planted in them, who get two items of `gate` each."""
+    few = [one for one in plan.untouched_customers() if 2 <= len(rows_of(one, plan.tickets, chats)) <= 5]
     planted = []
-    while len(planted) < customers:
-        customer = plan.tickets[plan.pick(1)[0]]["customer"]
-        if customer in {one["customer"] for one in planted}:
-            continue
-        items = gate[2 * len(planted) : 2 * len(planted) + 2]
+    for number, customer in enumerate(plan.rng.sample(few, customers)):
+        items = gate[2 * number : 2 * number + 2]
         for item in items:
             item["customer"] = customer
+        plan.used.update(at for at, row in enumerate(plan.tickets) if row["customer"] == customer)
         rows = rows_of(customer, plan.tickets, chats)
         planted.append({"customer": customer, "rows": rows, "items": [ref("gate", item) for item in items]})
     plan.truth["group_leaks"] = planted

@@ -1,7 +1,8 @@
 """Suites, scorers, prompts, evaluations, gates → verdicts."""
 
-from whence.evaluate.gates import fix_gate, judge, outcome, rules
+from whence.evaluate.gates import fix_gate, judge, outcome
 from whence.evaluate.prompts import grid, messages
+from whence.evaluate.rules import Pairing, rules
 from whence.evaluate.run import Contender, best_prompt, evaluate
 from whence.evaluate.scorers import score
 from whence.evaluate.suites import ItemFields, items_of, put_suite, read_suite
@@ -9,6 +10,7 @@ from whence.evaluate.suites import ItemFields, items_of, put_suite, read_suite
 __all__ = [
     "Contender",
     "ItemFields",
+    "Pairing",
     "best_prompt",
     "evaluate",
     "fix_gate",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 
 from whence.records import Item, Json, Prompt, Ref, Shot, Suite, digest, encode
 
@@ -41,11 +42,11 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
     """`count` items over as many expected values as there are, whatever order the items come in."""
     seen: Counter[bytes] = Counter()
     ranked = []
-    for name, item in sorted((digest(item), item) for item in items):
+    for item in sorted(items, key=digest):
         answer = encode(item.expected)
-        ranked.append((seen[answer], name, item))
+        ranked.append((seen[answer], item))
         seen[answer] += 1
-    return [item for _, _, item in sorted(ranked, key=lambda r: r[:2])[:count]]
+    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])[:count]]
 
 
 def shown(item: Item, shots: Sequence[Item]) -> bool:
@@ -66,5 +67,5 @@ def messages(prompt: Prompt, shots: Sequence[Item], item: Item) -> list[Json]:
 def _split(item: Item) -> tuple[list[str], list[Json]]:
     """The texts of the item's leading system turns, and its other turns."""
     turns = [{"role": "user", "content": item.input}] if isinstance(item.input, str) else list(item.input)
-    first = next((i for i, turn in enumerate(turns) if turn["role"] not in ("system", "developer")), len(turns))
-    return [turn.get("content") or "" for turn in turns[:first]], turns[first:]
+    opening = list(takewhile(lambda turn: turn["role"] == "system" and isinstance(turn.get("content"), str), turns))
+    return [turn["content"] for turn in opening], turns[len(opening) :]

@@ -38,12 +38,12 @@ def normalised(label: str) -> str:
 
 def _label(suite: Suite, item: Item, answer: str) -> bool:
     """An answer outside the closed set equals no expected value, which all lie inside: wrong."""
-    return normalised(answer) == normalised(item.expected)
+    return normalised(answer) == normalised(str(item.expected))
 
 
 def _exact(suite: Suite, item: Item, answer: str) -> bool:
     """Equal but for space around it."""
-    return answer.strip() == item.expected.strip()
+    return answer.strip() == str(item.expected).strip()
 
 
 def _regex(suite: Suite, item: Item, answer: str) -> bool:
@@ -70,11 +70,12 @@ def _json_schema(suite: Suite, item: Item, answer: str) -> bool:
         raise _Unusable("expected is not a valid JSON schema") from error
     try:
         value: Any = json.loads(answer, parse_constant=_no_number)
-        return bool(kind(item.expected, registry=referencing.Registry()).is_valid(value))
     except (ValueError, RecursionError):
         return False
-    except (referencing.exceptions.Unresolvable, re.error) as error:
-        raise _Unusable("the schema refers to what it does not hold, or its pattern does not compile") from error
+    try:
+        return bool(kind(item.expected, registry=referencing.Registry()).is_valid(value))
+    except (referencing.exceptions.Unresolvable, re.error, RecursionError) as error:
+        raise _Unusable("a reference, pattern or recursion in the schema does not work") from error
 
 
 def _no_number(constant: str) -> Any:

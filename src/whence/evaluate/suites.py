@@ -42,7 +42,9 @@ def read_suite(path: Path, fields: ItemFields) -> list[Item]:
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise Unmet(f"{path} cannot be read: {error.strerror}", "a JSON-lines file", "name one in the suite") from error
-    items, faults, first = [], [], {}
+    items: list[Item] = []
+    faults: list[str] = []
+    first: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -58,7 +60,9 @@ def read_suite(path: Path, fields: ItemFields) -> list[Item]:
         items.append(item)
     if not items and not faults:
         faults.append(f"{path}: holds no item")
-    _refuse_all(faults, "one JSON object a line with " + ", ".join(_names(fields)), "correct these lines or the mapping")
+    _refuse_all(
+        faults, "one JSON object a line with " + ", ".join(_names(fields)), "correct these lines or the mapping"
+    )
     return items
 
 

@@ -1,0 +1,1 @@
+"""Journeys: the main path (run.py), and one file for each that crosses capabilities."""

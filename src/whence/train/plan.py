@@ -81,7 +81,7 @@ def check(schedule: Schedule) -> None:
     if not schedule.divisor >= 1:
         raise Unmet(f"divisor {schedule.divisor}", "at least one trained token a step", "")
     for tier in schedule.tiers:
-        if not (0 <= tier.first_step and tier.first_step + tier.steps <= total and tier.steps >= schedule.epochs):
+        if not (tier.first_step >= 0 and tier.first_step + tier.steps <= total and tier.steps >= schedule.epochs):
             raise Unmet(
                 f"tier of {tier.source}: steps {tier.first_step} to {tier.first_step + tier.steps} in {schedule.epochs}"
                 " parts",

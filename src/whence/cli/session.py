@@ -1,0 +1,114 @@
+"""What every verb needs: the project here, its store, and a way to say things to people and to programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from whence.project import Project
+    from whence.store import Store
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+
+
+def verb(**options: Any) -> typer.Typer:
+    """A Typer application with plain help."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False, **options)
+
+
+def open_project() -> Project:
+    """The project in this folder."""
+    from pathlib import Path
+
+    from whence.project import read_project
+
+    return read_project(Path.cwd())
+
+
+def open_store(project: Project | None = None, create: bool = False) -> Store:
+    """The store of the project in this folder, or the one that WHENCE_STORE names."""
+    from pathlib import Path
+
+    from whence.store import Store, identify
+
+    actor = identify(dict(os.environ))
+    if os.environ.get("WHENCE_STORE"):
+        keys = os.environ.get("WHENCE_KEYS")
+        return Store.open(Path(os.environ["WHENCE_STORE"]), Path(keys) if keys else None, create=create, actor=actor)
+    if project is None and not Path("whence.toml").exists():
+        return Store.open(Path(".whence"), create=create, actor=actor)
+    project = project or open_project()
+    return Store.open(project.store_path, project.keys_path, create=create, actor=actor)
+
+
+def say(value: Any, text: str, as_json: bool) -> None:
+    """`value` as JSON for programs, or `text` for people."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str) if as_json else text)
+
+
+def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
+    """Columns as wide as they need be; numbers to the right."""
+    cells = [tuple(map(str, row)) for row in [head, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [all(isinstance(r[i], int | float) for r in rows) and bool(rows) for i in range(len(head))]
+    lines = [
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in cells
+    ]
+    return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
+
+
+class Teller:
+    """Progress bars on stderr while something takes longer than two seconds; one block of lines a stage on stdout."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.bar: Any = None
+        self.task: Any = None
+        self.what = ""
+        self.started = time.monotonic()
+        self.stages: list[dict[str, Any]] = []
+
+    def progress(self, stage: str, what: str, done: float, total: float) -> None:
+        """See `lifecycle.run.Told`."""
+        label = f"{stage}: {what}"
+        if label != self.what:
+            self.close()
+            self.what, self.started = label, time.monotonic()
+        if self.quiet or not sys.stderr.isatty() or (self.bar is None and time.monotonic() - self.started < 2):
+            return
+        if self.bar is None:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self.bar = Progress(console=Console(stderr=True), transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task(label, total=total or None)
+        self.bar.update(self.task, completed=done, total=total or None)
+
+    def stage(self, stage: str, fresh: bool, lines: list[str]) -> None:
+        """See `lifecycle.run.Told`."""
+        self.close()
+        self.stages.append({"stage": stage, "fresh": fresh, "lines": lines})
+        if not self.quiet:
+            typer.echo(f"{stage:<9} {'done' if fresh else 'up to date'}")
+            for line in lines:
+                typer.echo(f"          {line}")
+
+    def close(self) -> None:
+        """End the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = self.task = None
+        self.what = ""
+
+
+def short(digest: str) -> str:
+    """The first 12 hex digits, which every verb takes for the whole."""
+    return digest.rpartition(":")[2][:12]

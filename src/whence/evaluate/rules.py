@@ -1,0 +1,202 @@
+"""The rules of a gate, each as Findings with every number it used. Pure: scores in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from whence.records import Finding, Gate, Item
+from whence.records.judgement import Outcome
+from whence.stats import Result, adjusted, mcnemar, wilson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """Two evaluations of one suite, item by item."""
+
+    items: Sequence[Item]
+    """the suite's, in order"""
+    new: Mapping[str, str]
+    """item id → right, wrong or unscored: the candidate"""
+    old: Mapping[str, str]
+    """the same: the baseline"""
+    pairs: Sequence[Item]
+    """items scored on both sides"""
+
+    @classmethod
+    def of(cls, items: Sequence[Item], new: Mapping[str, str], old: Mapping[str, str]) -> Pairing:
+        """Pair by item id; items unscored on either side are left out of `pairs`."""
+        pairs = [item for item in items if "unscored" not in (new[item.id], old[item.id])]
+        return cls(items=items, new=new, old=old, pairs=pairs)
+
+    def slices(self) -> dict[str, list[Item]]:
+        """``field=value`` → its pairs, by name; a slice whose items are all unscored has none."""
+        paired = {item.id for item in self.pairs}
+        out: dict[str, list[Item]] = {}
+        for item in self.items:
+            for field, value in item.slices.items():
+                members = out.setdefault(f"{field}={value}", [])
+                if item.id in paired:
+                    members.append(item)
+        return dict(sorted(out.items()))
+
+    def compare(self, pairs: Sequence[Item], alpha: float) -> Result:
+        """Exact McNemar of the candidate against the baseline on some pairs."""
+        moved = [(self.new[item.id], self.old[item.id]) for item in pairs]
+        return mcnemar(moved.count(("right", "wrong")), moved.count(("wrong", "right")), len(moved), alpha)
+
+
+def rules(gate: Gate, pairing: Pairing, *, candidate: str, baseline: str) -> list[Finding]:
+    """What each rule finds; the names are what the findings call the two evaluations.
+
+    Severity high marks a rule that decides. Below `min_items` pairs the rules about values abstain, whatever they see.
+    """
+    enough = len(pairing.pairs) >= gate.min_items
+    found = [
+        _items(gate, pairing, candidate),
+        _unscored(gate, pairing.new, candidate, "candidate"),
+        _unscored(gate, pairing.old, baseline, "baseline"),
+    ]
+    if gate.min_value is not None:
+        found.append(_value(gate.min_value, pairing, candidate, enough))
+    if pairing.pairs:
+        found.append(_gain(gate, pairing, candidate, enough))
+        found += _slices(gate, pairing, enough)
+    return found
+
+
+def _items(gate: Gate, pairing: Pairing, about: str) -> Finding:
+    n, total = len(pairing.pairs), len(pairing.items)
+    return Finding(
+        check="gate.items",
+        about=about,
+        verdict="pass" if n >= gate.min_items else "abstain",
+        severity="high",
+        message=f"{n} of {total} items are scored on both sides; at least {gate.min_items} asked for",
+        statistic=float(n),
+        threshold=float(gate.min_items),
+        n=total,
+    )
+
+
+def _unscored(gate: Gate, states: Mapping[str, str], about: str, who: str) -> Finding:
+    """A candidate without a value too often fails; such a baseline leaves nothing to compare with: abstain."""
+    missing, total = sum(state == "unscored" for state in states.values()), len(states)
+    broken: Outcome = "fail" if who == "candidate" else "abstain"
+    return Finding(
+        check="gate.unscored",
+        about=about,
+        verdict="pass" if missing <= gate.max_unscored * total else broken,
+        severity="high",
+        message=f"{missing} of {total} items of the {who} are unscored ({missing / total:.1%}), "
+        f"at most {gate.max_unscored:.1%} allowed",
+        statistic=missing / total,
+        threshold=gate.max_unscored,
+        n=total,
+    )
+
+
+def _value(least: float, pairing: Pairing, about: str, enough: bool) -> Finding:
+    """Pass: the share right reaches the least value. Fail: not even the interval's upper end does. Else abstain."""
+    scored = [state for state in pairing.new.values() if state != "unscored"]
+    if not scored:
+        nothing = "no item of the candidate is scored"
+        return Finding(
+            check="gate.value", about=about, verdict="abstain", severity="high", message=nothing, threshold=least, n=0
+        )
+    share = wilson(scored.count("right"), len(scored))
+    said: Outcome = "pass" if share.statistic >= least else "fail" if share.high < least else "abstain"
+    return Finding(
+        check="gate.value",
+        about=about,
+        verdict=said if enough else "abstain",
+        severity="high",
+        message=f"{share.statistic:.1%} right (95 % interval {share.low:.1%} to {share.high:.1%}), "
+        f"at least {least:.1%} asked for",
+        statistic=share.statistic,
+        threshold=least,
+        n=share.n,
+        low=share.low,
+        high=share.high,
+    )
+
+
+def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool) -> Finding:
+    found = pairing.compare(pairing.pairs, gate.alpha)
+    return Finding(
+        check="gate.gain",
+        about=about,
+        verdict=gain_outcome(found, gate.min_gain, gate.alpha) if enough else "abstain",
+        severity="high",
+        message=f"gain {_change(found, found.p)}, at least {gate.min_gain:+.1%} asked for; {_detectable(found, gate)}",
+        statistic=found.statistic,
+        threshold=gate.min_gain,
+        n=found.n,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+    )
+
+
+def gain_outcome(found: Result, least: float, alpha: float) -> Outcome:
+    """Whether a paired difference meets a least gain.
+
+    A least gain of 0 or more: pass when the gain reaches it and McNemar's p is below alpha. Fail when the interval
+    lies below it, or when n would have shown such a gain, or one as large as was seen, and did not. Else abstain.
+    A negative one, an allowed loss: pass when the whole interval lies above it (non-inferiority). Fail when the
+    interval lies below it, or a significant loss exceeds it. Else abstain.
+    """
+    significant = found.p is not None and found.p < alpha
+    if least < 0:
+        if found.low >= least:
+            return "pass"
+        return "fail" if found.high < least or (significant and found.statistic < least) else "abstain"
+    if found.statistic >= least and significant:
+        return "pass"
+    would_show = found.detectable is not None and found.detectable <= max(least, found.statistic)
+    return "fail" if found.high < least or would_show else "abstain"
+
+
+def _slices(gate: Gate, pairing: Pairing, enough: bool) -> Iterator[Finding]:
+    """Each slice's change, its p adjusted over the slices with enough pairs."""
+    slices = pairing.slices()
+    tested = {s: pairing.compare(p, gate.alpha) for s, p in slices.items() if len(p) >= gate.min_slice_items}
+    p_of = dict(zip(tested, adjusted([1.0 if r.p is None else r.p for r in tested.values()]), strict=True))
+    for name, pairs in slices.items():
+        if name in tested:
+            yield _slice(gate, name, tested[name], p_of[name], enough)
+        else:
+            few = f"slice {name}: {len(pairs)} pairs, at least {gate.min_slice_items} asked for"
+            yield Finding(check="gate.slice", about=name, verdict="abstain", severity="info", message=few, n=len(pairs))
+
+
+def _slice(gate: Gate, name: str, found: Result, p: float, enough: bool) -> Finding:
+    """Fail: the loss exceeds the limit and is significant. A larger loss that may be chance abstains and, like every
+    slice that cannot tell, decides nothing."""
+    over = -found.statistic > gate.max_slice_drop
+    fails = enough and over and p < gate.alpha
+    return Finding(
+        check="gate.slice",
+        about=name,
+        verdict="fail" if fails else "abstain" if over else "pass",
+        severity="low" if over and not fails else "high",
+        message=f"slice {name}: {_change(found, p)}, a loss of at most {gate.max_slice_drop:.1%} allowed; "
+        f"{_detectable(found, gate)}",
+        statistic=found.statistic,
+        threshold=-gate.max_slice_drop,
+        n=found.n,
+        low=found.low,
+        high=found.high,
+        p=p,
+    )
+
+
+def _change(found: Result, p: float | None) -> str:
+    tested = "" if p is None else f", p {p:.2g}"
+    return f"{found.statistic:+.1%} (95 % interval {found.low:+.1%} to {found.high:+.1%}{tested})"
+
+
+def _detectable(found: Result, gate: Gate) -> str:
+    if found.detectable is None:
+        return f"{found.n} pairs cannot show any change at alpha {gate.alpha:g}"
+    return f"{found.n} pairs show a change of {found.detectable:.1%} 4 times in 5"

@@ -1,0 +1,43 @@
+"""Record → a model that answers: verified against its record, loaded when the first request comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from whence.models import Model, OnText, Reply, Request, check_binding
+from whence.records import Adapter, Base, Ref, Unmet
+from whence.register import base_path
+from whence.store import Store
+
+
+class LazyModel:
+    """One base with one adapter, behind the model port. Nothing is loaded while every answer is known already."""
+
+    name = "candidate"
+
+    def __init__(self, store: Store, folder: Path, base: Ref, adapter: Ref) -> None:
+        self._store, self._folder, self._base, self._adapter = store, folder, base, adapter
+        self._model: Model | None = None
+
+    def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
+        """See the port."""
+        if self._model is None:
+            self._model = self._load()
+        return self._model.generate(requests, on_text)
+
+    def _load(self) -> Model:
+        from whence.models.backends.transformers_peft import TransformersModel
+
+        base = self._store.get(self._base, Base)
+        adapter = self._store.get(self._adapter, Adapter)
+        path = base_path(base.location, self._folder, base.revision)
+        folder = self._store.root / adapter.location
+        reasons = check_binding(folder, path, adapter.base, adapter.weights, adapter.config)
+        if reasons:
+            raise Unmet(
+                "the adapter does not fit this base: " + "; ".join(reasons),
+                "the base and adapter as they were trained",
+                "restore them, or train again",
+            )
+        return TransformersModel(path, {self.name: folder})

@@ -1,0 +1,293 @@
+"""The path of one fine-tune, from the project file to a release. Read it from top to bottom.
+
+Every stage is named by what goes into it; one whose inputs have the digest of a finished one is skipped and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+from whence import data, evaluate, govern, register, train
+from whence.evaluate import Contender, ItemFields
+from whence.lifecycle.model import LazyModel
+from whence.project import Project, load_checks, write_lock
+from whence.records import (
+    Adapter,
+    Evaluation,
+    Finding,
+    Gate,
+    Json,
+    Prompt,
+    Recipe,
+    Ref,
+    Release,
+    RunReport,
+    Snapshot,
+    Step,
+    Unmet,
+    Verdict,
+    encode,
+    sha256,
+)
+from whence.store import Store
+
+STAGES = ("ingest", "curate", "train", "evaluate", "judge", "release")
+
+
+class Told(Protocol):
+    """Who is told what happens."""
+
+    def progress(self, stage: str, what: str, done: float, total: float) -> None:
+        """Something long is under way."""
+
+    def stage(self, stage: str, fresh: bool, lines: list[str]) -> None:
+        """A stage ended; `fresh` is False when it was up to date."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How far a walk came, by digest."""
+
+    ingests: list[Ref] = field(default_factory=list)
+    snapshot: Ref | None = None
+    base: Ref | None = None
+    adapter: Ref | None = None
+    baseline: Ref | None = None
+    candidate: Ref | None = None
+    gate: Ref | None = None
+    verdict: Ref | None = None
+    release: Ref | None = None
+    fresh: list[str] = field(default_factory=list)
+    """stages in which anything was done"""
+
+    def resolved(self) -> dict[str, Json]:
+        """For the lock file and for --json."""
+        return {k: v for k, v in asdict(self).items() if v and k != "fresh"}
+
+
+def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Outcome:
+    """Walk the path up to and including the stage `to`. Raises Unmet, Conflict, BackendFailed."""
+    walk = Walk(project, store, told)
+    for stage in STAGES[: STAGES.index(to) + 1]:
+        fresh, lines = getattr(walk, stage)()
+        if fresh:
+            walk.out.fresh.append(stage)
+        told.stage(stage, fresh, lines)
+        write_lock(project.folder, store, walk.out.resolved())
+    return walk.out
+
+
+class Walk:
+    """One walk; each method is one stage and returns (whether anything was done, lines to show)."""
+
+    def __init__(self, project: Project, store: Store, told: Told) -> None:
+        self.project, self.file, self.store, self.told = project, project.file, store, told
+        self.out = Outcome()
+        self.suites: dict[str, Ref] = {}
+
+    # -- data --------------------------------------------------------------------------------------------------------
+
+    def ingest(self) -> tuple[bool, list[str]]:
+        """Each source's file → rows and quarantine."""
+        any_fresh, lines = False, []
+        rights, admit = govern.rights_digest(self.store), govern.admitter(self.store)
+        for i, part in enumerate(self.file.sources):
+            plan = data.Plan(
+                source=self.project.source(i),
+                path=self.project.folder / part.path,
+                format=self.project.source_format(i),
+                map=part.map,
+                rights=rights,
+            )
+            run, fresh = data.ingest(self.store, plan, admit, self._progress("ingest", part.name))
+            self.out.ingests.append(run)
+            any_fresh |= fresh
+            lines.append(ingest_line(self._report(run)))
+        return any_fresh, lines
+
+    def curate(self) -> tuple[bool, list[str]]:
+        """Rows → snapshot; what a suite holds never trains."""
+        self._put_suites()
+        plan = data.CurationPlan(
+            name=self.file.project.name,
+            ingests=self.out.ingests,
+            steps=self.project.steps(),
+            withdrawn=govern.withdrawn_rows(self.store),
+            groups=self._groups(),
+            inputs={"rights": govern.rights_digest(self.store), "suites": sha256(encode(sorted(self.suites.items())))},
+        )
+        self.out.snapshot, fresh = data.curate(
+            self.store, plan, lambda step, done, total: self.told.progress("curate", step, done, total)
+        )
+        snapshot = self.store.get(self.out.snapshot, Snapshot)
+        steps = [step_line(self.store.get(ref, Step)) for ref in snapshot.steps]
+        return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…"]
+
+    def _put_suites(self) -> None:
+        for part in self.file.suites:
+            slices = part.map.get("slices", ())
+            fields = ItemFields(
+                **{k: v for k, v in part.map.items() if k != "slices"},
+                slices=(slices,) if isinstance(slices, str) else tuple(slices),
+            )
+            items = evaluate.read_suite(self.project.folder / part.path, fields)
+            labels = (
+                sorted({str(i.expected) for i in items if i.expected is not None}) if part.scorer == "label" else []
+            )
+            self.suites[part.name] = evaluate.put_suite(self.store, part.name, part.role, part.scorer, items, labels)
+
+    def _groups(self) -> dict[str, Iterable[tuple[str, str]]]:
+        """``group`` or ``subject`` → (value, suite): a suite's people are compared by their pseudonyms."""
+        groups: dict[str, list[tuple[str, str]]] = {"group": [], "subject": []}
+        for part in self.file.suites:
+            for item in evaluate.items_of(self.store, self.suites[part.name]):
+                if item.group is not None:
+                    by = part.groups_are
+                    value = self.store.keys.pseudonym(item.group) if by == "subject" else item.group
+                    groups[by].append((value, part.name))
+        self.store.keys.save()
+        return dict(groups)
+
+    # -- model -------------------------------------------------------------------------------------------------------
+
+    def train(self) -> tuple[bool, list[str]]:
+        """(base, snapshot, recipe) → adapter, in a process of its own."""
+        part, snapshot = self.file.base, self.out.snapshot
+        assert snapshot is not None
+        if not self.store.get(snapshot, Snapshot).rows:
+            raise Unmet("the snapshot is empty: no row is left to train on", "rows", "look at `whence data removed`")
+        self.out.base = register.register_base(
+            self.store, part.path, self.project.folder, revision=part.revision, licence=part.licence
+        )
+        recipe = Recipe(**asdict(self.file.recipe))
+        run = train.prepare(self.store, self.out.base, snapshot, recipe)
+        fresh = not self.store.events("run.finished", about=run)
+        self.out.adapter = train.train(self.store, run, on_progress=self._training)
+        facts = self._report(run).facts
+        fed = (
+            f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed, {facts['steps']:,} steps, {facts['tokens']:,} tokens"
+        )
+        adapter = self.store.get(self.out.adapter, Adapter)
+        return fresh, [fed, f"adapter {self.out.adapter[7:19]}, weights {adapter.weights[:19]}…"]
+
+    def _training(self, sign: train.Progress) -> None:
+        self.told.progress("train", sign.stage, sign.done, sign.total)
+
+    # -- verdict -----------------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> tuple[bool, list[str]]:
+        """Base with its best prompt, then the gate is fixed, then the candidate; all on the same items."""
+        dev, gate = self._suite("dev"), self._suite("gate")
+        before = self.store.count(Evaluation)
+        base, adapter = self.out.base, self.out.adapter
+        assert base is not None
+        assert adapter is not None
+        model = LazyModel(self.store, self.project.folder, base, adapter)
+        alone = Contender(model=model, base=base)
+        tuned = Contender(model=model, base=base, adapter=adapter, adapter_name=model.name)
+        tokens = self.file.serving.max_tokens
+        best = evaluate.best_prompt(
+            self.store, alone, dev, max_tokens=tokens, on_progress=self._progress("evaluate", "base's best prompt")
+        )
+        plain = self.store.put(Prompt(template="bare", text=""))
+        told = self._progress("evaluate", "base on the gate")
+        bare = evaluate.evaluate(self.store, alone, gate, plain, max_tokens=tokens, on_progress=told)
+        self.out.baseline = evaluate.evaluate(self.store, alone, gate, best, max_tokens=tokens, on_progress=told)
+        self.out.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asdict(self.file.gate)))
+        self.out.candidate = evaluate.evaluate(
+            self.store, tuned, gate, plain, max_tokens=tokens, on_progress=self._progress("evaluate", "candidate")
+        )
+        chosen = self.store.get(best, Prompt)
+        lines = [
+            evaluation_line("base, bare", self.store.get(bare, Evaluation)),
+            evaluation_line(
+                f"base, best prompt ({chosen.template}, {len(chosen.shots)} shots)", self._evaluation("baseline")
+            ),
+            evaluation_line("adapter", self._evaluation("candidate")),
+        ]
+        return self.store.count(Evaluation) > before, lines
+
+    def judge(self) -> tuple[bool, list[str]]:
+        """The gate's rules and every installed check → verdict."""
+        before = self.store.count(Verdict)
+        assert self.out.gate
+        assert self.out.candidate
+        assert self.out.baseline
+        self.out.verdict = evaluate.judge(
+            self.store, self.out.gate, self.out.candidate, self.out.baseline, self._findings()
+        )
+        verdict = self.store.get(self.out.verdict, Verdict)
+        return self.store.count(Verdict) > before, [finding_line(f) for f in verdict.findings]
+
+    def _findings(self) -> list[Finding]:
+        things = [ref for ref in (self.out.snapshot, self.out.base, self.out.adapter) if ref]
+        return [f for _, check in sorted(load_checks().items()) for thing in things for f in check(self.store, thing)]
+
+    def release(self) -> tuple[bool, list[str]]:
+        """A passing verdict, or a standing waiver, makes a release and moves the alias."""
+        assert self.out.adapter
+        assert self.out.verdict
+        before = self.store.count(Release)
+        name = self.file.project.name
+        outcome = self.store.get(self.out.verdict, Verdict).outcome
+        if outcome != "pass" and not register.standing_waiver(self.store, self.out.verdict):
+            return False, [f"no release: the verdict is {outcome}"]
+        self.out.release = register.release(self.store, name, self.out.adapter, self.out.verdict)
+        alias = self.file.serving.alias or name
+        moved = register.move_alias(self.store, alias, self.out.release)
+        made = self.store.get(self.out.release, Release)
+        return moved or self.store.count(Release) > before, [f"{made.name}, served under the alias {alias!r}"]
+
+    # -- small things ------------------------------------------------------------------------------------------------
+
+    def _progress(self, stage: str, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.told.progress(stage, what, done, total)
+
+    def _report(self, run: Ref) -> RunReport:
+        report = data.finished(self.store, run)
+        assert report is not None
+        return report
+
+    def _suite(self, role: str) -> Ref:
+        named = [part.name for part in self.file.suites if part.role == role]
+        if not named:
+            raise Unmet(
+                f"the project has no {role} suite", f"[[suites]] with role = {role!r}", "add one to whence.toml"
+            )
+        if not self.suites:
+            self._put_suites()
+        return self.suites[named[0]]
+
+    def _evaluation(self, which: str) -> Evaluation:
+        return self.store.get(getattr(self.out, which), Evaluation)
+
+
+def ingest_line(report: RunReport) -> str:
+    """tickets: 1,400 rows (1,380 new), 5 lines in quarantine: syntax 2 …"""
+    facts = report.facts
+    bad = facts["quarantined"]
+    why = ", ".join(f"{code} {count}" for code, count in sorted(bad.items()))
+    quarantine = f", {sum(bad.values())} in quarantine: {why}" if bad else ""
+    return f"{facts['source']}: {facts['rows']:,} rows of {facts['lines']:,} records ({facts['new']:,} new){quarantine}"
+
+
+def step_line(step: Step) -> str:
+    """exact_duplicate: 1,990 → 1,970 (exact_duplicate 20)"""
+    why = ", ".join(f"{code} {count:,}" for code, count in sorted(step.reasons.items()))
+    return f"{step.name}: {step.seen:,} → {step.kept:,}" + (f" ({why})" if why else "")
+
+
+def evaluation_line(who: str, made: Evaluation) -> str:
+    """adapter: 91.4% [88.0%, 93.9%] of 360 items"""
+    if not made.results:
+        return f"{who}: nothing was scored"
+    total = made.results[0]
+    unscored = f", {made.unscored} unscored" if made.unscored else ""
+    return f"{who}: {total.value:.1%} [{total.low:.1%}, {total.high:.1%}] of {total.n} items{unscored}"
+
+
+def finding_line(finding: Finding) -> str:
+    """pass  gate.gain  …"""
+    return f"{finding.verdict:<8}{finding.check:<22} {finding.message}"

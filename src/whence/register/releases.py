@@ -1,0 +1,112 @@
+"""Releases: a version with its verdict; aliases that move and remember; waivers that expire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from whence.records import Adapter, Alias, Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict, Waiver, text_time
+from whence.store import Store
+
+
+def release(store: Store, name: str, adapter: Ref, verdict: Ref) -> Ref:
+    """Make ``NAME@N``. Refused without a passing verdict about this adapter, unless a waiver of it stands. The same
+    adapter under the same verdict is released once."""
+    judged = store.get(verdict, Verdict)
+    if store.get(judged.candidate, Evaluation).adapter != adapter:
+        raise Unmet(f"verdict {verdict[:19]}… is about another adapter", f"one about {adapter[:19]}…", "run eval again")
+    waiver = None
+    if judged.outcome != "pass":
+        waiver = standing_waiver(store, verdict)
+        if waiver is None:
+            raise Unmet(
+                f"the verdict is {judged.outcome}: no release without a pass or a waiver",
+                "verdict pass",
+                f'look at it with `whence ask why {verdict[7:19]}`, or `whence ship waive --reason "…" --until DATE`',
+            )
+    mine = [(ref, r) for ref, r in store.all(Release) if r.name.rpartition("@")[0] == name]
+    for ref, made in mine:
+        if (made.adapter, made.verdict, made.waiver) == (adapter, verdict, waiver):
+            return ref
+    with store.transaction():
+        made = Release(name=f"{name}@{len(mine) + 1}", adapter=adapter, verdict=verdict, waiver=waiver)
+        ref = store.put(made)
+        store.append("release.made", ref, {"name": made.name})
+    return ref
+
+
+def waive(store: Store, verdict: Ref, reason: str, expires_at: datetime) -> Ref:
+    """Record a person's exception for one verdict. Raises Unmet without a person, a reason and a future date."""
+    person = store.person()
+    store.get(verdict, Verdict)
+    if not reason.strip():
+        raise Unmet("the waiver gives no reason", "a sentence", 'add --reason "…"')
+    if expires_at <= store.clock():
+        raise Unmet(f"the waiver would have expired on {expires_at:%Y-%m-%d}", "a date to come", "set a later --until")
+    words = store.write_words("payload", {"reason": reason})
+    with store.transaction():
+        ref = store.put(Waiver(verdict=verdict, person=person, reason=words, expires_at=expires_at))
+        store.append("waiver.given", ref, {"verdict": verdict, "until": text_time(expires_at)}, None, words)
+    return ref
+
+
+def standing_waiver(store: Store, verdict: Ref) -> Ref | None:
+    """The newest waiver of this verdict that has not expired."""
+    standing = [ref for ref, w in store.all(Waiver) if w.verdict == verdict and w.expires_at > store.clock()]
+    return standing[-1] if standing else None
+
+
+def move_alias(store: Store, alias: str, release: Ref, *, reason: str | None = None) -> bool:
+    """Point an alias at a release; False when it is there already. Refused while a release stands on an expired
+    waiver."""
+    made = store.get(release, Release)
+    if made.waiver and store.get(made.waiver, Waiver).expires_at <= store.clock():
+        raise Unmet(f"the waiver of {made.name} has expired", "a passing verdict", "run eval again, or waive again")
+    if current(store, alias) == release:
+        return False
+    words = store.write_words("payload", {"reason": reason}) if reason else None
+    store.append("alias.moved", f"alias:{alias}", {"release": release, "name": made.name}, None, words)
+    return True
+
+
+def current(store: Store, alias: str) -> Ref | None:
+    """The release that an alias points at, or None."""
+    moved = store.events("alias.moved", about=f"alias:{alias}", last=True)
+    return Ref(moved[0].data["release"]) if moved else None
+
+
+def history(store: Store, alias: str) -> list[Event]:
+    """Every move of an alias, oldest first."""
+    return store.events("alias.moved", about=f"alias:{alias}")
+
+
+def aliases(store: Store) -> list[Alias]:
+    """Every alias with what it points at now."""
+    names = dict.fromkeys(e.about.removeprefix("alias:") for e in store.events("alias.moved"))
+    return [Alias(name=name, release=Ref(current(store, name) or "")) for name in sorted(names)]
+
+
+def rollback(store: Store, alias: str, *, reason: str | None = None) -> Ref:
+    """Point an alias at the release before the current one. Raises NotFound."""
+    before = [Ref(e.data["release"]) for e in history(store, alias)]
+    earlier = [ref for ref in before[:-1] if ref != before[-1]]
+    if not earlier:
+        raise NotFound(f"alias {alias!r} has no earlier release to go back to")
+    move_alias(store, alias, earlier[-1], reason=reason)
+    return earlier[-1]
+
+
+def find_release(store: Store, name: str) -> Ref:
+    """A release by alias, name or digest. Raises NotFound with the known names."""
+    pointed = current(store, name)
+    if pointed:
+        return pointed
+    found = [ref for ref, kind in store.search(name) if kind == "Release"]
+    if not found:
+        known = [a.name for a in aliases(store)] + [r.name for _, r in store.all(Release)]
+        raise NotFound(f"no release or alias is called {name!r}\n  expected: one of {', '.join(known) or 'none yet'}")
+    return found[-1]
+
+
+def adapters(store: Store) -> list[tuple[Ref, Adapter]]:
+    """Every adapter in the record, oldest first."""
+    return store.all(Adapter)

@@ -1,0 +1,295 @@
+"""Supervised fine-tuning with LoRA through TRL, one run from its id to its adapter.
+
+No pickle is read from anything that was made elsewhere: bases load from safetensors and without remote code. The
+optimizer's state in our own checkpoints is torch's format; it is read with ``weights_only`` and only after every file
+has matched the digest in the checkpoint's marker.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from whence.models import adapter_digests, fingerprint, load_base
+from whence.records import Adapter, Base, Conditions, Json, Ref, RunReport, Unmet, digest, encode
+from whence.store import Store, row_set
+from whence.store.lock import WriterLock
+from whence.train import surroundings
+from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
+from whence.train.checkpoints import Checkpoint, sweep
+from whence.train.job import Job, Planned, finish, freeze, job, outcome, planned
+from whence.train.plan import plan
+from whence.train.rows import read
+
+Say = Callable[[Json], None]
+
+BEAT_S = 0.2
+"""Seconds between two signs of life while rows are tokenised or steps trained."""
+LOCK_WAIT_S = 600
+"""Seconds to wait for another process that trains the same run."""
+SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+"""Recipe's shapes after warm-up → transformers' names."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Clocks of this process."""
+
+    started_at: datetime
+    wall: float
+    import_cpu_s: float = 0.0
+    train_cpu_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Trained:
+    """What training left in memory."""
+
+    model: Any
+    log: list[Json]
+    """transformers' log lines; loss is the mean over the steps since the line before"""
+    resumed_from: int | None
+    """steps that an earlier process had done"""
+
+
+def work(store: Store, run: str, say: Say) -> Ref:
+    """Train a run to its end, or go on where a killed process stopped. One process a run, by a lock in its folder."""
+    asked = job(store, run)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with WriterLock(asked.folder / "lock").hold("train", LOCK_WAIT_S, lambda text: say({"stage": text})):
+        done = outcome(store, run)
+        return done.adapter_ref if done else _work(store, asked, say)
+
+
+def _work(store: Store, asked: Job, say: Say) -> Ref:
+    meter = Meter(store.clock(), time.monotonic())
+    say({"stage": "loading"})
+    before = planned(store, asked)
+    folder = base_folder(asked.base)
+    before_import = time.process_time()
+    torch, tokenizer = _libraries(asked, folder)
+    meter.import_cpu_s = time.process_time() - before_import
+    check_template(tokenizer)
+    rows = _tokenise(store, asked, tokenizer, say)
+    frozen = before or freeze(store, asked, len(rows.ids), rows.learnt())
+    conditions = _conditions(torch, asked.recipe.threads)
+    under = {"recipe": frozen.recipe_ref, "closure": frozen.closure, "conditions": digest(conditions)}
+    started = time.process_time()
+    trained = _train(asked, frozen, rows, (folder, tokenizer, under), say)
+    meter.train_cpu_s = time.process_time() - started
+    say({"stage": "saving"})
+    adapter = _keep(store, asked, frozen, trained.model)
+    facts = _facts(rows, frozen, trained, meter) | {"checkpoints": _digests(sweep(asked.folder, under))}
+    report = RunReport(
+        run=asked.run,
+        started_at=meter.started_at,
+        duration_s=time.monotonic() - meter.wall,
+        cpu_s=time.process_time(),
+        conditions=conditions,
+        facts=facts | {"rows": asked.snapshot.rows},
+        set=store.put_set(row_set(rows.ordinals)),
+        example=store.blobs.put(encode(example(rows.input_ids[0], rows.labels[0], tokenizer))),
+        removed=store.put_table(_removed(rows)),
+    )
+    return finish(store, asked, [adapter, report])
+
+
+def base_folder(base: Base) -> Path:
+    """Where the base lies on this machine. Raises Unmet where it is not the one on record, naming what differs."""
+    folder = load_base(base.location, base.revision)
+    found = fingerprint(folder)
+    differing = [f.name for f in fields(found) if getattr(found, f.name) != getattr(base.fingerprint, f.name)]
+    if differing:
+        raise Unmet(
+            f"the base at {base.location} is not the one on record: its {', '.join(differing)} differ",
+            f"the base {base.name} as it was recorded",
+            "restore it, or record the new one as a base of its own",
+        )
+    return folder
+
+
+def _libraries(asked: Job, folder: Path) -> tuple[Any, Any]:
+    """(torch, tokenizer), quiet and with the recipe's threads. Most of the time goes into imports."""
+    import datasets
+    import torch
+    import transformers
+    from transformers import AutoTokenizer
+
+    import whence.train.backends.keyed  # noqa: F401  (so that its imports are counted here)
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    torch.set_num_threads(asked.recipe.threads)
+    return torch, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+def _tokenise(store: Store, asked: Job, tokenizer: Any, say: Say) -> Tokenised:
+    total, told = asked.snapshot.rows, time.monotonic()
+
+    def beat(done: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > BEAT_S:
+            told = time.monotonic()
+            say({"stage": "tokenising", "done": done, "total": total})
+
+    rows = tokenise(read(store, asked.snapshot), tokenizer, asked.recipe.max_length, beat)
+    if not rows.ids:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.reasons().items()) or "it has no rows"
+        raise Unmet(
+            f"no row of the snapshot can be learnt from ({reasons})",
+            "rows with an answer within max_length",
+            "look at the snapshot with `whence data`, or raise max_length",
+        )
+    return rows
+
+
+def _conditions(torch: Any, threads: int) -> Conditions:
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    return surroundings.conditions(threads, device, torch.backends.cpu.get_cpu_capability())
+
+
+def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any, dict[str, str]], say: Say) -> Trained:
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, PrinterCallback
+
+    from whence.train.backends.keyed import Course, KeyedTrainer, Pulse
+
+    folder, tokenizer, under = loaded
+    recipe, schedule = frozen.recipe, frozen.schedule
+    whole = sweep(asked.folder, under)
+    index = {name: i for i, name in enumerate(rows.ids)}
+    batches = [[index[name] for name in step] for step in plan(rows.ids, schedule, rows.sources)]
+    course = Course(recipe=recipe, schedule=schedule, batches=batches, under=under)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, recipe.dtype), use_safetensors=True, trust_remote_code=False
+    )
+    model.name_or_path = model.config._name_or_path = asked.base.name
+    lora = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=recipe.target_modules,
+        task_type="CAUSAL_LM",
+    )
+    trainer = KeyedTrainer(
+        course,
+        Pulse(course, _beat(len(batches), say)),
+        model=model,
+        args=_arguments(asked, frozen),
+        train_dataset=Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels}),
+        processing_class=tokenizer,
+        peft_config=lora,
+    )
+    trainer.remove_callback(PrinterCallback)
+    last: Checkpoint | None = whole[-1] if whole else None
+    trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
+    return Trained(trainer.model, trainer.state.log_history, last.step if last else None)
+
+
+def _beat(total: int, say: Say) -> Callable[[int, float], None]:
+    told = 0.0
+
+    def beat(step: int, loss: float) -> None:
+        nonlocal told
+        if step == total or time.monotonic() - told > BEAT_S:
+            told = time.monotonic()
+            say({"stage": "training", "done": step, "total": total, "loss": loss})
+
+    return beat
+
+
+def _arguments(asked: Job, frozen: Planned) -> Any:
+    """One "epoch" of all steps, saving and logging left to `Pulse`, nothing that looks across rows."""
+    import torch
+    from trl import SFTConfig
+
+    recipe, gpu = frozen.recipe, torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(asked.folder),
+        num_train_epochs=1,
+        gradient_accumulation_steps=1,
+        per_device_train_batch_size=recipe.batch_rows,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=SCHEDULERS[recipe.lr_schedule],
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        optim="adamw_torch",
+        seed=recipe.seed,
+        full_determinism=gpu,
+        use_cpu=not gpu,
+        bf16=False,
+        gradient_checkpointing=False,
+        dataloader_pin_memory=gpu,
+        packing=False,
+        padding_free=False,
+        auto_find_batch_size=False,
+        max_length=recipe.max_length,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        save_strategy="no",
+        logging_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        push_to_hub=False,
+    )
+
+
+def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:
+    """Write the adapter's folder beside its place and move it there in one step."""
+    from whence.train.backends.keyed import save_adapter
+
+    final, partial = asked.folder / "adapter", asked.folder / "adapter.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    save_adapter(model, partial)
+    shutil.rmtree(final, ignore_errors=True)
+    os.rename(partial, final)
+    weights, config = adapter_digests(final)
+    return Adapter(
+        name=asked.snapshot.name,
+        closure=frozen.closure,
+        run=asked.run,
+        weights=weights,
+        config=config,
+        base=asked.base.fingerprint,
+        location=str(final.relative_to(store.root)),
+        bytes=(final / "adapter_model.safetensors").stat().st_size,
+    )
+
+
+def _facts(rows: Tokenised, frozen: Planned, trained: Trained, meter: Meter) -> dict[str, Json]:
+    schedule = frozen.schedule
+    losses = [line["loss"] for line in trained.log if "loss" in line]
+    return {
+        "rows_fed": len(rows.ids),
+        "rows_cut": rows.cut,
+        "rows_not_fed": rows.reasons(),
+        "steps": schedule.epochs * schedule.steps_per_epoch,
+        "tokens_learnt": rows.learnt() * schedule.epochs,
+        "tokens_read": sum(map(len, rows.input_ids)) * schedule.epochs,
+        "final_loss": losses[-1] if losses else None,
+        "resumed_from": trained.resumed_from,
+        "import_cpu_s": meter.import_cpu_s,
+        "train_cpu_s": meter.train_cpu_s,
+        "example_ordinal": rows.ordinals[0],
+    }
+
+
+def _digests(checkpoints: list[Checkpoint]) -> dict[str, str]:
+    return {str(one.step): one.digest for one in checkpoints}
+
+
+def _removed(rows: Tokenised) -> pa.Table:
+    ordinals = pa.array([ordinal for ordinal, _ in rows.not_fed], pa.uint64())
+    return pa.table({"ordinal": ordinals, "reason": pa.array([reason for _, reason in rows.not_fed], pa.string())})
