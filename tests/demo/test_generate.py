@@ -1,60 +1,17 @@
 """The generated support desk: the same bytes each time, and a truth file that holds."""
 
-import csv
-import gzip
 import hashlib
 import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from desk_files import Desk, intent_of
 
 from whence.demo.generate import INTENTS, generate
 from whence.demo.grammar import normalise
 from whence.demo.plant import MUCH_TOO_LONG_CHARS
-
-Row = dict[str, Any]
-
-
-class Desk:
-    """The files of one generated folder, read back by ref; broken lines are left out of `rows`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.truth = json.loads((folder / "truth.json").read_text())
-        self.ticket_lines = (folder / "data/tickets.jsonl").read_bytes().splitlines()
-        broken = {fault["line"] for fault in self.truth["broken"]}
-        tickets = [json.loads(line) for at, line in enumerate(self.ticket_lines, 1) if at not in broken]
-        partner = csv.DictReader(gzip.decompress((folder / "data/partner.csv.gz").read_bytes()).decode().splitlines())
-        self.sources: dict[str, list[Row]] = {
-            "tickets": tickets,
-            "chats": _jsonl(folder / "data/chats.jsonl"),
-            "partner": list(partner),
-            "augmented": pq.read_table(folder / "data/augmented.parquet").to_pylist(),
-            "dev": _jsonl(folder / "suites/dev.jsonl"),
-            "gate": _jsonl(folder / "suites/gate.jsonl"),
-        }
-        self.rows = {f"{source}:{row['id']}": row for source, rows in self.sources.items() for row in rows}
-
-    def texts(self, *sources: str) -> dict[str, str]:
-        """Every customer text of the sources by ref; of a chat, the last thing the customer wrote."""
-        return {ref: _text(row) for ref, row in self.rows.items() if ref.split(":")[0] in (sources or self.sources)}
-
-
-def _jsonl(path: Path) -> list[Row]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def _text(row: Row) -> str:
-    if "messages" in row:
-        return [turn["content"] for turn in row["messages"] if turn["role"] == "user"][-1]
-    return row["text"] if "text" in row else row["question"]
-
-
-def _intent(row: Row) -> str:
-    return row["messages"][-1]["content"] if "messages" in row else row["intent"]
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +62,8 @@ def test_counts_and_fields(desk: Desk) -> None:
     assert "generated" in desk.truth["note"]
 
 
-def test_every_intent_is_about_equally_common_and_every_answer_is_an_intent(desk: Desk) -> None:
-    assert {_intent(row) for row in desk.rows.values()} == set(INTENTS) == set(desk.truth["intents"])
+def test_every_intent_is_about_equally_common_and_every_answer_is_anintent_of(desk: Desk) -> None:
+    assert {intent_of(row) for row in desk.rows.values()} == set(INTENTS) == set(desk.truth["intents"])
     seen = Counter(row["intent"] for row in desk.sources["gate"])
     assert min(seen.values()) >= 25
 
@@ -132,7 +89,7 @@ def test_duplicates_are_the_planted_ones_and_no_others(desk: Desk) -> None:
     leaks = {(one["item"], one["row"]) for one in desk.truth["text_leaks"]}
     texts = desk.texts()
     for one, other in exact | loose:
-        assert _intent(desk.rows[one]) == _intent(desk.rows[other])
+        assert intent_of(desk.rows[one]) == intent_of(desk.rows[other])
     for one, other in exact:
         assert texts[one] == texts[other]
     for one, other in loose:
@@ -190,6 +147,6 @@ def test_the_withdrawal_names_every_row_and_everything_derived_from_them(desk: D
     assert not [ref for ref in rows if f'"{ref}"' in planted]
 
 
-def test_paraphrases_have_sound_parents_of_their_own_intent(desk: Desk) -> None:
+def test_paraphrases_have_sound_parents_of_their_ownintent_of(desk: Desk) -> None:
     for row in desk.sources["augmented"]:
         assert {desk.rows[parent]["intent"] for parent in row["derived_from"]} == {row["intent"]}

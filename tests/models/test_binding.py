@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from models.makers import perturbed, rewrite
 
+from models.makers import perturbed, rewrite
 from whence.models import adapter_digests, check_binding, fingerprint
 from whence.models.binding import check_keys
 from whence.models.tensors import tensors, weight_files

@@ -9,8 +9,8 @@ import struct
 from pathlib import Path
 
 import pytest
-from models.makers import perturbed, rewrite
 
+from models.makers import perturbed, rewrite
 from whence.models import adapter_digests, fingerprint, load_base
 from whence.records import BackendFailed, Unmet
 

@@ -181,12 +181,12 @@ class Work:
         present = self.before.find(ids)
         self.rows |= row_set(present[present >= 0].astype(np.uint64))
         write = []
-        for i, code in enumerate(decisions):
-            if code is not None:
-                self.rows.discard(int(present[i])) if present[i] >= 0 else None
-                self.refuse(p.lines[i], code, RIGHTS_REASONS.get(code, code), p.raws[i])
-            elif present[i] < 0:
+        for i in np.flatnonzero(present < 0).tolist():  # a right that ended later is curation's matter, row by row
+            code = decisions[i]
+            if code is None:
                 write.append(i)
+            else:
+                self.refuse(p.lines[i], code, RIGHTS_REASONS.get(code, code), p.raws[i])
         for part in self.with_parents(p, write):
             self.write(p, *part)
 

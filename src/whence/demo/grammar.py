@@ -28,11 +28,11 @@ _ASKING = (
 
 
 def expand(template: str, slots: Mapping[str, str], rng: random.Random) -> str:
-    """One text of the template. Choices are drawn first, so that a choice may hold slots."""
+    """One text of the template. Choices are drawn first, so that a choice may hold slots; empty choices leave no gap."""
     while match := _INNERMOST.search(template):
         chosen = rng.choice(match[1].split("|"))
         template = template[: match.start()] + chosen + template[match.end() :]
-    return template.format_map(slots)
+    return re.sub(r" +(?=[ ,.?!]|$)", "", template.format_map(slots))
 
 
 def lines(block: str) -> tuple[str, ...]:

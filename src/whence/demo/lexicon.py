@@ -49,7 +49,7 @@ FRAMES: dict[str, tuple[str, ...]] = {
         my old card expires soon and the [new|next] one [isn't here|has not come] yet
     """),
     "pin_reset": lines("""
-        i [forgot|have forgotten|can't remember|cannot recall] [my|the] pin [|number ][for my card|for card {last4}|]
+        i [forgot|have forgotten|can't remember|cannot recall] [my|the] pin [|number ][for my card|for card {last4}]
         how [do|can] i [change|reset|get a reminder of] my pin
         [my pin is|the pin has been] [blocked|locked], i [typed it wrong|got it wrong] [three times|too often]
         i need a new pin [|number ]for [my card|the card ending {last4}|my debit card]
@@ -57,7 +57,7 @@ FRAMES: dict[str, tuple[str, ...]] = {
         can you [send|text|post] me my pin [|again|please], i [lost the letter|never got one]
         is there a way to [see|view|look up] my pin [in the app|online]
         [want|would like|wish] to choose a different pin, [someone saw mine|mine is too easy|i keep mixing it up]
-        the [four digits|code] for my card [have|has] gone clean out of my head
+        the [pin|pin code] for my card has gone clean out of my head
         my [mother|father|husband|wife] [saw|knows] my pin so i'd like [to change it|another one]
         how many [tries|attempts] do i get before the pin [is blocked|locks], i've used two
         please unlock my pin, i [mistyped it|entered it wrongly] in {city}

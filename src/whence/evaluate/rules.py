@@ -141,10 +141,10 @@ def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool) -> Finding:
 def gain_outcome(found: Result, least: float, alpha: float) -> Outcome:
     """Whether a paired difference meets a least gain.
 
-    A least gain of 0 or more: pass when the gain reaches it and McNemar's p is below alpha. Fail when the interval
-    lies below it, or when n would have shown such a gain, or one as large as was seen, and did not. Else abstain.
+    A least gain of 0 or more: pass when the gain reaches it and McNemar's p is below alpha. Else fail when the interval
+    lies below it, or when n suffices to show a gain of that size or of the size that was seen. Else abstain.
     A negative one, an allowed loss: pass when the whole interval lies above it (non-inferiority). Fail when the
-    interval lies below it, or a significant loss exceeds it. Else abstain.
+    interval lies below it, or when a significant loss exceeds it. Else abstain.
     """
     significant = found.p is not None and found.p < alpha
     if least < 0:
@@ -153,8 +153,8 @@ def gain_outcome(found: Result, least: float, alpha: float) -> Outcome:
         return "fail" if found.high < least or (significant and found.statistic < least) else "abstain"
     if found.statistic >= least and significant:
         return "pass"
-    would_show = found.detectable is not None and found.detectable <= max(least, found.statistic)
-    return "fail" if found.high < least or would_show else "abstain"
+    suffices = found.detectable is not None and found.detectable <= max(least, found.statistic)
+    return "fail" if found.high < least or suffices else "abstain"
 
 
 def _slices(gate: Gate, pairing: Pairing, enough: bool) -> Iterator[Finding]:

@@ -167,7 +167,7 @@ class Walk:
         self.out.adapter = train.train(self.store, run, on_progress=self._training)
         facts = self._report(run).facts
         fed = (
-            f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed, {facts['steps']:,} steps, {facts['tokens']:,} tokens"
+            f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed, {facts['steps']:,} steps, {facts['tokens_learnt']:,} tokens learnt"
         )
         adapter = self.store.get(self.out.adapter, Adapter)
         return fresh, [fed, f"adapter {self.out.adapter[7:19]}, weights {adapter.weights[:19]}…"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -78,7 +79,7 @@ def read_project(path: Path) -> Project:
     faults: list[Fault] = []
     parsed: ProjectFile | None = None
     try:
-        parsed = TypeAdapter(ProjectFile).validate_python(raw)
+        parsed = TypeAdapter(ProjectFile).validate_json(json.dumps(raw, default=str), strict=True)
     except ValidationError as error:
         faults += [_fault(e, raw) for e in error.errors(include_url=False)]
     faults += list(_meaning(raw, file.parent))

@@ -1,0 +1,8 @@
+"""The gateway: aliases and releases behind OpenAI's chat-completion API, every answer naming the release it is from."""
+
+from whence.serve.desk import Settings
+from whence.serve.leases import state
+from whence.serve.releases import aliases, resolve
+from whence.serve.run import Gateway, serve
+
+__all__ = ["Gateway", "Settings", "aliases", "resolve", "serve", "state"]

@@ -81,11 +81,12 @@ def smallest_detectable(n: int, discordance: float, alpha: float = 0.05, power: 
 
     def shown(d: float) -> bool:
         rate = max(discordance, d)
-        k = np.arange(max(int(binom.ppf(1e-9, n, rate)), 0), int(binom.isf(1e-9, n, rate)) + 1)
+        reach = 7 * sqrt(n * rate * (1 - rate)) + 30  # what lies further out weighs less than 1e-9
+        k = pairs[max(0, int(n * rate - reach)) : int(n * rate + reach) + 1]
         chance = binom.sf(k - rejected[k] - 1, k, (1 + d / rate) / 2)
         return bool(np.dot(binom.pmf(k, n, rate), chance) >= power)
 
-    return _crossing(shown, 1e-9, 1.0, 1e-5) if shown(1.0) else None
+    return _crossing(shown, 1e-9, 1.0, 1e-4) if shown(1.0) else None
 
 
 def _crossing(holds: Callable[[float], bool], low: float, high: float, tolerance: float = 1e-10) -> float:

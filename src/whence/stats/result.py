@@ -37,7 +37,7 @@ def two_sided_z(confidence: float) -> float:
 def scipy_stats() -> Any:
     """The module scipy.stats, imported at first use. Raises Unmet where it is not installed."""
     try:
-        from scipy import stats  # noqa: PLC0415  (half a second, and an extra)
+        from scipy import stats  # noqa: PLC0415  (a second or more, and an extra)
     except ImportError as error:
         raise Unmet(
             "scipy is not installed", "the extra whence[checks]", "run: pip install 'whence[checks]'"

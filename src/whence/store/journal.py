@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,26 +31,28 @@ class Entry:
 
 
 class Journal:
-    """All segments of one kind of words."""
+    """All segments of one kind of words. Any thread may append."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._fd = -1
         self._segment, self._size = "", 0
+        self._appending = threading.Lock()
 
     def append(self, body: Json, head: Json = None) -> Entry:
         """Write one entry; when this returns, a kill of this process does not lose it."""
         salt = secrets.token_hex(16)
         line = encode({"salt": salt, "head": head, "body": body}) + b"\n"
-        if self._fd < 0 or self._size > SEGMENT_BYTES:
-            self._open_segment()
-        offset = self._size
-        written = os.write(self._fd, line)
-        self._size += written
-        if written != len(line):
-            self.close()
-            raise OSError(f"{self._folder / self._segment}: wrote {written} of {len(line)} bytes; is the disk full?")
-        return Entry(_digest(salt, body), self._segment, offset, len(line))
+        with self._appending:
+            if self._fd < 0 or self._size > SEGMENT_BYTES:
+                self._open_segment()
+            offset = self._size
+            written = os.write(self._fd, line)
+            self._size += written
+            if written != len(line):
+                self.close()
+                raise OSError(f"{self._folder / self._segment}: wrote {written} of {len(line)} bytes; disk full?")
+            return Entry(_digest(salt, body), self._segment, offset, len(line))
 
     def sync(self) -> None:
         """Bring what was appended to the disk."""

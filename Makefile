@@ -1,0 +1,56 @@
+# Everything here makes what it needs in .venv and does nothing the second time.
+PYTHON ?= python3.11
+TORCH_INDEX ?=
+WHENCE_DATA ?= ../shared/data
+BIN := .venv/bin
+export WHENCE_DATA HF_HUB_OFFLINE = 1
+export TRANSFORMERS_OFFLINE = 1
+export HF_DATASETS_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+export OMP_NUM_THREADS = 1
+export OMP_WAIT_POLICY = PASSIVE
+DEMO ?= whence-demo
+
+.PHONY: help install demo test lint docs bench clean
+help:  ## show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# torch first and alone: a plain `pip install transformers peft` would pull the CUDA build.
+.venv/.torch: constraints.txt
+	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@touch $@
+
+.venv/.installed: .venv/.torch pyproject.toml
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]'
+	@touch $@
+
+.venv/.dev: .venv/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all,dev,bench]'
+	@touch $@
+
+install: .venv/.installed  ## what users get: core, train, serve, checks
+
+demo: .venv/.installed  ## walk the generated project from rows to a served answer and back
+	$(BIN)/whence demo $(DEMO)
+
+test: .venv/.dev  ## every test
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev  ## ruff, mypy, import contracts
+	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/ruff check src tests bench examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+docs: .venv/.dev  ## write the generated pages (CLI reference, project file)
+	$(BIN)/python -m docs.generate
+
+bench: .venv/.dev  ## the quick benchmarks, each beside its peer
+	$(BIN)/python -m bench.identity
+	$(BIN)/python -m bench.ingest --rows 10000 100000
+
+clean:  ## remove .venv and the demo
+	rm -rf .venv $(DEMO)

@@ -1,0 +1,197 @@
+"""What happens to a request between the HTTP door and the model: who answers, for whom, with what kept."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, Protocol, cast
+
+from whence.models import Reply, Request
+from whence.records import BackendFailed, Conflict, NotFound, Ref, Trace, Unmet, WhenceError
+from whence.serve.engine import Engine, Job, Outcome
+from whence.serve.protocol import Answer, ChatBody, FeedbackBody, to_request
+from whence.serve.releases import Bound, aliases, resolve
+from whence.serve.traces import TraceLog
+from whence.store import Store
+
+Consent = Literal["none", "train"]
+Arrive = Callable[[str | Reply | WhenceError], None]
+
+
+class Feedback(Protocol):
+    """How feedback is taken; `whence.feedback.send` is one such."""
+
+    def __call__(
+        self,
+        store: Store,
+        trace_id: str,
+        *,
+        surface: str,
+        actor: str,
+        intent: str,
+        value: float | None = None,
+        text: str | None = None,
+    ) -> Ref:
+        """Keep one reaction; returns its digest. Raises NotFound, Unmet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a gateway serves."""
+
+    host: str = "127.0.0.1"
+    """address to listen on; one that others reach needs WHENCE_TOKEN"""
+    port: int = 8000
+    """0: any free one"""
+    consent: Consent = "none"
+    """what a request that says nothing may be used for"""
+    lease_s: float = 60.0
+    """seconds of silence after which a deployment is unknown"""
+    max_tokens: int = 256
+    """tokens of an answer where the request names no number"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A request that was taken in."""
+
+    answer: Answer
+    release: Ref
+    job: Job
+
+    def cancel(self) -> None:
+        """The client has gone; stop when the next token comes."""
+        self.job.cancelled = True
+
+
+class Desk:
+    """Takes requests in. Called from many threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        served: Mapping[Ref, tuple[Bound, Ref]],
+        engine: Engine,
+        traces: TraceLog,
+        settings: Settings,
+        feedback: Feedback | None,
+    ) -> None:
+        """`served`: release → what was bound, and its Deployment."""
+        self._store, self._served, self._engine, self._traces, self._settings = store, served, engine, traces, settings
+        self._feedback = feedback
+        self.created = int(store.clock().timestamp())
+
+    def alive(self) -> bool:
+        """Whether answers can be given."""
+        return self._engine.alive()
+
+    def names(self) -> list[str]:
+        """Names that can be asked for: releases that are served here, aliases that point to one."""
+        pointing = [name for name, release in aliases(self._store).items() if release in self._served]
+        return sorted(pointing) + sorted(bound.name for bound, _ in self._served.values())
+
+    def ask(self, body: ChatBody, consent_header: str | None, arrive: Arrive) -> Ticket:
+        """Queue a request. `arrive` gets pieces of text, then a reply or an error, from another thread.
+
+        Raises NotFound for an unknown model, Conflict for one that is not served here or when too many wait, Unmet
+        for a consent that is none.
+        """
+        release, record = resolve(self._store, body.model)
+        if release not in self._served:
+            raise Conflict(
+                f"{body.model} is {record.name}, which is not loaded here; loaded: "
+                f"{', '.join(bound.name for bound, _ in self._served.values())}\n  do: restart the server to load it"
+            )
+        bound, deployment = self._served[release]
+        at = self._store.clock()
+        trace = Trace(
+            id=f"chatcmpl-{secrets.token_hex(16)}",
+            deployment=deployment,
+            release=release,
+            at=at,
+            duration_s=0.0,
+            prompt_tokens=0,
+            completion_tokens=0,
+            finish="error",
+            consent=self._consent(body, consent_header),
+            subject=self._store.keys.pseudonym(body.user) if body.user else None,
+            content="",
+        )
+        request = to_request(body, bound.name, self._settings.max_tokens)
+        job = Job(request, arrive, self._ending(trace, request, arrive))
+        if not self._engine.submit(job):
+            raise Conflict("too many requests are waiting\n  do: try again later")
+        return Ticket(answer=_answer(trace, bound.name, at), release=release, job=job)
+
+    def react(self, body: FeedbackBody) -> Ref:
+        """Keep a reaction to a trace. Raises NotFound, Unmet."""
+        if self._feedback is None:
+            raise NotFound("this server takes no feedback")
+        self._traces.flush()
+        return self._feedback(
+            self._store,
+            body.trace_id,
+            surface="api",
+            actor=body.actor,
+            intent=body.intent,
+            value=body.value,
+            text=body.text,
+        )
+
+    def _consent(self, body: ChatBody, header: str | None) -> Consent:
+        said = {c for c in ((body.metadata or {}).get("consent"), header) if c is not None} or {self._settings.consent}
+        if len(said) > 1 or not said <= {"none", "train"}:
+            raise Unmet(
+                "the consent of this request is unclear",
+                "none or train, the same in metadata.consent and x-whence-consent where both are given",
+                "send one of them",
+            )
+        return cast(Consent, said.pop())
+
+    def _ending(self, trace: Trace, request: Request, arrive: Arrive) -> Callable[[Outcome, str, float], None]:
+        """Journal first, then tell the client: an answer that somebody has whole is in the record."""
+
+        def end(outcome: Outcome, given: str, seconds: float) -> None:
+            if isinstance(outcome, Unmet | NotFound):
+                arrive(outcome)
+                return
+            reply = outcome
+            if not isinstance(reply, Reply):
+                reply = Reply(text=given, prompt_tokens=0, completion_tokens=0, finish="error")
+            final: Reply | WhenceError = BackendFailed("the answer could not be recorded, so it is not given")
+            try:
+                self._traces.keep(_finished(trace, reply, seconds), _words(request, reply))
+                final = outcome
+            finally:
+                arrive(final)
+
+        return end
+
+
+def _answer(trace: Trace, release: str, at: datetime) -> Answer:
+    fingerprint = trace.release.removeprefix("sha256:")[:16]
+    return Answer(id=trace.id, release=release, fingerprint=fingerprint, created=int(at.timestamp()))
+
+
+def _finished(trace: Trace, reply: Reply, seconds: float) -> Trace:
+    return replace(
+        trace,
+        duration_s=seconds,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        finish=reply.finish,
+    )
+
+
+def _words(request: Request, reply: Reply) -> dict[str, object]:
+    """What the journal keeps of the exchange: the conversation, the answer, and what steered it."""
+    asked = {
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": request.seed,
+        "stop": list(request.stop),
+    }
+    return {"messages": list(request.messages), "answer": reply.text, "options": asked}

@@ -1,0 +1,46 @@
+"""Deployments as leases: a release is live at an endpoint while it says so, and *unknown* when it falls silent.
+
+A killed gateway cannot say that it ended; its deployment becomes unknown `lease_s` seconds after its last sign of life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Literal
+
+from whence.records import Deployment, Ref
+from whence.store import Store
+
+State = Literal["live", "unknown", "ended"]
+
+
+def start(store: Store, release: Ref, endpoint: str, lease_s: float) -> Ref:
+    """Record that this release is served at this endpoint from now on."""
+    deployment = Deployment(release=release, endpoint=endpoint, started_at=store.clock(), lease_s=lease_s)
+    with store.transaction():
+        name = store.put(deployment)
+        store.append("deployment.started", name, {"release": release})
+    return name
+
+
+def seen(store: Store, deployments: Iterable[Ref]) -> None:
+    """A sign of life of each."""
+    store.append_many([("deployment.seen", name, None, None, None) for name in deployments])
+
+
+def end(store: Store, deployments: Iterable[Ref]) -> None:
+    """A clean end of each."""
+    store.append_many([("deployment.ended", name, None, None, None) for name in deployments])
+
+
+def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State:
+    """What is known of a deployment at a time (now by default). Raises NotFound for no deployment."""
+    lease = store.get(deployment, Deployment)
+    as_of = as_of or store.clock()
+    last = store.events("deployment.*", deployment, as_of=as_of, last=True)
+    if not last:
+        return "unknown"
+    if last[0].kind == "deployment.ended":
+        return "ended"
+    return "live" if last[0].recorded_at + timedelta(seconds=lease.lease_s) >= as_of else "unknown"

@@ -1,0 +1,89 @@
+"""From names to releases, and from releases to checked folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from whence.models import check_binding, load_base
+from whence.records import Adapter, Base, Closure, NotFound, Ref, Release, Unmet, WhenceError
+from whence.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A release whose adapter was checked against its base."""
+
+    name: str
+    """``NAME@N``; also the adapter's name in the model"""
+    release: Ref
+    adapter: Path
+    """folder"""
+    base: Path
+    """folder"""
+
+
+def aliases(store: Store) -> dict[str, Ref]:
+    """Alias → release that it points to now."""
+    return {
+        event.about.removeprefix("alias:"): Ref(event.data["release"])
+        for event in store.events("alias.moved")
+        if event.about.startswith("alias:")
+    }
+
+
+def resolve(store: Store, name: str) -> tuple[Ref, Release]:
+    """The release that an alias (its newest move) or a release name means now. Raises NotFound naming what is known."""
+    moved = store.events("alias.moved", f"alias:{name}", last=True)
+    if moved:
+        release = Ref(moved[0].data["release"])
+        return release, store.get(release, Release)
+    found = store.all(Release, name)
+    if not found:
+        known = sorted(aliases(store)) + sorted({r.name for _, r in store.all(Release)})
+        raise NotFound(f"no alias or release is called {name!r}; known: {', '.join(known) or 'none'}")
+    return found[-1]
+
+
+def bind(store: Store, names: Iterable[str]) -> list[Bound]:
+    """Each release with its folders, once its adapter is found to belong on its base, and all on one base.
+
+    Digests of adapter, base, tokenizer and template are taken anew, tensors compared with modules in both directions.
+    No names: every release that an alias points to. Raises Unmet with all reasons.
+    """
+    wanted = dict(resolve(store, name) for name in names or sorted(aliases(store)))
+    if not wanted:
+        raise Unmet("there is nothing to serve", "a release, or an alias that points to one", "whence ship NAME")
+    reasons, bound, bases = [], [], {}
+    for ref, release in wanted.items():
+        try:
+            one, base, why = _bind(store, ref, release)
+        except WhenceError as error:
+            reasons.append(f"{release.name}: {error}")
+            continue
+        bound.append(one)
+        bases.setdefault(base.fingerprint.weights, base.name)
+        reasons += [f"{release.name}: {reason}" for reason in why]
+    if len(bases) > 1:
+        reasons.append(f"the releases need different bases ({', '.join(bases.values())}); one gateway holds one base")
+    if reasons:
+        raise Unmet(
+            "not started, because an answer would not come from what the record says:\n    - "
+            + "\n    - ".join(reasons),
+            "adapter and base as they were in training",
+            "restore the folders named above, or release what is there now",
+        )
+    return bound
+
+
+def _bind(store: Store, ref: Ref, release: Release) -> tuple[Bound, Base, list[str]]:
+    adapter = store.get(release.adapter, Adapter)
+    base = store.get(store.get(adapter.closure, Closure).base, Base)
+    folder = store.root / adapter.location
+    beside = store.root.parent / base.location
+    path = beside if beside.is_dir() else load_base(base.location, base.revision)
+    reasons = check_binding(folder, path, adapter.base, adapter.weights, adapter.config)
+    if base.fingerprint != adapter.base:
+        reasons.append(f"the record of base {base.name} has another fingerprint than the adapter saw in training")
+    return Bound(name=release.name, release=ref, adapter=folder, base=path), base, reasons

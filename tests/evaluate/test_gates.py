@@ -1,0 +1,165 @@
+"""Gates: planted gains, losses and cheats get the verdict they deserve; controls stay silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from questions import LABELS, Desk, item
+
+from whence.evaluate import fix_gate, judge, put_suite
+from whence.records import Damaged, Evaluation, Finding, Ref, Unmet, Verdict
+from whence.store import verify
+
+
+def some(share: float, shift: int = 0) -> object:
+    """Right on this share of the questions; `shift` moves which."""
+    return lambda i: (i * 37 + shift) % 100 < 100 * share
+
+
+def verdict(desk: Desk, n: int, new: object, old: object, findings: tuple[Finding, ...] = (), **gate: float) -> Verdict:
+    """Baseline, gate, candidate, verdict, in the order that honesty asks for."""
+    suite = desk.suite(n)
+    baseline = desk.evaluated(suite, old, tuned=False)
+    fixed = fix_gate(desk.store, desk.gate(suite, **gate))
+    ref = judge(desk.store, fixed, desk.evaluated(suite, new, tuned=True), baseline, findings)
+    assert judge(desk.store, fixed, desk.evaluated(suite, new, tuned=True), baseline, findings) == ref
+    assert len(desk.store.events("verdict.given")) == 1
+    assert verify(desk.store) == []
+    return desk.store.get(ref, Verdict)
+
+
+def of(found: Verdict, check: str) -> Iterator[Finding]:
+    return (f for f in found.findings if f.check == check)
+
+
+def test_a_real_gain_of_ten_points_passes_with_its_numbers(desk: Desk) -> None:
+    found = verdict(desk, 400, some(0.8), some(0.7), min_gain=0.02, min_value=0.75)
+    assert found.outcome == "pass"
+    (gain,) = of(found, "gate.gain")
+    assert (gain.statistic, gain.threshold, gain.n) == (pytest.approx(0.1), 0.02, 400)
+    assert gain.p < 1e-6
+    assert 0.05 < gain.low < 0.1 < gain.high < 0.15
+    assert "show a change of 4.6% 4 times in 5" in gain.message
+    (value,) = of(found, "gate.value")
+    assert (value.statistic, value.verdict) == (pytest.approx(0.8), "pass")
+
+
+def test_equal_models_do_not_pass(desk: Desk) -> None:
+    found = verdict(desk, 400, some(0.7, shift=50), some(0.7))
+    assert found.outcome == "abstain"
+    assert next(of(found, "gate.gain")).statistic == pytest.approx(0)
+
+
+def test_enough_items_and_no_gain_fails(desk: Desk) -> None:
+    """2,000 items would have shown the 5 points asked for."""
+    assert verdict(desk, 2000, some(0.7, shift=10), some(0.7), min_gain=0.05).outcome == "fail"
+
+
+def test_a_collapsed_slice_fails_by_name_while_the_whole_rises(desk: Desk) -> None:
+    def right(i: int, branch: int, app: int) -> bool:
+        return (i // 10) % 20 < branch if i % 10 == 0 else (i // 10) % 20 < app
+
+    found = verdict(desk, 1000, lambda i: right(i, 9, 17), lambda i: right(i, 15, 14))
+    assert found.outcome == "fail"
+    (gain,) = of(found, "gate.gain")
+    assert (gain.verdict, gain.statistic) == ("pass", pytest.approx(0.105))
+    assert [(f.about, f.verdict) for f in of(found, "gate.slice")] == [
+        ("channel=app", "pass"),
+        ("channel=branch", "fail"),
+    ]
+    branch = list(of(found, "gate.slice"))[1]
+    assert (branch.statistic, branch.n) == (pytest.approx(-0.3), 100)
+    assert branch.p < 1e-6
+
+
+def test_the_same_gain_without_the_collapse_passes(desk: Desk) -> None:
+    assert verdict(desk, 1000, some(0.85), some(0.7)).outcome == "pass"
+
+
+def test_twenty_items_abstain_and_a_small_slice_decides_nothing(desk: Desk) -> None:
+    found = verdict(desk, 20, lambda i: True, some(0.3))
+    assert found.outcome == "abstain"
+    assert {f.verdict for f in of(found, "gate.items")} == {"abstain"}
+    assert next(of(found, "gate.gain")).verdict == "abstain"
+    assert next(of(found, "gate.gain")).p < 0.05
+    assert [(f.about, f.verdict, f.severity) for f in of(found, "gate.slice")][1] == (
+        "channel=branch",
+        "abstain",
+        "info",
+    )
+
+
+def test_a_gate_fixed_after_the_score_is_refused(desk: Desk) -> None:
+    suite = desk.suite(200)
+    baseline = desk.evaluated(suite, some(0.6), tuned=False)
+    strict = fix_gate(desk.store, desk.gate(suite, min_gain=0.5))
+    candidate = desk.evaluated(suite, some(0.8), tuned=True)
+    late = fix_gate(desk.store, desk.gate(suite))
+    with pytest.raises(Unmet, match="the gate was fixed after that"):
+        judge(desk.store, late, candidate, baseline)
+    assert desk.store.count(Verdict) == 0
+    assert desk.store.get(judge(desk.store, strict, candidate, baseline), Verdict).outcome == "fail"
+    assert fix_gate(desk.store, desk.gate(suite, min_gain=0.5)) == strict
+    assert len(desk.store.events("gate.fixed")) == 2
+
+
+def test_a_renamed_suite_or_another_run_does_not_hide_the_first_score(desk: Desk) -> None:
+    """The candidate saw the items under another name of the suite before the gate; a second look changes nothing."""
+    store, items = desk.store, [item(i) for i in range(200)]
+    desk.evaluated(put_suite(store, "first look", "gate", "label", items, LABELS), some(0.8), tuned=True)
+    suite = desk.suite(200)
+    baseline = desk.evaluated(suite, some(0.6), tuned=False)
+    fixed = fix_gate(store, desk.gate(suite))
+    with pytest.raises(Unmet, match="scored on these items"):
+        judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline)
+
+
+def test_other_questions_other_inputs_and_no_gate_are_refused(desk: Desk) -> None:
+    suite, other = desk.suite(200), desk.suite(120)
+    gate = desk.gate(suite)
+    fixed, unfixed = fix_gate(desk.store, gate), desk.store.put(desk.gate(suite, alpha=0.01))
+    candidate = desk.evaluated(suite, some(0.8), tuned=True)
+    elsewhere = desk.evaluated(other, some(0.6), tuned=False)
+    with pytest.raises(Unmet, match="baseline was evaluated on suite"):
+        judge(desk.store, fixed, candidate, elsewhere)
+    with pytest.raises(Unmet, match="candidate was evaluated on suite"):
+        judge(desk.store, fixed, elsewhere, candidate)
+    baseline = desk.evaluated(suite, some(0.6), tuned=False)
+    with pytest.raises(Unmet, match="never fixed"):
+        judge(desk.store, Ref(unfixed), candidate, baseline)
+    longer = desk.evaluated(suite, some(0.6), tuned=False, max_tokens=99)
+    with pytest.raises(Unmet, match="the baseline with"):
+        judge(desk.store, fixed, candidate, longer)
+
+
+@pytest.mark.parametrize(
+    ("severity", "said", "outcome"),
+    [("high", "fail", "fail"), ("high", "abstain", "abstain"), ("low", "fail", "pass"), ("high", "pass", "pass")],
+)
+def test_findings_of_checks_count_by_severity(desk: Desk, severity: str, said: str, outcome: str) -> None:
+    extra = Finding(check="rights.withdrawn", about="desk", verdict=said, severity=severity, message="planted")
+    found = verdict(desk, 400, some(0.8), some(0.7), (extra,))
+    assert (found.outcome, found.findings[-1]) == (outcome, extra)
+
+
+def test_every_number_of_a_gate_out_of_range_is_named(desk: Desk) -> None:
+    wrong = desk.gate(desk.suite(10, "dev"), alpha=5.0, min_gain=3.0, max_slice_drop=-0.1, min_items=0)
+    with pytest.raises(Unmet) as caught:
+        fix_gate(desk.store, wrong)
+    for part in ("dev suite", "alpha", "min_gain", "max_slice_drop", "min_items"):
+        assert part in caught.value.found
+    assert desk.store.events("gate.fixed") == []
+
+
+def test_scores_of_the_evaluations_are_the_ones_judged(desk: Desk) -> None:
+    """A damaged scores blob is an error, never a verdict."""
+    suite = desk.suite(200)
+    baseline = desk.evaluated(suite, some(0.6), tuned=False)
+    fixed = fix_gate(desk.store, desk.gate(suite))
+    candidate = desk.evaluated(suite, some(0.8), tuned=True)
+    path = Path(desk.store.blobs.path(desk.store.get(candidate, Evaluation).scores))
+    path.write_bytes(path.read_bytes().replace(b'"wrong"', b'"right"', 1))
+    with pytest.raises(Damaged):
+        judge(desk.store, fixed, candidate, baseline)

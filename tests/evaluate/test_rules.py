@@ -1,0 +1,120 @@
+"""The rules on numbers alone: edges of each, and how often chance passes the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from whence.evaluate import Pairing, outcome, rules
+from whence.evaluate.rules import gain_outcome
+from whence.records import Finding, Gate, Item, Ref
+from whence.stats import mcnemar
+
+ITEMS = [Item(id=str(i), input="q", expected="a", slices={"part": str(i % 8)}) for i in range(400)]
+GATE = Gate(
+    suite=Ref("sha256:00"),
+    min_value=None,
+    min_gain=0.0,
+    max_slice_drop=0.1,
+    alpha=0.05,
+    min_items=100,
+    min_slice_items=20,
+    max_unscored=0.05,
+)
+
+
+def found(new: Sequence[object], old: Sequence[object], gate: Gate = GATE) -> list[Finding]:
+    """True is right, False wrong, None unscored."""
+    word = {True: "right", False: "wrong", None: "unscored"}
+    items = ITEMS[: len(new)]
+    sides = [{i.id: word[v if v is None else bool(v)] for i, v in zip(items, side, strict=True)} for side in (new, old)]
+    return rules(gate, Pairing.of(items, *sides), candidate="new", baseline="old")
+
+
+def test_equal_models_pass_no_more_often_than_alpha() -> None:
+    rng = np.random.default_rng(11)
+    passed = 0
+    for _ in range(200):
+        draws = rng.random((2, 400)) < 0.7
+        passed += outcome(found(*draws)) == "pass"
+    assert passed / 200 <= 0.05
+
+
+def test_a_gain_of_ten_points_passes_mostly_and_a_collapsed_slice_mostly_fails() -> None:
+    """Eight slices of 50 items; models agree on four items in five."""
+    rng = np.random.default_rng(12)
+    outcomes = {"gain": [], "slice": []}
+    for _ in range(60):
+        old, moved = rng.random(400) < 0.7, rng.random(400)
+        new = np.where(old, moved > 0.05, moved < 0.5)
+        outcomes["gain"].append(outcome(found(new, old)))
+        hurt = np.array([i.slices["part"] == "3" for i in ITEMS])
+        outcomes["slice"].append(outcome(found(np.where(hurt, old & (moved > 0.55), new), old)))
+    assert outcomes["gain"].count("pass") / 60 >= 0.8
+    assert outcomes["slice"].count("fail") / 60 >= 0.8
+    assert "fail" not in outcomes["gain"]
+
+
+def test_unscored_items_are_left_out_of_pairs_and_counted() -> None:
+    new, old = [None] * 10 + [True] * 390, [False] * 10 + [True] * 380 + [None] * 10
+    by_check = {(f.check, f.about): f for f in found(new, old)}
+    assert by_check["gate.items", "new"].statistic == 380
+    assert by_check["gate.unscored", "new"].statistic == pytest.approx(10 / 400)
+    assert by_check["gate.gain", "new"].n == 380
+    assert by_check["gate.gain", "new"].statistic == 0
+
+
+@pytest.mark.parametrize(("side", "said"), [("new", "fail"), ("old", "abstain")])
+def test_too_many_unscored_fail_a_candidate_and_leave_a_baseline_useless(side: str, said: str) -> None:
+    whole, holed = [True] * 400, [None] * 30 + [True] * 370
+    findings = found(holed, whole) if side == "new" else found(whole, holed)
+    verdicts = {f.about: f.verdict for f in findings if f.check == "gate.unscored"}
+    assert verdicts == {"new": "pass", "old": "pass"} | {side: said}
+
+
+def test_nothing_scored_abstains_or_fails_and_never_passes() -> None:
+    gate = Gate(**{f: getattr(GATE, f) for f in Gate.__dataclass_fields__} | {"min_value": 0.5, "max_unscored": 1.0})
+    findings = found([None] * 400, [True] * 400, gate)
+    assert outcome(findings) == "abstain"
+    assert {f.check: f.verdict for f in findings}["gate.value"] == "abstain"
+
+
+@pytest.mark.parametrize(("right", "said"), [(360, "pass"), (350, "abstain"), (320, "fail")])
+def test_the_least_value_is_judged_by_share_and_interval(right: int, said: str) -> None:
+    gate = Gate(**{f: getattr(GATE, f) for f in Gate.__dataclass_fields__} | {"min_value": 0.9})
+    new = [True] * right + [False] * (400 - right)
+    assert {f.check: f.verdict for f in found(new, new, gate)}["gate.value"] == said
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "n", "least", "said"),
+    [
+        (40, 10, 400, 0.0, "pass"),
+        (40, 10, 400, 0.1, "fail"),  # 400 items suffice for 10 points; 7.5 were seen
+        (6, 0, 30, 0.25, "abstain"),  # significant, below 25 points, which 30 items do not suffice for
+        (40, 10, 400, 0.2, "fail"),  # the interval lies below
+        (25, 15, 400, 0.0, "abstain"),  # 2.5 points seen, 4.6 would show
+        (10, 40, 400, 0.0, "fail"),
+        (60, 55, 4000, 0.01, "fail"),  # 4,000 items would have shown one point
+        (60, 55, 4000, 0.0, "abstain"),  # no number of items shows that there is no gain at all
+        (0, 0, 4, 0.0, "abstain"),
+        (20, 20, 400, -0.05, "pass"),  # a loss of 5 points is ruled out
+        (20, 20, 400, -0.01, "abstain"),
+        (10, 40, 400, -0.02, "fail"),  # a significant loss over the limit
+        (5, 100, 400, -0.05, "fail"),
+    ],
+)
+def test_the_least_gain_passes_fails_or_abstains(gained: int, lost: int, n: int, least: float, said: str) -> None:
+    assert gain_outcome(mcnemar(gained, lost, n), least, 0.05) == said
+
+
+def test_a_larger_loss_that_may_be_chance_is_said_and_decides_nothing() -> None:
+    old = [True] * 400
+    new = [not (i % 8 == 3 and i < 48) for i in range(400)]
+    slices = {f.about: f for f in found(new, old) if f.check == "gate.slice"}
+    assert (slices["part=3"].verdict, slices["part=3"].severity) == ("abstain", "low")
+    assert slices["part=3"].statistic == pytest.approx(-0.12)
+    assert slices["part=3"].p > 0.05
+    assert {f.verdict for name, f in slices.items() if name != "part=3"} == {"pass"}
