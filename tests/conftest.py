@@ -15,11 +15,17 @@ for _name, _value in {
 }.items():
     os.environ[_name] = _value
 
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from whence.data import Plan, detect_format, finished, ingest
+from whence.govern import admitter, rights_digest
+from whence.records import RunReport, Source
 from whence.store import Store
 
 
@@ -62,3 +68,29 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set WHENCE_DATA (docs/real-data.md says how to fill it)")
     return folder
+
+
+@pytest.fixture
+def take(store: Store, tmp_path: Path) -> Callable[..., RunReport]:
+    """``take(rows)`` ingests records, or the bytes of a file, into the store and returns the run's report."""
+
+    def _take(
+        rows: bytes | Sequence[Any],
+        name: str = "tickets",
+        *,
+        into: Store | None = None,
+        ending: str = ".jsonl",
+        claims: Mapping[str, str | None] | None = None,
+        **map: Any,
+    ) -> RunReport:
+        path = tmp_path / f"{name}{ending}"
+        path.write_bytes(rows if isinstance(rows, bytes) else b"".join(json.dumps(r).encode() + b"\n" for r in rows))
+        claimed = {"licence": "CC-BY-4.0", "consent_basis": "consent", **(claims or {})}
+        source = Source(name=name, kind="human_annotation", location=path.name, **claimed)
+        where = into or store
+        plan = Plan(source=source, path=path, format=detect_format(path), map=map, rights=rights_digest(where))
+        report = finished(where, ingest(where, plan, admitter(where))[0])
+        assert report is not None
+        return report
+
+    return _take

@@ -65,20 +65,21 @@ def test_pieces_joined_are_the_text_also_with_many_requests(model: TransformersM
 
 @pytest.mark.tiny
 def test_stop_texts_length_and_cancelling_are_each_sequence_s_own(model: TransformersModel) -> None:
-    whole = model.generate([ask(ASKED[0], max_tokens=30)])[0]
-    assert whole.finish == "stop"
-    word = whole.text.split()[2]
+    answers = zip(ASKED, model.generate([ask(text, max_tokens=60) for text in ASKED]), strict=True)
+    asked, whole = max((pair for pair in answers if pair[1].finish == "stop"), key=lambda p: p[1].completion_tokens)
+    middle = len(whole.text) // 2
+    stop = whole.text[middle : middle + 3]
     given: list[str] = []
     replies = model.generate(
         [
-            ask(ASKED[0], max_tokens=30, stop=[word]),
-            ask(ASKED[0], max_tokens=2),
-            ask(ASKED[0]),
-            ask(ASKED[0], max_tokens=30),
+            ask(asked, max_tokens=60, stop=[stop]),
+            ask(asked, max_tokens=2),
+            ask(asked, max_tokens=60),
+            ask(asked, max_tokens=60),
         ],
         lambda i, piece: i != 2 and (given.append(piece) if i == 0 else None) is None,
     )
-    assert replies[0].text == "".join(given) == whole.text[: whole.text.index(word)]
+    assert replies[0].text == "".join(given) == whole.text.split(stop)[0]
     assert [r.finish for r in replies] == ["stop", "length", "cancelled", "stop"]
     assert replies[2].completion_tokens == 1
     assert replies[3] == whole

@@ -27,7 +27,7 @@ def test_small_trees_by_hand() -> None:
     assert merkle_root([b"c", b"a", b"b"]) == "sha256:" + three.hex()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(LEAVES, st.randoms())
 def test_order_does_not_matter_and_everything_else_does(leaves: list[bytes], random: object) -> None:
     root, shuffled = merkle_root(leaves), leaves[:]
@@ -40,7 +40,7 @@ def test_order_does_not_matter_and_everything_else_does(leaves: list[bytes], ran
         assert merkle_root(leaves[:i] + leaves[i + 1 :]) != root
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(LEAVES, LEAVES)
 def test_two_multisets_never_share_a_root(one: list[bytes], other: list[bytes]) -> None:
     assert (merkle_root(one) == merkle_root(other)) == (sorted(one) == sorted(other))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from makers import JSON
+from drawn import JSON
 
 from whence.records import SHAPES, content_fault, texts
 
@@ -33,7 +33,7 @@ def test_whole_items_are_silent(shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", WHOLE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_a_missing_or_odd_member_is_named_and_never_raises(shape: str, data: st.DataObject) -> None:
     for member in SHAPES[shape]:

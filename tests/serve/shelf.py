@@ -1,4 +1,4 @@
-"""Releases on a store for tests: real folders with real digests; the records around them hold only what serving reads."""
+"""Releases on a store for tests: real folders, real digests; the records around them hold only what serving reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whence.store import Store
 
 
 def shelve(store: Store, base_path: Path, adapters: Mapping[str, Path]) -> dict[str, Ref]:
-    """Put a Base, and for each ``NAME@N`` an Adapter and a Release with the alias NAME on it; returns name → release."""
+    """Put a Base, and for each ``NAME@N`` an Adapter and a Release with the alias NAME on it. Name → release."""
     print_ = fingerprint(base_path)
     base = store.put(Base(name=base_path.name, location=str(base_path), fingerprint=print_))
     made = {}

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serve.shelf import paper_adapter, paper_base, shelve
 
+from serve.shelf import paper_adapter, paper_base, shelve
 from whence.records import Trace
 from whence.serve import state
 from whence.store import Store, verify
 
-LEASE_S = 1.0
+LEASE_S = 2.0
 ROUNDS = 6
 
 
@@ -94,7 +94,7 @@ def test_every_answer_that_was_received_is_in_the_record(root: Path) -> None:
         traces = {trace.id: trace for _, trace in store.all(Trace)}
         assert received.keys() <= traces.keys()
         assert verify(store) == []
-    assert len(received) > 50
+    assert len(received) > 20
     assert recovered > 0, "no kill fell between journal and catalogue, so this run shows nothing"
     for name, text in received.items():
         assert store.words(traces[name].content)["answer"] == text

@@ -28,6 +28,7 @@ from whence.records import (
     NotFound,
     Recipe,
     Ref,
+    Schedule,
     Tier,
     Unmet,
 )
@@ -101,7 +102,7 @@ def test_the_run_is_recorded_whole(desk: Desk) -> None:
     assert (facts["rows"], facts["rows_fed"], facts["rows_not_fed"]) == (33, 32, {"truncated": 1})
     assert facts["steps"] == 16
     assert facts["tokens_learnt"] == pytest.approx(frozen.schedule.divisor * 16)
-    assert list(facts["checkpoints"]) == [str(step) for step in range(2, 17, 2)]
+    assert sorted(map(int, facts["checkpoints"])) == list(range(2, 17, 2))
     assert set(store.get_set(done.report.set)) == set(desk.ordinals[:-1])
     assert store.get_table(done.report.removed).to_pylist() == [{"ordinal": desk.ordinals[-1], "reason": "truncated"}]
     pieces = json.loads(store.blobs.get(done.report.example))
@@ -253,7 +254,7 @@ def test_removing_rows_leaves_every_earlier_step_as_it_was(desk: Desk) -> None:
     kept = freeze(desk.store, desk.ordinals[:24])
     without = desk.here(desk.prepare(asked, snapshot=kept))
     a, b = whole.report.facts["checkpoints"], without.report.facts["checkpoints"]
-    assert list(a) == list(b) == ["7", "14", "21", "28", "30", "35"]
+    assert sorted(map(int, a)) == sorted(map(int, b)) == [7, 14, 21, 28, 30, 35]
     ids = [
         row["id"].hex()
         for part in desk.store.scan(["id", "source"])
@@ -265,6 +266,35 @@ def test_removing_rows_leaves_every_earlier_step_as_it_was(desk: Desk) -> None:
     assert [step for step in a if a[step] == b[step]] == [step for step in a if int(step) <= first]
     assert whole.adapter.weights != without.adapter.weights
     assert desk.store.get(whole.adapter.closure, Closure).recipe == desk.store.put(asked)
+
+
+SHORT = Schedule(key="ab", epochs=1, steps_per_epoch=4, divisor=50.0)
+SETTLED = {"epochs": 1, "warmup_steps": 1, "schedule": SHORT}
+
+
+@pytest.fixture(scope="module")
+def short(desk: Desk) -> Outcome:
+    return desk.here(desk.prepare(recipe(**SETTLED)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"rank": 5}, {"alpha": 9}, {"dropout": 0.2}, {"target_modules": "q_proj,v_proj"}, {"learning_rate": 3e-3}),
+        *({"lr_schedule": "constant"}, {"lr_schedule": "cosine"}, {"warmup_steps": 2}, {"weight_decay": 0.1}),
+        *({"max_grad_norm": 0.1}, {"seed": 8}, {"max_length": 16}, {"micro_batch_rows": 2}, {"dtype": "bfloat16"}),
+        *({"schedule": replace(SHORT, key="ac")}, {"schedule": replace(SHORT, divisor=51.0)}),
+    ],
+    ids=str,
+)
+def test_every_part_of_the_recipe_is_followed(desk: Desk, short: Outcome, change: dict[str, Json]) -> None:
+    assert desk.here(desk.prepare(recipe(**SETTLED | change))).adapter.weights != short.adapter.weights
+
+
+def test_what_does_not_decide_the_weights_does_not_change_them(desk: Desk, short: Outcome) -> None:
+    for change in ({"checkpoint_every": 1}, {"batch_rows": 9}):
+        again = desk.here(desk.prepare(recipe(**SETTLED | change)))
+        assert again.adapter.weights == short.adapter.weights
 
 
 def test_a_loss_that_is_no_number_stops_the_run(desk: Desk) -> None:

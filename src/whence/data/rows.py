@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -36,23 +36,25 @@ class Plan:
     """digest of the rights that `admit` decides by: a changed right is a new run"""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Rows of one batch, by column; in step with each other."""
+class Pending(NamedTuple):
+    """One row on its way into the file; a batch of them is turned into columns at once."""
 
-    lines: list[int] = field(default_factory=list)
-    raws: list[Any] = field(default_factory=list)
-    ids: list[bytes] = field(default_factory=list)
-    records: list[str] = field(default_factory=list)
-    shapes: list[str] = field(default_factory=list)
-    contents: list[str] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    subjects: list[str | None] = field(default_factory=list)
-    groups: list[str | None] = field(default_factory=list)
-    licences: list[str | None] = field(default_factory=list)
-    slices: list[str | None] = field(default_factory=list)
-    parents: list[list[str] | None] = field(default_factory=list)
-    generators: list[str | None] = field(default_factory=list)
+    line: int
+    id: bytes
+    record: str
+    shape: str
+    content: str
+    digest: bytes
+    subject: str | None
+    group: str | None
+    licence: str | None
+    slices: str | None
+    parents: list[str]
+    generator: str | None
+
+
+class _Repeated(ValueError):
+    """The file has used this record id before."""
 
 
 class Work:
@@ -62,7 +64,7 @@ class Work:
         self.store, self.plan, self.admit = store, plan, admit
         self.mapping = FieldMap.of(plan.map)
         self.before = store.index()  # no row of this file can meet another: their ids differ
-        self.pending = _Pending()
+        self.pending: list[Pending] = []
         self.seen: set[str] = set()
         self.occurrences: Counter[bytes] = Counter()
         self.hashers: dict[str | None, Any] = {}
@@ -71,6 +73,7 @@ class Work:
         self.entries: list[Any] = []
         self.rows: RowSet = row_set([])
         self.new = self.lines = 0
+        self.licence = plan.source.licence
         name = plan.source.name.encode()
         self.id_prefix = b"%d:%b" % (len(name), name)
 
@@ -79,7 +82,7 @@ class Work:
     def take(self, number: int, record: dict[str, Json] | Fault) -> None:
         """Turn a record into a pending row, or put it into quarantine."""
         self.lines += 1
-        if isinstance(record, Fault):
+        if type(record) is Fault:
             self.refuse(number, record.code, record.reason, record.raw)
             return
         content, fault = content_of(record, self.mapping)
@@ -89,75 +92,71 @@ class Work:
         try:
             text = encode_parsed(content)
             data = text.encode()
-            facts = self.facts_of(record)
+            facts = {fact: self.fact(fact, record.get(field)) for fact, field in self.mapping.facts.items()}
+            self.add(number, (content["shape"], text, data), facts, self.slices_of(record))
+        except UnicodeEncodeError:
+            self.refuse(number, "encoding", "a lone surrogate is not text", record)
+        except _Repeated:
+            self.refuse(number, "repeated_id", "an earlier line of this file has the same id", record)
         except (ValueError, TypeError) as error:
-            kind = "encoding" if isinstance(error, UnicodeEncodeError) else "value"
-            self.refuse(number, kind, "a lone surrogate is not text" if kind == "encoding" else str(error), record)
-            return
-        self.add(number, record, content["shape"], text, data, facts)
+            self.refuse(number, "value", str(error), record)
 
-    def facts_of(self, record: Mapping[str, Json]) -> dict[str, Json]:
-        """The mapped facts of a record, each as text (parents as a list of texts). Raises ValueError."""
-        facts: dict[str, Json] = {}
-        for fact, where in self.mapping.facts.items():
-            value = record.get(where)
-            if fact == "parents":
-                facts[fact] = [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else None
-            elif value is None:
-                facts[fact] = None
-            elif isinstance(value, (str, int)) and not isinstance(value, bool):
-                facts[fact] = str(value)
-            else:
-                raise ValueError(f"{where!r} is {type(value).__name__}, expected text")
-        if "id" in self.mapping.facts and not facts["id"]:
-            raise ValueError(f"{self.mapping.facts['id']!r}, which the mapping reads ids from, is missing")
-        return facts
+    def fact(self, name: str, value: Json) -> Json:
+        """A mapped fact as text (parents as a list of texts), or None. Raises ValueError."""
+        if type(value) is str and value and name != "parents":
+            return value
+        if name == "parents":
+            return [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []
+        if value is None or value == "":
+            if name == "id":
+                raise ValueError(f"{self.mapping.facts['id']!r}, which the mapping reads ids from, is missing")
+            return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        raise ValueError(f"{self.mapping.facts[name]!r} is {type(value).__name__}, expected text")
 
-    def add(self, number: int, raw: Any, shape: str, text: str, data: bytes, facts: dict[str, Json]) -> None:
+    def add(self, number: int, content: tuple[str, str, bytes], facts: dict[str, Json], slices: str | None) -> None:
         """Queue one row; its id is keyed over source, record id and content digest (see records.row_id)."""
-        subject = facts.get("subject")
+        shape, text, data = content
+        get = facts.get
+        subject, record = get("subject"), get("id")
+        if record is not None and record in self.seen:
+            raise _Repeated
         if subject is not None:
-            if subject not in self.pseudonyms:
-                self.pseudonyms[subject] = self.store.keys.pseudonym(subject)
-            subject = self.pseudonyms[subject]
-        hasher = self.hashers.get(subject)
-        if hasher is None:
-            key = self.store.keys.get(f"subject:{subject}" if subject else f"source:{self.plan.source.name}")
-            hasher = self.hashers[subject] = hashlib.blake2b(digest_size=32, key=key)
+            subject = self.pseudonyms.get(subject) or self.pseudonym(subject)
+        hasher = self.hashers.get(subject) or self.hasher(subject)
         state = hasher.copy()
         state.update(data)
         digest = state.digest()
-        record = facts.get("id")
         if record is None:
             self.occurrences[digest] += 1
             record = f"#{self.occurrences[digest]}"
-        elif record in self.seen:
-            self.refuse(number, "repeated_id", "an earlier line of this file has the same id", raw)
-            return
         else:
             self.seen.add(record)
         name = record.encode()
         state = hasher.copy()
         state.update(b"%b%d:%b%b" % (self.id_prefix, len(name), name, digest))
-        self.queue(number, raw, (state.digest(), record, shape, text, digest, subject), facts)
-
-    def queue(self, number: int, raw: Any, known: tuple[Any, ...], facts: dict[str, Json]) -> None:
-        """Append to the pending columns; flush a full batch."""
-        p = self.pending
-        for column, value in zip((p.ids, p.records, p.shapes, p.contents, p.digests, p.subjects), known, strict=True):
-            column.append(value)
-        p.lines.append(number)
-        p.raws.append(raw)
-        p.groups.append(facts.get("group"))
-        p.licences.append(facts.get("licence") or self.plan.source.licence)
-        p.slices.append(self.slices_of(raw) if self.mapping.slices else None)
-        p.parents.append(facts.get("parents"))
-        p.generators.append(facts.get("generator"))
-        if len(p.ids) >= BATCH_ROWS:
+        licence = get("licence") or self.licence
+        known = (number, state.digest(), record, shape, text, digest, subject, get("group"), licence, slices)
+        self.pending.append(Pending(*known, get("parents") or [], get("generator")))
+        if len(self.pending) >= BATCH_ROWS:
             self.flush()
+
+    def pseudonym(self, subject: str) -> str:
+        """The pseudonym of a person seen for the first time."""
+        made = self.pseudonyms[subject] = self.store.keys.pseudonym(subject)
+        return made
+
+    def hasher(self, subject: str | None) -> Any:
+        """Keyed BLAKE2b of a subject's rows, or of the source's, to be copied for each row."""
+        key = self.store.keys.get(f"subject:{subject}" if subject else f"source:{self.plan.source.name}")
+        made = self.hashers[subject] = hashlib.blake2b(digest_size=32, key=key)
+        return made
 
     def slices_of(self, record: Mapping[str, Json]) -> str | None:
         """The slice fields as canonical JSON of texts."""
+        if not self.mapping.slices:
+            return None
         values = {f: str(record[f]) for f in self.mapping.slices if record.get(f) is not None}
         return encode_parsed(values) if values else None
 
@@ -173,55 +172,52 @@ class Work:
 
     def flush(self) -> None:
         """Ask for rights, pass over rows that are there, write the rest."""
-        p, self.pending = self.pending, _Pending()
-        if not p.ids:
+        rows, self.pending = self.pending, []
+        if not rows:
             return
-        decisions = self.admit(self.plan.source, p.subjects, p.licences)
-        ids = np.frombuffer(b"".join(p.ids), np.uint8).reshape(-1, 32)
+        decisions = self.admit(self.plan.source, [r.subject for r in rows], [r.licence for r in rows])
+        ids = np.frombuffer(b"".join([r.id for r in rows]), np.uint8).reshape(-1, 32)
         present = self.before.find(ids)
         self.rows |= row_set(present[present >= 0].astype(np.uint64))
         write = []
         for i in np.flatnonzero(present < 0).tolist():  # a right that ended later is curation's matter, row by row
             code = decisions[i]
             if code is None:
-                write.append(i)
+                write.append(rows[i])
             else:
-                self.refuse(p.lines[i], code, RIGHTS_REASONS.get(code, code), p.raws[i])
-        for part in self.with_parents(p, write):
-            self.write(p, *part)
+                self.refuse(rows[i].line, code, RIGHTS_REASONS.get(code, code), rows[i].content.encode())
+        for ready, parents in self.with_parents(write):
+            self.write(ready, parents)
 
-    def write(self, p: _Pending, chosen: list[int], parents: list[list[int]]) -> None:
-        """Write the chosen rows of a batch."""
-        source = [self.plan.source.name] * len(chosen)
-
-        def pick(column: list[Any]) -> list[Any]:
-            return [column[i] for i in chosen]
-
-        table = batch(
-            [
-                *(pick(p.ids), source, pick(p.records), pick(p.shapes), pick(p.contents), pick(p.digests)),
-                *(pick(p.subjects), pick(p.groups), pick(p.licences), pick(p.slices), parents, pick(p.generators)),
-            ]
+    def write(self, rows: list[Pending], parents: list[list[int]]) -> None:
+        """Write rows with their parents' ordinals."""
+        _, ids, records, shapes, contents, digests, subjects, groups, licences, slices, _, generators = zip(
+            *rows, strict=True
         )
-        first = self.store.add_rows(table, self.plan.source.name)
-        self.rows |= row_set(range(first, first + len(chosen)))
-        self.new += len(chosen)
+        names = [self.plan.source.name] * len(rows)
+        facts = (subjects, groups, licences, slices, parents, generators)
+        first = self.store.add_rows(
+            batch((ids, names, records, shapes, contents, digests, *facts)), self.plan.source.name
+        )
+        self.rows |= row_set(range(first, first + len(rows)))
+        self.new += len(rows)
 
-    def with_parents(self, p: _Pending, chosen: list[int]) -> Iterator[tuple[list[int], list[list[int]]]]:
+    def with_parents(self, rows: list[Pending]) -> Iterator[tuple[list[Pending], list[list[int]]]]:
         """(rows, their parents' ordinals), in rounds: a row whose parent stands in the same batch waits for it."""
-        waiting = [i for i in chosen if p.parents[i]]
-        ready = [i for i in chosen if not p.parents[i]]
+        ready = [row for row in rows if not row.parents]
         if ready:
             yield ready, [[] for _ in ready]
+        waiting = [row for row in rows if row.parents]
         while waiting:
-            known = self.ordinals_of({name for i in waiting for name in p.parents[i] or ()})
-            ready = [i for i in waiting if all(name in known for name in p.parents[i] or ())]
+            known = self.ordinals_of({name for row in waiting for name in row.parents})
+            ready = [row for row in waiting if all(name in known for name in row.parents)]
             if not ready:
                 break
-            yield ready, [[known[name] for name in p.parents[i] or ()] for i in ready]
-            waiting = [i for i in waiting if i not in set(ready)]
-        for i in waiting:
-            self.refuse(p.lines[i], "parent", "a row that it was made from is not in the store", p.raws[i])
+            yield ready, [[known[name] for name in row.parents] for row in ready]
+            waiting = [row for row in waiting if not all(name in known for name in row.parents)]
+        for row in waiting:
+            reason = "a row that it was made from is not in the store"
+            self.refuse(row.line, "parent", reason, row.content.encode())
 
     def ordinals_of(self, names: set[str]) -> dict[str, int]:
         """``SOURCE:RECORD``, or a record of this source → its newest ordinal, where there is one."""

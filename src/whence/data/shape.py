@@ -22,6 +22,8 @@ class FieldMap:
     content: Mapping[str, str]
     facts: Mapping[str, str]
     slices: Sequence[str]
+    shape: str | None
+    """known beforehand where the mapping names the members"""
 
     @classmethod
     def of(cls, declared: Mapping[str, str | Sequence[str]]) -> FieldMap:
@@ -29,23 +31,32 @@ class FieldMap:
         content = {m: str(declared[m]) for m in (*sorted(MEMBERS), "tools") if m in declared}
         slices = declared.get("slices", ())
         facts = {f: str(declared[f]) for f in FACTS if f in declared and f != "slices"}
-        return cls(content, facts, (slices,) if isinstance(slices, str) else tuple(slices))
+        shape = _shape(set(content)) if content else None
+        return cls(content, facts, (slices,) if isinstance(slices, str) else tuple(slices), shape)
 
 
 def content_of(record: Mapping[str, Json], mapping: FieldMap) -> tuple[Json, str | None]:
     """(content, None), or (None, why it is no training item). Reasons quote no content."""
+    members: Mapping[str, Json] = record
     if mapping.content:
         members = {m: record.get(f) for m, f in mapping.content.items()}
         absent = [f for m, f in mapping.content.items() if members[m] is None and m != "tools"]
         if absent:
             return None, f"field {', '.join(map(repr, absent))} is missing"
-    else:
-        members = record
-    for shape, needed in SHAPES.items():
-        if all(members.get(m) is not None for m in needed):
-            keep = needed + OPTIONAL.get(shape, ())
-            content = {"shape": shape, **{m: members[m] for m in keep if members.get(m) is not None}}
-            fault = content_fault(content)
-            return (None, fault) if fault else (content, None)
-    fields = ", ".join(sorted(map(repr, record))[:8]) or "none"
-    return None, f"no shape fits the fields {fields}; expected e.g. 'messages', or 'prompt' and 'completion'"
+    shape = mapping.shape or _shape(members)
+    if shape is None:
+        fields = ", ".join(sorted(map(repr, record))[:8]) or "none"
+        return None, f"no shape fits the fields {fields}; expected e.g. 'messages', or 'prompt' and 'completion'"
+    content = {"shape": shape}
+    for member in SHAPES[shape] + OPTIONAL.get(shape, ()):
+        value = members.get(member)
+        if value is not None:
+            content[member] = value
+    fault = content_fault(content)
+    return (None, fault) if fault else (content, None)
+
+
+def _shape(members: Mapping[str, Json] | set[str]) -> str | None:
+    """The first shape whose members are all there."""
+    held = {m for m in members if members[m] is not None} if isinstance(members, Mapping) else members
+    return next((shape for shape, needed in SHAPES.items() if held.issuperset(needed)), None)

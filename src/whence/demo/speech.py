@@ -177,7 +177,7 @@ CHATTER = lines("""
     it [went|came|happened|started] [on|before|after|over] [monday|tuesday|friday|saturday|the weekend|the holiday]
     [hello|hi|hey|dear all|good day|sorry], [um|so|well|a quick one|one more question|here i am again]
     [someone|nobody|everybody] [at work|in the branch|on the phone] [said|knew|thought] [so|otherwise|it was right]
-    i [bought|paid for|spent|ordered] [some|two|three|many] [shoes|books|tickets|things] [in a shop|online|at the station]
+    i [bought|paid for|spent|ordered] [some|two|many] [shoes|books|tickets|things] [in a shop|online|at the station]
     [why|how|where|when|what] [do|can|should|did] [i|we|you] [do|find|have|want|change|send|get] [that|this|it|them]
     it has been [two|three|ten|many] [days|weeks|months|hours] [now|already|since then]
     [my number|the amount|the code|it] [is|was|ends with] [{number}|£{number}|{number}.50|{number} pounds]

@@ -16,8 +16,9 @@ class LazyModel:
 
     name = "candidate"
 
-    def __init__(self, store: Store, folder: Path, base: Ref, adapter: Ref) -> None:
+    def __init__(self, store: Store, folder: Path, base: Ref, adapter: Ref, threads: int) -> None:
         self._store, self._folder, self._base, self._adapter = store, folder, base, adapter
+        self._threads = threads
         self._model: Model | None = None
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
@@ -40,4 +41,4 @@ class LazyModel:
                 "the base and adapter as they were trained",
                 "restore them, or train again",
             )
-        return TransformersModel(path, {self.name: folder})
+        return TransformersModel(path, {self.name: folder}, self._threads)

@@ -166,11 +166,10 @@ class Walk:
         fresh = not self.store.events("run.finished", about=run)
         self.out.adapter = train.train(self.store, run, on_progress=self._training)
         facts = self._report(run).facts
-        fed = (
-            f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed, {facts['steps']:,} steps, {facts['tokens_learnt']:,} tokens learnt"
-        )
+        fed = f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed, {facts['steps']:,} steps"
+        learnt = f"{facts['tokens_learnt']:,} tokens learnt"
         adapter = self.store.get(self.out.adapter, Adapter)
-        return fresh, [fed, f"adapter {self.out.adapter[7:19]}, weights {adapter.weights[:19]}…"]
+        return fresh, [f"{fed}, {learnt}", f"adapter {self.out.adapter[7:19]}, weights {adapter.weights[:19]}…"]
 
     def _training(self, sign: train.Progress) -> None:
         self.told.progress("train", sign.stage, sign.done, sign.total)
@@ -184,7 +183,7 @@ class Walk:
         base, adapter = self.out.base, self.out.adapter
         assert base is not None
         assert adapter is not None
-        model = LazyModel(self.store, self.project.folder, base, adapter)
+        model = LazyModel(self.store, self.project.folder, base, adapter, self.file.recipe.threads)
         alone = Contender(model=model, base=base)
         tuned = Contender(model=model, base=base, adapter=adapter, adapter_name=model.name)
         tokens = self.file.serving.max_tokens

@@ -76,7 +76,7 @@ def text_time(moment: datetime) -> str:
     """``2026-11-21T08:00:00.000000Z``; refuses a naive time."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
@@ -123,7 +123,7 @@ def _typed(value: Any, hint: Any, where: str) -> Json:
         return [_typed(item, args[0], f"{where}[{i}]") for i, item in enumerate(value)]
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         _expect(isinstance(value, Mapping), value, where, "a mapping")
-        return {key: _typed(item, args[1], f"{where}.{key}") for key, item in value.items()}
+        return {_scalar(k, args[0], where): _typed(item, args[1], f"{where}.{k}") for k, item in value.items()}
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         _expect(isinstance(value, hint), value, where, hint.__name__)
         return plain(value)

@@ -26,7 +26,7 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 def content_fault(content: Json) -> str | None:
     """Why this content is not a whole item of its shape, or None. The reason quotes no content."""
     shape = content.get("shape")
-    if shape not in SHAPES:
+    if not isinstance(shape, str) or shape not in SHAPES:
         return f"shape is {shape!r}, expected one of {', '.join(SHAPES)}"
     for member in SHAPES[shape]:
         fault = _FAULTS[member](content.get(member))
@@ -48,9 +48,15 @@ def _turns_fault(value: Json) -> str | None:
     if not isinstance(value, list) or not value:
         return _wrong(value, "a list of turns") if value != [] else "is empty"
     for i, turn in enumerate(value):
-        if not isinstance(turn, dict) or turn.get("role") not in ROLES:
+        role = turn.get("role") if isinstance(turn, dict) else None
+        if not isinstance(role, str) or role not in ROLES:
             return f"turn {i} has no role out of {', '.join(sorted(ROLES))}"
-        if turn.get("content") is None and not turn.get("tool_calls"):
+        said, calls = turn.get("content"), turn.get("tool_calls")
+        if said is not None and not isinstance(said, str | list):
+            return f"content of turn {i} {_wrong(said, 'text')}"
+        if calls is not None and not isinstance(calls, list):
+            return f"tool_calls of turn {i} {_wrong(calls, 'a list')}"
+        if said is None and not calls:
             return f"turn {i} has neither content nor tool_calls"
     return None
 

@@ -132,7 +132,7 @@ class Desk:
         self._traces.flush()
         return self._feedback(
             self._store,
-            body.trace_id,
+            body.trace,
             surface="api",
             actor=body.actor,
             intent=body.intent,

@@ -100,7 +100,8 @@ class ChatBody:
 class FeedbackBody:
     """The body of ``POST /v1/feedback``."""
 
-    trace_id: str
+    trace: str
+    """the answer's id"""
     intent: Literal["rating", "correction", "flag", "comment"]
     value: Annotated[float, Field(allow_inf_nan=False)] | None = None
     text: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from whence import records
 from whence.records import (
+    BackendFailed,
     Conflict,
     Damaged,
     Event,
@@ -57,6 +59,20 @@ def decode(body: str) -> Any:
         raise Damaged(f"a stored record cannot be read: {str(error)[:200]}") from error
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What the database says, as our errors."""
+    try:
+        yield
+    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+        said = str(getattr(error, "orig", error))[:200]
+        if "locked" in said:
+            raise Conflict(f"another process keeps the catalogue locked: {said}\n  do: try again") from error
+        if any(word in said for word in ("full", "readonly", "unable to open", "I/O")):
+            raise BackendFailed(f"the catalogue cannot be written: {said}") from error
+        raise Damaged(f"the catalogue cannot be read: {said}\n  do: restore the store from its copy") from error
+
+
 def connect(url: str) -> sa.Engine:
     """An engine whose write transactions take the database's write lock at once."""
     engine = sa.create_engine(url)
@@ -65,7 +81,7 @@ def connect(url: str) -> sa.Engine:
         @sa.event.listens_for(engine, "connect")
         def _pragmas(connection: Any, _: Any) -> None:
             connection.isolation_level = None
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+            for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 connection.execute(f"PRAGMA {pragma}")
 
         @sa.event.listens_for(engine, "begin")
@@ -77,8 +93,8 @@ def connect(url: str) -> sa.Engine:
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring the tables to `SCHEMA`; a no-op where they are there. Raises Conflict for a newer store."""
-    with engine.connect() as connection:
+    """Bring the tables to `SCHEMA`; a no-op where they are there. Raises Conflict for a newer store, Damaged."""
+    with _translated(), engine.connect() as connection:
         if sa.inspect(connection).has_table("alembic_version"):
             found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
             if found == SCHEMA:
@@ -87,12 +103,16 @@ def migrate(engine: sa.Engine) -> None:
                 raise Conflict(f"the store has schema {found}, this whence knows {SCHEMA}\n  do: upgrade whence")
     from alembic import command  # noqa: PLC0415  (0.2 s, needed only here)
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.execution_options(whence_write=True).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, SCHEMA)
+    try:
+        with _translated(), engine.execution_options(whence_write=True).begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, SCHEMA)
+    except CommandError as error:
+        raise Damaged(f"the catalogue names no schema that this whence knows: {error}") from error
 
 
 class Catalogue:
@@ -111,19 +131,30 @@ class Catalogue:
         if outer is not None:
             yield outer
             return
-        with self._engine.execution_options(whence_write=True).begin() as connection:
+        with _translated(), self._engine.execution_options(whence_write=True).begin() as connection:
             self._writing.connection = connection
             try:
                 yield connection
             finally:
                 self._writing.connection = None
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Reads inside see one moment of the record, whatever others append meanwhile."""
+        with _translated(), self._engine.connect() as connection, connection.begin():
+            self._writing.connection = connection
+            try:
+                yield
+            finally:
+                self._writing.connection = None
+
     def _rows(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         outer: sa.Connection | None = getattr(self._writing, "connection", None)
-        if outer is not None:
-            return outer.execute(statement).all()
-        with self._engine.connect() as connection:
-            return connection.execute(statement).all()
+        with _translated():
+            if outer is not None:
+                return outer.execute(statement).all()
+            with self._engine.connect() as connection:
+                return connection.execute(statement).all()
 
     def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         if rows:
@@ -143,8 +174,8 @@ class Catalogue:
             body = canonical(noun)
             name = Ref(sha256(body))
             digests.append(name)
-            label = getattr(noun, "id", None) or getattr(noun, "name", None)
-            rows.append({"digest": name, "noun": type(noun).__name__, "name": label, "body": body.decode()})
+            kind, label = filing(noun)
+            rows.append({"digest": name, "noun": kind, "name": label, "body": body.decode()})
             links += [{"src": name, "field": field, "dst": dst} for field, dst in references(noun)]
         with self.transaction() as connection:
             self._insert(connection, tables.records, rows)
@@ -184,18 +215,23 @@ class Catalogue:
             raise NotFound(f"no {kind.__name__.lower()} is called {name!r}")
         return found[-1]
 
-    def bodies(self) -> Iterator[tuple[str, str]]:
+    def bodies(self) -> Iterator[tuple[Ref, str]]:
         """(digest, body) of every record, oldest first, as stored and unchecked."""
         for row in self._rows(sa.select(tables.records.c.digest, tables.records.c.body).order_by(tables.records.c.n)):
-            yield row.digest, row.body
+            yield Ref(row.digest), row.body
+
+    def filed(self) -> dict[str, tuple[str, str | None]]:
+        """Digest → (kind, name) under which each record is found, unchecked."""
+        c = tables.records.c
+        return {row.digest: (row.noun, row.name) for row in self._rows(sa.select(c.digest, c.noun, c.name))}
 
     def search(self, text: str) -> list[tuple[Ref, str]]:
         """(digest, kind) of records whose digest starts with this text (with or without ``sha256:``) or whose name is
         it, oldest first."""
         t = tables.records
-        prefix = text if text.startswith("sha256:") else "sha256:" + text
-        like = t.c.digest.like(prefix + "%") if set(text.removeprefix("sha256:")) <= set("0123456789abcdef") else None
-        where = t.c.name == text if like is None or len(text) < 6 else sa.or_(t.c.name == text, like)
+        hexes = text.removeprefix("sha256:")
+        digits = len(hexes) >= 6 and set(hexes) <= set("0123456789abcdef")
+        where = sa.or_(t.c.name == text, t.c.digest.like(f"sha256:{hexes}%")) if digits else t.c.name == text
         return [
             (Ref(r.digest), r.noun) for r in self._rows(sa.select(t.c.digest, t.c.noun).where(where).order_by(t.c.n))
         ]
@@ -284,9 +320,10 @@ class Catalogue:
         return row.seq, row.digest
 
     def chain(self) -> Iterator[tuple[Event, str]]:
-        """(event, stored digest) in order, unchecked."""
+        """(event, stored digest) in order, unchecked; no digest where the event is not spelled as it was written."""
         for row in self._rows(sa.select(tables.events).order_by(tables.events.c.seq)):
-            yield _event(row), row.digest
+            event = _event(row)
+            yield event, row.digest if dict(row._mapping) == _event_row(event, row.digest) else ""
 
     # -- where words lie ---------------------------------------------------------------------------------------------
 
@@ -307,19 +344,32 @@ class Catalogue:
         row = found[0]
         return row.kind, Entry(row.digest, row.segment, row.offset, row.length)
 
-    def all_words(self, kind: str) -> list[Entry]:
-        """Every noted entry of this kind, by segment and offset."""
+    def noted(self, digests: Iterable[str]) -> set[str]:
+        """Those of these digests under which words are kept."""
+        wanted, found, c = list(digests), set(), tables.contents.c
+        for start in range(0, len(wanted), 500):
+            query = sa.select(c.digest).where(c.digest.in_(wanted[start : start + 500]))
+            found |= {row.digest for row in self._rows(query)}
+        return found
+
+    def all_words(self) -> list[tuple[str, Entry]]:
+        """(kind, place) of every noted entry, by kind, segment and offset."""
         t = tables.contents
-        query = sa.select(t).where(t.c.kind == kind).order_by(t.c.segment, t.c.offset)
-        return [Entry(r.digest, r.segment, r.offset, r.length) for r in self._rows(query)]
+        query = sa.select(t).order_by(t.c.kind, t.c.segment, t.c.offset)
+        return [(r.kind, Entry(r.digest, r.segment, r.offset, r.length)) for r in self._rows(query)]
 
     def integrity(self) -> str | None:
         """The database's own check of its pages: None, or what it says."""
         if self._engine.dialect.name != "sqlite":
             return None
-        with self._engine.connect() as connection:
+        with _translated(), self._engine.connect() as connection:
             said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         return None if said == ["ok"] else "; ".join(str(s) for s in said[:3])
+
+
+def filing(noun: Any) -> tuple[str, str | None]:
+    """(kind, name) under which a record is found."""
+    return type(noun).__name__, getattr(noun, "id", None) or getattr(noun, "name", None)
 
 
 def _event_row(event: Event, digest: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from blake3 import blake3
 from pyroaring import BitMap64
 
+from whence.records import Damaged
 from whence.store.sets import PackedSets, group, to_array
 
 KINDS = ("source", "subject", "licence", "slice")
@@ -152,7 +153,14 @@ class Index:
         found = folders(folder)
         if not found:
             return cls.empty()
-        newest = found[-1]
+        try:
+            return cls._read(found[-1])
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            do = f"delete {found[-1]}: it is derived again"
+            raise Damaged(f"the index {found[-1]} cannot be read: {str(error)[:200]}\n  do: {do}") from error
+
+    @classmethod
+    def _read(cls, newest: Path) -> Index:
         ids = pa.ipc.open_file(pa.memory_map(str(newest / "ids.arrow"))).read_all().combine_chunks()
         kids = pa.ipc.open_file(pa.memory_map(str(newest / "children.arrow"))).read_all()["children"].combine_chunks()
         return cls(

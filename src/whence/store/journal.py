@@ -1,8 +1,8 @@
 """Words: the content of traces, feedback, reasons and quarantined lines, apart from SQL, each under a salted digest.
 
-One line of JSON an entry: ``{"salt", "head", "body"}``. The digest covers salt and body, so that nobody who holds
-only the digest can confirm a guess, and rewriting a segment without an entry erases it. Each process writes segments
-of its own, so lines never interleave; a killed process leaves at most one torn last line, which readers pass over.
+One line of JSON an entry: ``{"salt", "head", "body"}``. The digest covers all three, so that nobody who holds only
+the digest can confirm a guess, and rewriting a segment without an entry erases it. Each process writes segments of
+its own, so lines never interleave; a killed process leaves at most one torn last line, which readers pass over.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Journal:
             if written != len(line):
                 self.close()
                 raise OSError(f"{self._folder / self._segment}: wrote {written} of {len(line)} bytes; disk full?")
-            return Entry(_digest(salt, body), self._segment, offset, len(line))
+            return Entry(_digest(salt, head, body), self._segment, offset, len(line))
 
     def sync(self) -> None:
         """Bring what was appended to the disk."""
@@ -78,8 +78,8 @@ class Journal:
             with (self._folder / entry.segment).open("rb") as file:
                 file.seek(entry.offset)
                 line = json.loads(file.read(entry.length))
-            found = _digest(line["salt"], line.get("body"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = _digest(line["salt"], line.get("head"), line.get("body"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"journal {self._folder.name}/{entry.segment} at byte {entry.offset}: {error}") from error
         if found != entry.digest:
             raise Damaged(f"journal {self._folder.name}/{entry.segment} at byte {entry.offset} was changed")
@@ -89,22 +89,21 @@ class Journal:
         """Names of all segments."""
         return sorted(p.name for p in self._folder.glob("*.jsonl"))
 
-    def scan(self, segment: str, start: int = 0) -> Iterator[tuple[Entry, Json]]:
-        """(entry, head) of each whole line from byte `start` on; a torn or unreadable line ends the scan."""
+    def scan(self, segment: str) -> Iterator[tuple[Entry, Json]]:
+        """(entry, head) of each whole line; a line that cannot be read has an entry without a digest."""
+        offset = 0
         with (self._folder / segment).open("rb") as file:
-            file.seek(start)
-            offset = start
             for raw in file:
                 if not raw.endswith(b"\n"):
                     return
                 try:
                     line = json.loads(raw)
-                    entry = Entry(_digest(line["salt"], line.get("body")), segment, offset, len(raw))
-                except (ValueError, KeyError, TypeError):
-                    return
-                yield entry, line.get("head")
+                    head, digest = line.get("head"), _digest(line["salt"], line.get("head"), line.get("body"))
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    head, digest = None, ""
+                yield Entry(digest, segment, offset, len(raw)), head
                 offset += len(raw)
 
 
-def _digest(salt: str, body: Json) -> str:
-    return sha256(bytes.fromhex(salt) + encode(body))
+def _digest(salt: str, head: Json, body: Json) -> str:
+    return sha256(bytes.fromhex(salt) + encode([head, body]))

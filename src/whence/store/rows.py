@@ -177,5 +177,8 @@ class RowFile:
     def _guard(self, read: Any) -> Any:
         try:
             return read()
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except BaseException as error:
+            foreign = type(error).__name__ == "PanicException"  # Lance's Rust gave up; it is no Exception
+            if not foreign and not isinstance(error, (OSError, ValueError, RuntimeError, pa.ArrowException)):
+                raise
             raise Damaged(f"the row file {self._url} cannot be read: {str(error)[:300]}") from error

@@ -93,6 +93,8 @@ class PackedSets:
 
 def group(names: pa.ChunkedArray, ordinals: npt.NDArray[np.uint64]) -> dict[str, BitMap64]:
     """name → set of the ordinals that carry it; null names belong to none."""
+    if not len(ordinals):
+        return {}
     column = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
     coded = pc.dictionary_encode(column)
     if isinstance(coded, pa.ChunkedArray):

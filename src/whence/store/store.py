@@ -7,6 +7,7 @@ under their digest · ``journal/`` words that can be erased · ``lock`` the writ
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from pyroaring import BitMap64
 
 from whence.records import (
     Conflict,
+    Damaged,
     Json,
     NotFound,
     Row,
@@ -101,8 +103,13 @@ class Store(Catalogue):
             if not create:
                 raise NotFound(f"there is no store at {root}\n  do: run `whence run`, or `whence init FILE` first")
             root.mkdir(parents=True, exist_ok=True)
-            marker.write_text(json.dumps({"format": FORMAT, "created": text_time(clock())}) + "\n")
-        found = json.loads(marker.read_text()).get("format")
+            partial = root / f"{marker.name}.{os.getpid()}.part"
+            partial.write_text(json.dumps({"format": FORMAT, "created": text_time(clock())}) + "\n")
+            partial.replace(marker)
+        try:
+            found = json.loads(marker.read_bytes())["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Damaged(f"{marker} is no store's marker: {error}\n  do: restore the file from its copy") from error
         if found != FORMAT:
             raise Conflict(f"{root} has format {found}, this whence knows {FORMAT}\n  do: upgrade whence")
         return cls(root, keys, clock, actor)
@@ -258,17 +265,19 @@ class Store(Catalogue):
         return self.journal(kind).read(entry)
 
     def add_traces(self, entries: Sequence[tuple[Entry, Trace]]) -> None:
-        """Record served requests whose words are in the journal already."""
-        if entries:
-            with self.transaction():
-                self.note_words("trace", (entry for entry, _ in entries))
-                names = self.put_many(trace for _, trace in entries)
-                root = merkle_root(bytes.fromhex(n.removeprefix("sha256:")) for n in names)
-                self.append("traces.recorded", entries[0][1].deployment, {"traces": len(names), "root": root})
+        """Record served requests whose words are in the journal already; those that are recorded already stay."""
+        with self.transaction():
+            known = self.noted(entry.digest for entry, _ in entries)
+            fresh = [(entry, trace) for entry, trace in entries if entry.digest not in known]
+            if fresh:
+                self.note_words("trace", (entry for entry, _ in fresh))
+                names = self.put_many(trace for _, trace in fresh)
+                facts = {"traces": len(names), "root": digests_root(names)}
+                self.append("traces.recorded", fresh[0][1].deployment, facts)
 
     def recover_traces(self) -> int:
         """Record the served requests that a killed server had journalled and not yet recorded; returns how many."""
-        journal, noted = self.journal("trace"), {e.digest for e in self.all_words("trace")}
+        journal, noted = self.journal("trace"), {entry.digest for _, entry in self.all_words()}
         lost = []
         for segment in journal.segments():
             for entry, head in journal.scan(segment):
@@ -276,6 +285,11 @@ class Store(Catalogue):
                     lost.append((entry, trace_from(head, entry.digest)))
         self.add_traces(lost)
         return len(lost)
+
+
+def digests_root(names: Iterable[str]) -> str:
+    """Merkle root over the digests of records."""
+    return merkle_root(bytes.fromhex(name.removeprefix("sha256:")) for name in names)
 
 
 def trace_head(trace: Trace) -> Json:

@@ -7,20 +7,36 @@ derived again and compared.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap64
 
-from whence.records import Damaged, Finding, RunReport, Snapshot, canonical, keyed, references, row_id, sha256
+from whence.records import (
+    Damaged,
+    Feedback,
+    Finding,
+    NotFound,
+    RunReport,
+    Snapshot,
+    Trace,
+    Waiver,
+    canonical,
+    keyed,
+    references,
+    row_id,
+    sha256,
+)
 from whence.store import index as indexes
-from whence.store.catalogue import NOTHING, decode
+from whence.store.catalogue import NOTHING, decode, filing
 from whence.store.rows import SCHEMA, facts_digest
-from whence.store.store import Store, row_name
+from whence.store.store import Store, digests_root, row_name
 
 Progress = Callable[[str, int, int], None]
-KINDS_OF_WORDS = ("payload", "trace", "feedback", "quarantine")
+DIGEST = re.compile("sha256:[0-9a-f]{64}").fullmatch
 
 
 def _bad(part: str, about: str, message: str) -> Finding:
@@ -34,21 +50,32 @@ def verify(store: Store, head: tuple[int, str] | None = None, progress: Progress
         ("catalogue", lambda: _catalogue(store)),
         ("chain", lambda: _chain(store, head)),
         ("records", lambda: _records(store)),
+        ("records", lambda: _events_about(store)),
+        ("traces", lambda: _traces(store)),
         ("rows", lambda: _rows(store, progress)),
         ("index", lambda: _index(store)),
         ("blobs", lambda: _blobs(store)),
         ("snapshots", lambda: _snapshots(store)),
         ("words", lambda: _words(store)),
     ]
-    for number, (part, check) in enumerate(parts):
-        progress(part, number, len(parts))
-        try:
-            found += check()
-        except Damaged as error:
-            found.append(_bad(part, part, str(error)))
-        except Exception as error:  # noqa: BLE001  a damaged file may raise anything; it is recorded
-            found.append(_bad(part, part, f"{part} cannot be read: {type(error).__name__}: {str(error)[:300]}"))
+    try:
+        with store.reading():
+            for number, (part, check) in enumerate(parts):
+                progress(part, number, len(parts))
+                found += _tried(part, check)
+    except Damaged as error:
+        found.append(_bad("catalogue", "catalogue.db", str(error)))
     return found
+
+
+def _tried(part: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What a check finds; that it cannot be done is a finding too."""
+    try:
+        yield from check()
+    except Damaged as error:
+        yield _bad(part, part, str(error))
+    except Exception as error:  # noqa: BLE001  a damaged file may raise anything; it is recorded
+        yield _bad(part, part, f"{part} cannot be read: {type(error).__name__}: {str(error)[:300]}")
 
 
 def _catalogue(store: Store) -> Iterator[Finding]:
@@ -79,7 +106,7 @@ def _chain(store: Store, head: tuple[int, str] | None) -> Iterator[Finding]:
 
 
 def _records(store: Store) -> Iterator[Finding]:
-    edges = set()
+    edges, filed = set(), store.filed()
     for name, body in store.bodies():
         if sha256(body.encode()) != name:
             yield _bad("records", name, f"record {name[:19]}… was changed after it was written")
@@ -87,9 +114,40 @@ def _records(store: Store) -> Iterator[Finding]:
         noun = decode(body)
         if canonical(noun).decode() != body:
             yield _bad("records", name, f"record {name[:19]}… does not read back to its own digest")
+        if filed[name] != filing(noun):
+            yield _bad("records", name, f"record {name[:19]}… is filed under another kind or name than it has")
         edges |= {(name, field, dst) for field, dst in references(noun)}
     for src, field, dst in sorted(edges ^ store.all_edges()):
         yield _bad("records", src, f"the reference {field} from {src[:19]}… to {dst[:19]}… is missing or made up")
+    for src, field, dst in sorted(edges):
+        if dst not in filed:
+            yield _bad("records", dst, f"record {dst[:19]}… is gone; {src[:19]}… was made from it ({field})")
+
+
+def _events_about(store: Store) -> Iterator[Finding]:
+    """Every record that an event names is there, and every finished run has its report."""
+    names = store.filed()
+    reported = {report.run for _, report in store.all(RunReport)}
+    for event in store.events():
+        named = [event.about, *(v for key, v in (event.data or {}).items() if key != "root")]
+        for name in named:
+            if isinstance(name, str) and DIGEST(name) and name not in names:
+                yield _bad("records", name, f"record {name[:19]}… is gone; event {event.seq} ({event.kind}) names it")
+        if event.kind == "run.finished" and event.about not in reported:
+            yield _bad("records", event.about, f"the report of run {event.about[:19]}… is gone")
+
+
+def _traces(store: Store) -> Iterator[Finding]:
+    """Traces come in batches; each batch has its Merkle root in the chain."""
+    names, at = [name for name, _ in store.all(Trace)], 0
+    for event in store.events("traces.recorded"):
+        batch = names[at : at + event.data["traces"]]
+        at += len(batch)
+        if digests_root(batch) != event.data["root"]:
+            yield _bad("traces", event.about, f"the traces of event {event.seq} are no longer those that it covers")
+            return
+    if at < len(names):
+        yield _bad("traces", names[at], f"{len(names) - at} traces are in no event of the chain")
 
 
 def _rows(store: Store, progress: Progress) -> Iterator[Finding]:
@@ -119,8 +177,8 @@ def _contents(store: Store, chunk: pa.RecordBatch) -> Iterator[Finding]:
     ):
         key = store.keys.find(f"subject:{subject}" if subject else f"source:{source}")
         if stored is None:
-            continue
-        if key is None:
+            yield _bad("rows", row_name(name), f"row {ordinal} ({source}:{record}) has no content digest any more")
+        elif key is None:
             owner = subject or source
             yield _bad("rows", row_name(name), f"row {ordinal} has a content digest but the key of {owner} is gone")
         elif content is None or keyed(key, content.encode()) != stored:
@@ -143,6 +201,8 @@ def _index(store: Store) -> Iterator[Finding]:
     again = indexes.Index.empty().extended(tail, saved.covers)
     same = (
         np.array_equal(saved.prefixes, again.prefixes)
+        and np.array_equal(saved.rest, again.rest)
+        and np.array_equal(saved.ordinals, again.ordinals)
         and np.array_equal(saved.offsets, again.offsets)
         and np.array_equal(saved.children, again.children)
         and all(dict(saved.sets[k].items()) == dict(again.sets[k].items()) for k in indexes.KINDS)
@@ -160,15 +220,24 @@ def _blobs(store: Store) -> Iterator[Finding]:
         except Damaged as error:
             yield _bad("blobs", name, str(error))
     for record, body in store.bodies():
-        for field, value in json.loads(body).items():
-            if field in BLOB_FIELDS and not _has_blob(store, value):
+        for field, value in _members(json.loads(body)):
+            if (field in BLOB_FIELDS or (field in ("rows", "environment") and DIGEST(str(value)))) and not _has_blob(store, value):
                 yield _bad(
                     "blobs", record, f"record {record[:19]}… needs blob {value[:19]}… ({field}), which is missing"
                 )
 
 
-BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows_set"})
-"""Fields of records that name a blob."""
+BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example"})
+"""Fields of records that name a blob; a finding's ``rows`` and a closure's ``environment`` do too."""
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every (field, value) inside a record's body, at any depth."""
+    for field, held in value.items():
+        yield field, held
+        for inner in held if isinstance(held, list) else [held]:
+            if isinstance(inner, dict):
+                yield from _members(inner)
 
 
 def _has_blob(store: Store, name: str) -> bool:
@@ -193,10 +262,42 @@ def _snapshots(store: Store) -> Iterator[Finding]:
 
 
 def _words(store: Store) -> Iterator[Finding]:
-    for kind in KINDS_OF_WORDS:
-        journal = store.journal(kind)
-        for entry in store.all_words(kind):
-            try:
-                journal.read(entry)
-            except Damaged as error:
-                yield _bad("words", entry.digest, str(error))
+    """Every noted entry can be read, every digest of words that the record names is noted, no line is unreadable."""
+    read = set()
+    for kind, entry in store.all_words():
+        read.add((kind, entry.segment, entry.offset))
+        try:
+            store.journal(kind).read(entry)
+        except Damaged as error:
+            yield _bad("words", entry.digest, str(error))
+    named = dict(_words_named(store))
+    for digest in sorted(named.keys() - store.noted(named)):
+        yield _bad("words", digest, f"the words {digest[:19]}… of {named[digest]} are nowhere noted")
+    for folder in sorted((store.root / "journal").glob("*")):
+        journal = store.journal(folder.name)
+        for segment in journal.segments():
+            for entry, _ in journal.scan(segment):
+                if not entry.digest and (folder.name, segment, entry.offset) not in read:
+                    where = f"journal {folder.name}/{segment} at byte {entry.offset}"
+                    yield _bad("words", where, f"{where} cannot be read")
+
+
+def _words_named(store: Store) -> Iterator[tuple[str, str]]:
+    """(digest of words, what names it)."""
+    for event in store.events():
+        if event.payload:
+            yield event.payload, f"event {event.seq} ({event.kind})"
+    for kind, member in ((Trace, "content"), (Feedback, "content"), (Waiver, "reason")):
+        for name, record in store.all(kind):
+            yield getattr(record, member), f"{kind.__name__.lower()} {name[:19]}…"
+    for name, report in store.all(RunReport):
+        for line in _quarantined(store, report):
+            yield line["words"], f"line {line['line']} in quarantine (run report {name[:19]}…)"
+
+
+def _quarantined(store: Store, report: RunReport) -> list[dict[str, Any]]:
+    try:
+        table = store.get_table(report.removed) if report.removed else None
+    except (NotFound, Damaged, pa.ArrowException):
+        return []  # named among the blobs
+    return table.to_pylist() if table is not None and "words" in table.column_names else []

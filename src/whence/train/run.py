@@ -25,7 +25,7 @@ class Progress:
     """A sign of life of the worker."""
 
     stage: str
-    """loading, tokenising, training or saving"""
+    """loading, tokenising, training, saving, or what it waits for"""
     done: int = 0
     """rows or steps of this stage, counted over all processes of the run"""
     total: int = 0

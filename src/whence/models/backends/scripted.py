@@ -28,15 +28,14 @@ class ScriptedModel:
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
         """Answer each request; token by token through the batch, as a model does."""
         tokens = [TOKEN.findall(_cut(self._answer(request), request.stop)) for request in requests]
-        given = [0] * len(requests)
-        cancelled = [False] * len(requests)
-        for step in range(max((min(len(t), r.max_tokens) for t, r in zip(tokens, requests, strict=True)), default=0)):
+        most = [min(len(t), request.max_tokens) for t, request in zip(tokens, requests, strict=True)]
+        given, cancelled = [0] * len(requests), [False] * len(requests)
+        while running := [i for i in range(len(requests)) if given[i] < most[i] and not cancelled[i]]:
             if self._seconds_per_token:
                 time.sleep(self._seconds_per_token)
-            for i, request in enumerate(requests):
-                if step < min(len(tokens[i]), request.max_tokens) and not cancelled[i]:
-                    given[i] += 1
-                    cancelled[i] = on_text is not None and not on_text(i, tokens[i][step])
+            for i in running:
+                given[i] += 1
+                cancelled[i] = on_text is not None and not on_text(i, tokens[i][given[i] - 1])
         return [
             Reply(
                 text="".join(tokens[i][: given[i]]),

@@ -51,7 +51,7 @@ def build_app(desk: Desk, token: str | None) -> FastAPI:
     async def feedback(request: Request) -> Response:
         body = protocol.parse_feedback(await _read(request))
         name = await asyncio.to_thread(desk.react, body)
-        return JSONResponse({"object": "feedback", "id": name, "trace_id": body.trace_id}, 201)
+        return JSONResponse({"object": "feedback", "id": name, "trace": body.trace}, 201)
 
     async def chat(request: Request) -> Response:
         return await _chat(desk, request)

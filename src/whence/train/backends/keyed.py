@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_pt_utils import BatchRebalanceSampler
-from trl import SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from whence.records import BackendFailed, Json, Recipe, Schedule
 from whence.train.backends.tokens import IGNORED
@@ -28,6 +28,9 @@ from whence.train.checkpoints import FOLDER, seal
 from whence.train.plan import hashed
 
 Batches = Sequence[Sequence[int]]
+
+SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+"""Recipe's shapes after warm-up → transformers' names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,51 @@ class KeyedTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         Trainer._save_checkpoint(self, model, trial)
         seal(Path(self.args.output_dir) / f"{FOLDER}{self.state.global_step}", self.course.under)
+
+
+def lora(recipe: Recipe) -> LoraConfig:
+    """The adapter's shape. target_modules: names separated by commas, or as PEFT has it: ``all-linear`` or a pattern."""
+    names = [name.strip() for name in recipe.target_modules.split(",")]
+    return LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=names if all(name.isidentifier() for name in names) else recipe.target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def arguments(recipe: Recipe, folder: Path) -> SFTConfig:
+    """One "epoch" of all steps; saving and logging are left to `Pulse`; nothing that looks across rows."""
+    gpu = torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=1,
+        gradient_accumulation_steps=1,
+        per_device_train_batch_size=recipe.batch_rows,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=SCHEDULERS[recipe.lr_schedule],
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        optim="adamw_torch",
+        seed=recipe.seed,
+        full_determinism=gpu,
+        use_cpu=not gpu,
+        bf16=False,
+        activation_checkpointing=False,
+        dataloader_pin_memory=gpu,
+        packing=False,
+        padding_free=False,
+        auto_find_batch_size=False,
+        max_length=recipe.max_length,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        save_strategy="no",
+        logging_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
 
 
 def save_adapter(model: Any, folder: Path) -> None:

@@ -35,8 +35,6 @@ BEAT_S = 0.2
 """Seconds between two signs of life while rows are tokenised or steps trained."""
 LOCK_WAIT_S = 600
 """Seconds to wait for another process that trains the same run."""
-SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-"""Recipe's shapes after warm-up → transformers' names."""
 
 
 @dataclass(slots=True)
@@ -133,14 +131,7 @@ def _libraries(asked: Job, folder: Path) -> tuple[Any, Any]:
 
 
 def _tokenise(store: Store, asked: Job, tokenizer: Any, say: Say) -> Tokenised:
-    total, told = asked.snapshot.rows, time.monotonic()
-
-    def beat(done: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > BEAT_S:
-            told = time.monotonic()
-            say({"stage": "tokenising", "done": done, "total": total})
-
+    beat = _beat("tokenising", asked.snapshot.rows, say)
     rows = tokenise(read(store, asked.snapshot), tokenizer, asked.recipe.max_length, beat)
     if not rows.ids:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.reasons().items()) or "it has no rows"
@@ -160,10 +151,9 @@ def _conditions(torch: Any, threads: int) -> Conditions:
 def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any, dict[str, str]], say: Say) -> Trained:
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, PrinterCallback
 
-    from whence.train.backends.keyed import Course, KeyedTrainer, Pulse
+    from whence.train.backends.keyed import Course, KeyedTrainer, Pulse, arguments, lora
 
     folder, tokenizer, under = loaded
     recipe, schedule = frozen.recipe, frozen.schedule
@@ -175,21 +165,14 @@ def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any
         folder, dtype=getattr(torch, recipe.dtype), use_safetensors=True, trust_remote_code=False
     )
     model.name_or_path = model.config._name_or_path = asked.base.name
-    lora = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules=recipe.target_modules,
-        task_type="CAUSAL_LM",
-    )
     trainer = KeyedTrainer(
         course,
-        Pulse(course, _beat(len(batches), say)),
+        Pulse(course, _beat("training", len(batches), say)),
         model=model,
-        args=_arguments(asked, frozen),
+        args=arguments(recipe, asked.folder),
         train_dataset=Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels}),
         processing_class=tokenizer,
-        peft_config=lora,
+        peft_config=lora(recipe),
     )
     trainer.remove_callback(PrinterCallback)
     last: Checkpoint | None = whole[-1] if whole else None
@@ -197,53 +180,17 @@ def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any
     return Trained(trainer.model, trainer.state.log_history, last.step if last else None)
 
 
-def _beat(total: int, say: Say) -> Callable[[int, float], None]:
+def _beat(stage: str, total: int, say: Say) -> Callable[..., None]:
+    """``beat(done, loss)``: a sign of life, at most one every `BEAT_S` seconds and one at the end."""
     told = 0.0
 
-    def beat(step: int, loss: float) -> None:
+    def beat(done: int, loss: float | None = None) -> None:
         nonlocal told
-        if step == total or time.monotonic() - told > BEAT_S:
+        if done == total or time.monotonic() - told > BEAT_S:
             told = time.monotonic()
-            say({"stage": "training", "done": step, "total": total, "loss": loss})
+            say({"stage": stage, "done": done, "total": total, "loss": loss})
 
     return beat
-
-
-def _arguments(asked: Job, frozen: Planned) -> Any:
-    """One "epoch" of all steps, saving and logging left to `Pulse`, nothing that looks across rows."""
-    import torch
-    from trl import SFTConfig
-
-    recipe, gpu = frozen.recipe, torch.cuda.is_available()
-    return SFTConfig(
-        output_dir=str(asked.folder),
-        num_train_epochs=1,
-        gradient_accumulation_steps=1,
-        per_device_train_batch_size=recipe.batch_rows,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=SCHEDULERS[recipe.lr_schedule],
-        warmup_steps=recipe.warmup_steps,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_grad_norm,
-        optim="adamw_torch",
-        seed=recipe.seed,
-        full_determinism=gpu,
-        use_cpu=not gpu,
-        bf16=False,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=gpu,
-        packing=False,
-        padding_free=False,
-        auto_find_batch_size=False,
-        max_length=recipe.max_length,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        save_strategy="no",
-        logging_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        push_to_hub=False,
-    )
 
 
 def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:

@@ -1,0 +1,187 @@
+"""The demo: the generated support desk walked from rows to a served answer and back, and one consent withdrawn.
+
+Everything is real but the desk: rows, training, scores, answers over HTTP. A second walk finds every stage up to date.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from whence import feedback, govern
+from whence.demo.generate import INTENTS, generate
+from whence.lifecycle.run import Outcome, Told, run
+from whence.lineage import Blast, Scope, blast_radius
+from whence.project import Project, read_project
+from whence.records import Adapter, Deployment, Feedback, Json, Ref, Release, Snapshot, Step, Trace, Verdict
+from whence.serve import Gateway, Settings, state
+from whence.store import UNIDENTIFIED, Store, identify, verify
+
+Say = Callable[[str], None]
+QUESTION = "hiya, i think i left my card on the train this morning, can you stop it please"
+ACTOR = "demo@bank.example"
+
+
+@dataclass(slots=True)
+class Shown:
+    """What the demo found."""
+
+    outcome: str = "fail"
+    line: str = ""
+    value: dict[str, Any] = field(default_factory=dict)
+
+
+def walk(folder: Path, told: Told, say: Say) -> Shown:
+    """Build the desk in `folder` (or go on where an earlier walk ended) and walk the whole story."""
+    shown = Shown()
+    truth = _build(folder, told, say)
+    os.chdir(folder)
+    project = read_project(Path.cwd())
+    actor = identify(dict(os.environ))
+    actor = ACTOR if actor == UNIDENTIFIED else actor
+    store = Store.open(project.store_path, project.keys_path, create=True, actor=actor)
+    customer = truth["withdraw"]["customer"]
+    scope = Scope("subject", store.keys.pseudonym(customer))
+    store.keys.save()
+    gone = scope.about in govern.rights.states(store)
+    say(f"\n1. From rows to a release{' (after the withdrawal)' if gone else ''}\n")
+    out = run(project, store, told)
+    _compare(store, out, truth, say, gone)
+    served = _serve(project, store, out, scope, customer, say)
+    if not gone and out.release:
+        say("\n4. What was made without the customer's rows\n")
+        out = run(project, store, told)
+        _moved_on(store, out, say)
+    return _verdict(store, out, served, shown)
+
+
+def _build(folder: Path, told: Told, say: Say) -> dict[str, Any]:
+    """The generated desk and its base model; both are kept from an earlier walk."""
+    from whence.demo.base import cached_base
+
+    truth = folder / "truth.json"
+    if not truth.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        generate(folder)
+    say(f"A bank's support desk in {folder}: everything in it is generated, nobody in it exists.")
+    base = cached_base(INTENTS, progress=lambda done, total: told.progress("base", "making a tiny model", done, total))
+    target = folder / "whence.toml"
+    if not target.exists():
+        text = files("whence.demo").joinpath("whence.toml").read_text()
+        target.write_text(text.replace("{base}", str(base)))
+    found: dict[str, Any] = json.loads(truth.read_text())
+    return found
+
+
+def _compare(store: Store, out: Outcome, truth: dict[str, Any], say: Say, gone: bool) -> None:
+    """What was planted against what was found."""
+    snapshot = store.get(out.snapshot or Ref(""), Snapshot)
+    steps = {s.name: s for s in (store.get(ref, Step) for ref in snapshot.steps)}
+    leaked = sum(len(leak["rows"]) for leak in truth["group_leaks"])
+    say("\n2. Planted by the generator, and found\n")
+    lines = [
+        ("rows of customers who are also in a suite", leaked, steps["disjoint"].reasons.get("subject_in_gate", 0)),
+        ("rows that are too long", len(truth["too_long"]), steps["length"].reasons.get("too_long", 0)),
+        ("exact duplicates", len(truth["exact_duplicates"]), sum(steps["exact_duplicate"].reasons.values())),
+        (
+            "duplicates but for case and punctuation",
+            len(truth["normalised_duplicates"]),
+            sum(steps["normalised_duplicate"].reasons.values()),
+        ),
+    ]
+    for what, planted, found in lines:
+        say(f"   {what:<42} planted {planted:>3}, found {found:>3}")
+    if gone:
+        say("   (some planted rows went with the withdrawn customer's)")
+    say(f"   gate items that stand in training, word for word: planted {len(truth['text_leaks'])}, not looked for yet")
+
+
+def _serve(project: Project, store: Store, out: Outcome, scope: Scope, customer: str, say: Say) -> dict[str, Json]:
+    """Serve, ask, react, withdraw, see what must come down; skipped when an earlier walk did it."""
+    say("\n3. Served, asked, corrected, withdrawn\n")
+    if out.release is None:
+        say("   nothing was released, so nothing is served")
+        return {}
+    if scope.about in govern.rights.states(store) and store.count(Feedback):
+        say("   up to date: an earlier walk served, asked and withdrew")
+        return {"up_to_date": True}
+    from whence.models.backends.transformers_peft import TransformersModel
+
+    part = project.file.serving
+    gateway = Gateway(
+        store,
+        [part.alias or project.file.project.name],
+        Settings(port=0, lease_s=part.lease_s, max_tokens=part.max_tokens),
+        model_factory=partial(TransformersModel, threads=project.file.recipe.threads),
+        feedback=feedback.send,
+    )
+    with gateway as url:
+        answer = _post(f"{url}/v1/chat/completions", _request(part.alias or "", customer))
+        said = answer["choices"][0]["message"]["content"]
+        say(f"   POST {url}/v1/chat/completions")
+        say(f"   asked     {QUESTION!r}")
+        say(f"   answered  {said!r} by {answer['model']}, trace {answer['id']}")
+        reaction = {"trace": answer["id"], "intent": "correction", "text": "lost_card", "actor": "agent"}
+        _post(f"{url}/v1/feedback", reaction)
+        say("   feedback  an agent's correction was kept with the trace")
+        seq = govern.change(store, scope.about, "withdraw", reason="told the demo's branch")
+        say(f"   withdrawn event {seq}: customer {customer} may not be trained on any more")
+        blast = blast_radius(store, scope)
+        _show_blast(store, blast, say)
+    say("   the gateway was stopped: its lease has ended")
+    return {"answer": said, "release": answer["model"], "trace": answer["id"], "withdrawn": customer}
+
+
+def _request(model: str, customer: str) -> dict[str, Json]:
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": QUESTION}],
+        "user": customer,
+        "metadata": {"consent": "train"},
+    }
+
+
+def _post(url: str, body: Json) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.loads(response.read())
+
+
+def _show_blast(store: Store, blast: Blast, say: Say) -> None:
+    say(f"   reaches   {len(blast.direct)} rows and {len(blast.derived)} made from them")
+    for ref, count in blast.adapters.items():
+        say(f"             adapter {ref[7:19]} ({store.get(ref, Adapter).name}): {count} of these rows were fed to it")
+    for ref in blast.releases:
+        say(f"             release {store.get(ref, Release).name}")
+    for ref in blast.deployments:
+        lives = state(store, ref, store.clock())
+        say(f"   MUST COME DOWN: {store.get(ref, Deployment).endpoint} ({lives})")
+
+
+def _moved_on(store: Store, out: Outcome, say: Say) -> None:
+    if out.snapshot and out.adapter:
+        rows = store.get(out.snapshot, Snapshot).rows
+        say(f"\n   {rows:,} rows, none of them the customer's; adapter {out.adapter[7:19]} replaces the old one")
+
+
+def _verdict(store: Store, out: Outcome, served: dict[str, Json], shown: Shown) -> Shown:
+    """One line: pass when the release stands, the record verifies and the answer has its trace."""
+    damage = verify(store)
+    outcome = store.get(out.verdict, Verdict).outcome if out.verdict else "abstain"
+    shown.outcome = "fail" if damage else outcome
+    name = store.get(out.release, Release).name if out.release else "nothing released"
+    word = {"pass": "PASS", "fail": "FAIL", "abstain": "ABSTAIN"}[shown.outcome]
+    seq, _ = store.head()
+    shown.line = (
+        f"\nverdict   {word}: {name}; {store.committed():,} rows, {store.count(Trace)} trace, {seq} events, "
+        + (f"{len(damage)} things damaged" if damage else "the record verifies")
+    )
+    shown.value = {"outcome": shown.outcome, **out.resolved(), "served": served, "damaged": [f.message for f in damage]}
+    return shown
