@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ class Desk:
         self.ticket_lines = (folder / "data/tickets.jsonl").read_bytes().splitlines()
         broken = {fault["line"] for fault in self.truth["broken"]}
         tickets = [json.loads(line) for at, line in enumerate(self.ticket_lines, 1) if at not in broken]
-        partner = csv.DictReader(gzip.decompress((folder / "data/partner.csv.gz").read_bytes()).decode().splitlines())
+        packed = (folder / "data/partner.csv.gz").read_bytes()
+        partner = csv.DictReader(io.StringIO(gzip.decompress(packed).decode(), newline=""))
         self.sources: dict[str, list[Row]] = {
             "tickets": tickets,
             "chats": _jsonl(folder / "data/chats.jsonl"),

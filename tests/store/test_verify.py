@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,14 @@ import lance
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from full import everything, fill
+from full import everything
 
 from whence.records import RunReport, Snapshot, Trace, Waiver
-from whence.store import Store, verify
+from whence.store import Store, row_set, verify
 from whence.store.index import Index, folders
 from whence.store.rows import SCHEMA
 
 
-@pytest.fixture
-def full(store: Store, take: Callable[..., Any]) -> Store:
-    fill(store, take)
-    return store
 
 
 def sql(store: Store, statement: str, **values: object) -> None:
@@ -152,8 +148,6 @@ def test_a_record_that_was_removed_is_named(full: Store, noun: str) -> None:
 
 def test_a_trace_made_up_afterwards_is_named(full: Store) -> None:
     real = full.latest(Trace, "trace-1")[1]
-    from dataclasses import replace
-
     full.put(replace(real, id="trace-9"))
     named(full, "traces", "in no event")
 
@@ -250,8 +244,6 @@ def test_a_damaged_index_is_named_and_may_be_deleted(full: Store) -> None:
 
 @pytest.mark.parametrize("what", ["ordinals", "rest", "children"])
 def test_an_index_that_does_not_follow_from_the_rows_is_named(full: Store, what: str) -> None:
-    from dataclasses import replace
-
     index = Index.load(full.root / "index")
     changed = getattr(index, what).copy()
     changed[[0, 1]] = changed[[1, 0]]
@@ -274,9 +266,7 @@ def test_a_blob_that_is_gone_or_changed_is_named(full: Store) -> None:
 
 def test_a_snapshot_whose_rows_are_others_is_named(full: Store) -> None:
     name, snapshot = full.all(Snapshot)[0]
-    from dataclasses import replace
-
-    other = full.put_set(full.snapshot_rows(snapshot) - {min(full.snapshot_rows(snapshot))})
+    other = full.put_set(full.snapshot_rows(snapshot) - row_set([full.snapshot_rows(snapshot).min()]))
     forged = full.put(replace(snapshot, set=other, rows=snapshot.rows - 1))
     found = verify(full)
     assert [f.about for f in found] == [forged]

@@ -15,17 +15,17 @@ def model() -> None:
 @app.command("list", epilog="Example: whence model list")
 def list_(as_json: AsJson = False) -> None:
     """Every adapter with its base, data, verdict, releases, aliases and live deployments."""
-    from whence import register
-    from whence.records import Base, Closure, Deployment, Evaluation, Release, Snapshot, Verdict
+    from whence.lineage import aliases
+    from whence.records import Adapter, Base, Closure, Deployment, Evaluation, Release, Snapshot, Verdict
     from whence.serve.leases import state
 
     store = open_store()
     pointed: dict[str, list[str]] = {}
-    for alias in register.aliases(store):
-        pointed.setdefault(alias.release, []).append(alias.name)
+    for alias, pointed_at in aliases(store).items():
+        pointed.setdefault(pointed_at, []).append(alias)
     verdicts = {store.get(v.candidate, Evaluation).adapter: v.outcome for _, v in store.all(Verdict)}
     values = []
-    for ref, adapter in register.adapters(store):
+    for ref, adapter in store.all(Adapter):
         closure = store.get(adapter.closure, Closure)
         releases = [(r, rel) for r, rel in store.all(Release) if rel.adapter == ref]
         served = [d for d, dep in store.all(Deployment) if dep.release in {r for r, _ in releases}]

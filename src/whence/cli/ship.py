@@ -66,10 +66,11 @@ def alias(
 ) -> None:
     """Move an alias, or show where it pointed and who moved it."""
     from whence import register
+    from whence.lineage import resolve
 
     store = open_store()
     if release:
-        moved = register.move_alias(store, name, register.find_release(store, release))
+        moved = register.move_alias(store, name, resolve(store, release)[0])
         say(
             {"alias": name, "release": release, "moved": moved},
             f"{name} → {release}" if moved else "no change",

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,17 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from whence.records import Json, Unmet
+from whence.records import SHAPES, Json, Unmet
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is quarantined by its beginning."""
 KEEP_BYTES = 1 << 20
 """As much of a bad line is kept."""
+MAX_DEPTH = 100
+"""Objects and lists inside each other; deeper ones are quarantined, so that no later reader runs out of stack."""
+
+BOM = b"\xef\xbb\xbf"
+MEMBERS = frozenset(name for members in SHAPES.values() for name in members)
 
 FORMATS = ("jsonl", "json", "csv", "parquet")
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
@@ -62,7 +68,7 @@ def read(path: Path, format: str, told: Told = lambda _: None) -> Iterator[Recor
 
 
 def _lines(stream: IO[bytes], told: Callable[[], None]) -> Iterator[tuple[int, bytes | Fault]]:
-    """Lines without their end. A gzip stream that breaks off yields a last Fault."""
+    """Lines with their ends. A gzip stream that breaks off yields a last Fault."""
     number = 0
     while True:
         number += 1
@@ -81,7 +87,7 @@ def _lines(stream: IO[bytes], told: Callable[[], None]) -> Iterator[tuple[int, b
                 line = stream.readline(MAX_LINE_BYTES)
             yield number, Fault("too_long", f"the line is longer than {MAX_LINE_BYTES >> 20} MiB", start)
             continue
-        yield number, line.rstrip(b"\r\n")
+        yield number, line
 
 
 def _no_constant(name: str) -> Any:
@@ -106,99 +112,140 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 _parse = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).raw_decode
 
 
-def _decoded(line: bytes) -> dict[str, Json] | Fault:
-    """One JSON object, or why not."""
+def _value(data: bytes) -> Json | Fault:
+    """The one JSON value of these bytes, or why not."""
     try:
-        text = line.decode("utf-8").strip()
+        text = data.decode("utf-8").strip()
         value, end = _parse(text)
     except UnicodeDecodeError as error:
-        return Fault("encoding", f"not UTF-8 at byte {error.start}", line[:KEEP_BYTES])
+        return Fault("encoding", f"not UTF-8 at byte {error.start}", data[:KEEP_BYTES])
     except _NotANumber as error:
-        return Fault("number", f"{error} is not a JSON number", line[:KEEP_BYTES])
+        return Fault("number", f"{error} is not a JSON number", data[:KEEP_BYTES])
     except _Repeated:
-        return Fault("repeated_key", "an object names the same key twice", line[:KEEP_BYTES])
+        return Fault("repeated_key", "an object names the same key twice", data[:KEEP_BYTES])
     except RecursionError:
-        return Fault("syntax", "nested too deeply", line[:KEEP_BYTES])
+        return _too_deep(data)
     except ValueError as error:
         where = getattr(error, "pos", None)
         what = getattr(error, "msg", "a number out of range")
-        return Fault("syntax", f"{what} at character {where}" if where is not None else what, line[:KEEP_BYTES])
+        return Fault("syntax", f"{what} at character {where}" if where is not None else what, data[:KEEP_BYTES])
     if end != len(text):
-        return Fault("syntax", f"extra text after the object at character {end}", line[:KEEP_BYTES])
-    if type(value) is not dict:
-        return Fault("syntax", f"the line is {type(value).__name__}, expected an object", line[:KEEP_BYTES])
+        return Fault("syntax", f"extra text after the value at character {end}", data[:KEEP_BYTES])
     return value
+
+
+def _record(value: Json | Fault, raw: bytes) -> dict[str, Json] | Fault:
+    """A value that is to be a record, or why it is none."""
+    if isinstance(value, Fault):
+        return value
+    if type(value) is not dict:
+        return Fault("syntax", f"the record is {type(value).__name__}, expected an object", raw[:KEEP_BYTES])
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deep(value):
+        return _too_deep(raw)
+    return value
+
+
+def _too_deep(raw: bytes) -> Fault:
+    return Fault("depth", f"nested deeper than {MAX_DEPTH} levels", raw[:KEEP_BYTES])
+
+
+def _deep(value: Json) -> bool:
+    """Whether lists and objects lie deeper than `MAX_DEPTH` inside each other."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for held in inner for v in held if isinstance(v, dict | list)]
+    return bool(level)
 
 
 def _jsonl(stream: IO[bytes], told: Callable[[], None]) -> Iterator[Record]:
     for number, line in _lines(stream, told):
         if isinstance(line, Fault):
             yield number, line
-        elif line and not line.isspace():
-            yield number, _decoded(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+        elif not line.isspace():
+            line = line.rstrip(b"\r\n")
+            line = line.removeprefix(BOM) if number == 1 else line
+            yield number, _record(_value(line), line)
 
 
 def _json(stream: IO[bytes], told: Callable[[], None]) -> Iterator[Record]:
-    """A JSON array of objects, or an object with one array in it; `line` counts records."""
+    """A JSON array of objects, one object, or an object with one array in it that is no member of a training item;
+    `line` counts records."""
     try:
-        data = stream.read()
+        data = stream.read().removeprefix(BOM)
     except (EOFError, OSError, zlib.error) as error:
         yield 1, Fault("truncated", f"the compressed file breaks off: {error}", b"")
         return
     told()
-    whole = _decoded(b'{"records":' + data.removeprefix(b"\xef\xbb\xbf") + b"}")
-    if isinstance(whole, Fault):
-        yield 1, Fault(whole.code, f"{whole.reason} (the whole file is one value)", data[:KEEP_BYTES])
+    value = _value(data)
+    if isinstance(value, Fault):
+        yield 1, Fault(value.code, f"{value.reason} (the whole file is one value)", data[:KEEP_BYTES])
         return
-    value = whole["records"]
     if isinstance(value, dict):
-        lists = [v for v in value.values() if isinstance(v, list)]
+        lists = [v for k, v in value.items() if isinstance(v, list) and k not in MEMBERS]
         value = lists[0] if len(lists) == 1 else [value]
     for number, record in enumerate(value if isinstance(value, list) else [value], 1):
-        if isinstance(record, dict):
-            yield number, record
-        else:
-            text = json.dumps(record).encode()[:KEEP_BYTES]
-            yield number, Fault("syntax", f"record is {type(record).__name__}, expected an object", text)
+        raw = b"" if _deep(record) else json.dumps(record).encode()
+        yield number, _record(record, raw) if raw else _too_deep(raw)
 
 
 def _csv(stream: IO[bytes], told: Callable[[], None]) -> Iterator[Record]:
-    """CSV with a header. Bytes that are not UTF-8 fault their own record only."""
-    broken: list[Fault] = []
-
-    def texts() -> Iterator[str]:
-        for _, line in _lines(stream, told):
-            if isinstance(line, Fault):
-                broken.append(line)
-                return
-            yield line.decode("utf-8", "surrogateescape") + "\n"
-
+    """CSV with a header. Bytes that are not UTF-8 fault their own record only; a header at fault faults all."""
     csv.field_size_limit(MAX_LINE_BYTES)
-    rows = csv.reader(texts(), strict=True)
     header: list[str] | None = None
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            yield rows.line_num, Fault("syntax", f"{error}", b"")
+    wrong: tuple[str, str] | None = None
+    for number, row, raw in _csv_rows(_lines(stream, told)):
+        if isinstance(row, Fault):
+            yield number, row
             continue
-        if row is None:
-            break
-        number = rows.line_num
-        raw = ",".join(row).encode("utf-8", "surrogateescape")[:KEEP_BYTES]
+        fault = ("encoding", "not UTF-8") if any(_surrogate(value) for value in row) else None
         if header is None:
-            header = [name.removeprefix("\ufeff").strip() for name in row]
+            header = [name.strip() for name in row]
             if len(set(header)) != len(header):
-                yield number, Fault("repeated_key", "the header names a column twice", raw)
-                return
+                wrong = "repeated_key", "the header names a column twice"
+            if not fault and not wrong:
+                continue
+            wrong = wrong or ("encoding", "the header is not UTF-8")
         elif len(row) != len(header):
-            yield number, Fault("columns", f"{len(row)} fields, the header has {len(header)}", raw)
-        elif any(_surrogate(value) for value in row):
-            yield number, Fault("encoding", "not UTF-8", raw)
+            fault = "columns", f"{len(row)} fields, the header has {len(header)}"
+        fault = wrong or fault
+        if fault:
+            yield number, Fault(*fault, raw[:KEEP_BYTES])
         else:
             yield number, {name: value for name, value in zip(header, row, strict=True) if value != ""}
-    for fault in broken:
-        yield rows.line_num + 1, fault
+
+
+def _csv_rows(lines: Iterator[tuple[int, bytes | Fault]]) -> Iterator[tuple[int, list[str] | Fault, bytes]]:
+    """(first line, fields, bytes) of each record. Where a record cannot be read, a quote without its end say, its first
+    line is at fault and the lines after it are read again."""
+    again: deque[tuple[int, bytes | Fault]] = deque()
+    used: list[tuple[int, bytes | Fault]] = []
+
+    def texts() -> Iterator[str]:
+        while True:
+            used.append(again.popleft() if again else next(lines, (0, b"")))
+            number, line = used[-1]
+            if isinstance(line, Fault) or not line:
+                return
+            yield (line.removeprefix(BOM) if number == 1 else line).decode("utf-8", "surrogateescape")
+
+    while True:
+        used.clear()
+        fault: Fault | None = None
+        try:
+            row = next(csv.reader(texts(), strict=True), [])
+        except csv.Error as error:
+            fault = Fault("syntax", str(error), b"")
+        number, first = used[0]
+        if isinstance(first, Fault):
+            yield number, first, b""
+        elif not first:
+            return
+        elif fault:
+            again.extendleft(reversed(used[1:]))
+            yield number, Fault(fault.code, fault.reason, first[:KEEP_BYTES]), first
+        elif row:
+            yield number, row, b"".join(line for _, line in used if isinstance(line, bytes))
 
 
 _surrogate = re.compile("[\ud800-\udfff]").search

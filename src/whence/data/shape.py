@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from whence.data.readers import MEMBERS
 from whence.records import SHAPES, Json, content_fault
 
-MEMBERS = frozenset(name for members in SHAPES.values() for name in members)
 FACTS = ("id", "subject", "group", "licence", "slices", "parents", "generator")
 """What a mapping may name besides the members of content."""
 

@@ -164,7 +164,7 @@ def _train(model: Any, blocks: Any, seed: int, progress: Progress | None) -> Non
     steps = EPOCHS * per_epoch
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, (steps - step) / (steps - WARM_UP_STEPS))
+        optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, (steps - step) / max(1, steps - WARM_UP_STEPS))
     )
     model.train()
     for step in range(steps):

@@ -28,7 +28,7 @@ _ASKING = (
 
 
 def expand(template: str, slots: Mapping[str, str], rng: random.Random) -> str:
-    """One text of the template. Choices are drawn first, so that a choice may hold slots; empty choices leave no gap."""
+    """One text of the template. Choices are drawn first, so a choice may hold slots; empty ones leave no gap."""
     while match := _INNERMOST.search(template):
         chosen = rng.choice(match[1].split("|"))
         template = template[: match.start()] + chosen + template[match.end() :]

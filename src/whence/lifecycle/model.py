@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from whence.models import Model, OnText, Reply, Request, check_binding
+from whence.models import Model, OnText, Reply, Request, check_binding, load_base
 from whence.records import Adapter, Base, Ref, Unmet
-from whence.register import base_path
 from whence.store import Store
 
 
@@ -16,8 +14,8 @@ class LazyModel:
 
     name = "candidate"
 
-    def __init__(self, store: Store, folder: Path, base: Ref, adapter: Ref, threads: int) -> None:
-        self._store, self._folder, self._base, self._adapter = store, folder, base, adapter
+    def __init__(self, store: Store, base: Ref, adapter: Ref, threads: int) -> None:
+        self._store, self._base, self._adapter = store, base, adapter
         self._threads = threads
         self._model: Model | None = None
 
@@ -32,7 +30,7 @@ class LazyModel:
 
         base = self._store.get(self._base, Base)
         adapter = self._store.get(self._adapter, Adapter)
-        path = base_path(base.location, self._folder, base.revision)
+        path = load_base(base.location, base.revision, self._store.root.parent)
         folder = self._store.root / adapter.location
         reasons = check_binding(folder, path, adapter.base, adapter.weights, adapter.config)
         if reasons:

@@ -19,6 +19,7 @@ from whence.records import (
     Finding,
     Gate,
     Json,
+    Ownership,
     Prompt,
     Recipe,
     Ref,
@@ -70,6 +71,7 @@ class Outcome:
 def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Outcome:
     """Walk the path up to and including the stage `to`. Raises Unmet, Conflict, BackendFailed."""
     walk = Walk(project, store, told)
+    own(project, store)
     for stage in STAGES[: STAGES.index(to) + 1]:
         fresh, lines = getattr(walk, stage)()
         if fresh:
@@ -77,6 +79,14 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
         told.stage(stage, fresh, lines)
         write_lock(project.folder, store, walk.out.resolved())
     return walk.out
+
+
+def own(project: Project, store: Store) -> None:
+    """Who answers for what this project makes, recorded when it changes."""
+    part = project.file.project
+    known = [o for _, o in store.all(Ownership) if o.about == part.name]
+    if not known or (known[-1].accountable, known[-1].backup) != (part.owner, part.backup):
+        store.put(Ownership(about=part.name, accountable=part.owner, backup=part.backup, since=store.clock()))
 
 
 class Walk:
@@ -158,9 +168,7 @@ class Walk:
         assert snapshot is not None
         if not self.store.get(snapshot, Snapshot).rows:
             raise Unmet("the snapshot is empty: no row is left to train on", "rows", "look at `whence data removed`")
-        self.out.base = register.register_base(
-            self.store, part.path, self.project.folder, revision=part.revision, licence=part.licence
-        )
+        self.out.base = register.register_base(self.store, part.path, revision=part.revision, licence=part.licence)
         recipe = Recipe(**asdict(self.file.recipe))
         run = train.prepare(self.store, self.out.base, snapshot, recipe)
         fresh = not self.store.events("run.finished", about=run)
@@ -183,7 +191,7 @@ class Walk:
         base, adapter = self.out.base, self.out.adapter
         assert base is not None
         assert adapter is not None
-        model = LazyModel(self.store, self.project.folder, base, adapter, self.file.recipe.threads)
+        model = LazyModel(self.store, base, adapter, self.file.recipe.threads)
         alone = Contender(model=model, base=base)
         tuned = Contender(model=model, base=base, adapter=adapter, adapter_name=model.name)
         tokens = self.file.serving.max_tokens

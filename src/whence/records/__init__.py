@@ -16,7 +16,7 @@ from whence.records.canonical import (
     sha256,
     text_time,
 )
-from whence.records.data import RightsEvent, Row, Snapshot, Source, Step, Subject
+from whence.records.data import Row, Snapshot, Source, Step
 from whence.records.errors import BackendFailed, Conflict, Damaged, NotFound, Unmet, WhenceError
 from whence.records.judgement import (
     Evaluation,
@@ -44,13 +44,12 @@ from whence.records.making import (
     Tier,
 )
 from whence.records.merkle import merkle_root
-from whence.records.service import Alias, Deployment, Event, Feedback, Ownership, Release, Trace
+from whence.records.service import Deployment, Event, Feedback, Ownership, Release, Trace
 from whence.records.shapes import SHAPES, content_fault, texts
 
 __all__ = [
     "SHAPES",
     "Adapter",
-    "Alias",
     "BackendFailed",
     "Base",
     "Closure",
@@ -72,7 +71,6 @@ __all__ = [
     "Recipe",
     "Ref",
     "Release",
-    "RightsEvent",
     "Row",
     "Run",
     "RunReport",
@@ -83,7 +81,6 @@ __all__ = [
     "Snapshot",
     "Source",
     "Step",
-    "Subject",
     "Suite",
     "Tier",
     "Trace",

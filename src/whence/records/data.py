@@ -38,28 +38,6 @@ class Source:
 
 
 @noun
-class Subject:
-    """A person whom rows are about, by pseudonym; who stands behind it is known only to the key file's owner."""
-
-    pseudonym: str
-    """``subject-`` and 32 hex digits, keyed"""
-
-
-@noun
-class RightsEvent:
-    """A licence or consent that changed."""
-
-    about: str
-    """``source:NAME``, ``subject:PSEUDONYM`` or ``licence:EXPRESSION``"""
-    change: Literal["grant", "withdraw"]
-    """what happened to the right"""
-    scope: str
-    """what use it is about; ``train`` here"""
-    valid_at: datetime
-    """from when it holds in the world"""
-
-
-@noun
 class Row:
     """One occurrence of a training item. Two customers who typed the same are two rows."""
 

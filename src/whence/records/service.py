@@ -24,16 +24,6 @@ class Release:
 
 
 @noun
-class Alias:
-    """A movable name; its history is the events about it."""
-
-    name: str
-    """what callers ask for"""
-    release: Ref
-    """what answers now"""
-
-
-@noun
 class Deployment:
     """A lease of a release at an endpoint; it lives by ``deployment.seen`` events and is *unknown* when they stop."""
 

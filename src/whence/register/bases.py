@@ -13,15 +13,14 @@ from whence.store import Store
 def register_base(
     store: Store,
     location: str,
-    folder: Path,
     *,
     revision: str | None = None,
     licence: str | None = None,
     end_of_life: datetime | None = None,
 ) -> Ref:
-    """Fingerprint a base and put it into the record. `location` is a hub id, or a path relative to `folder`. A base
-    with other bytes is another record, whatever it is called."""
-    path = base_path(location, folder, revision)
+    """Fingerprint a base and put it into the record. `location` is a hub id, or a folder (see
+    `models.load_base`). A base with other bytes is another record, whatever it is called."""
+    path = load_base(location, revision, store.root.parent)
     base = Base(
         name=Path(location).name or location,
         location=location,
@@ -31,9 +30,3 @@ def register_base(
         end_of_life=end_of_life,
     )
     return store.put(base)
-
-
-def base_path(location: str, folder: Path, revision: str | None = None) -> Path:
-    """Where a base lies on this machine; a hub id is fetched. Raises Unmet, BackendFailed."""
-    local = folder / Path(location).expanduser()
-    return load_base(str(local) if local.is_dir() else location, revision)

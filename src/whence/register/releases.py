@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from whence.records import Adapter, Alias, Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict, Waiver, text_time
+from whence.lineage import aliases
+from whence.records import Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict, Waiver, text_time
 from whence.store import Store
 
 
@@ -61,28 +62,16 @@ def move_alias(store: Store, alias: str, release: Ref, *, reason: str | None = N
     made = store.get(release, Release)
     if made.waiver and store.get(made.waiver, Waiver).expires_at <= store.clock():
         raise Unmet(f"the waiver of {made.name} has expired", "a passing verdict", "run eval again, or waive again")
-    if current(store, alias) == release:
+    if aliases(store).get(alias) == release:
         return False
     words = store.write_words("payload", {"reason": reason}) if reason else None
     store.append("alias.moved", f"alias:{alias}", {"release": release, "name": made.name}, None, words)
     return True
 
 
-def current(store: Store, alias: str) -> Ref | None:
-    """The release that an alias points at, or None."""
-    moved = store.events("alias.moved", about=f"alias:{alias}", last=True)
-    return Ref(moved[0].data["release"]) if moved else None
-
-
 def history(store: Store, alias: str) -> list[Event]:
     """Every move of an alias, oldest first."""
     return store.events("alias.moved", about=f"alias:{alias}")
-
-
-def aliases(store: Store) -> list[Alias]:
-    """Every alias with what it points at now."""
-    names = dict.fromkeys(e.about.removeprefix("alias:") for e in store.events("alias.moved"))
-    return [Alias(name=name, release=Ref(current(store, name) or "")) for name in sorted(names)]
 
 
 def rollback(store: Store, alias: str, *, reason: str | None = None) -> Ref:
@@ -93,20 +82,3 @@ def rollback(store: Store, alias: str, *, reason: str | None = None) -> Ref:
         raise NotFound(f"alias {alias!r} has no earlier release to go back to")
     move_alias(store, alias, earlier[-1], reason=reason)
     return earlier[-1]
-
-
-def find_release(store: Store, name: str) -> Ref:
-    """A release by alias, name or digest. Raises NotFound with the known names."""
-    pointed = current(store, name)
-    if pointed:
-        return pointed
-    found = [ref for ref, kind in store.search(name) if kind == "Release"]
-    if not found:
-        known = [a.name for a in aliases(store)] + [r.name for _, r in store.all(Release)]
-        raise NotFound(f"no release or alias is called {name!r}\n  expected: one of {', '.join(known) or 'none yet'}")
-    return found[-1]
-
-
-def adapters(store: Store) -> list[tuple[Ref, Adapter]]:
-    """Every adapter in the record, oldest first."""
-    return store.all(Adapter)

@@ -2,7 +2,6 @@
 
 from whence.serve.desk import Settings
 from whence.serve.leases import state
-from whence.serve.releases import aliases, resolve
 from whence.serve.run import Gateway, serve
 
-__all__ = ["Gateway", "Settings", "aliases", "resolve", "serve", "state"]
+__all__ = ["Gateway", "Settings", "serve", "state"]

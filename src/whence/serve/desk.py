@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol, cast
 
+from whence.lineage import aliases, resolve
 from whence.models import Reply, Request
 from whence.records import BackendFailed, Conflict, NotFound, Ref, Trace, Unmet, WhenceError
 from whence.serve.engine import Engine, Job, Outcome
 from whence.serve.protocol import Answer, ChatBody, FeedbackBody, to_request
-from whence.serve.releases import Bound, aliases, resolve
+from whence.serve.releases import Bound
 from whence.serve.traces import TraceLog
 from whence.store import Store
 

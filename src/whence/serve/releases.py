@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from whence.lineage import aliases, resolve
 from whence.models import check_binding, load_base
-from whence.records import Adapter, Base, Closure, NotFound, Ref, Release, Unmet, WhenceError
+from whence.records import Adapter, Base, Closure, Ref, Release, Unmet, WhenceError
 from whence.store import Store
 
 
@@ -22,28 +23,6 @@ class Bound:
     """folder"""
     base: Path
     """folder"""
-
-
-def aliases(store: Store) -> dict[str, Ref]:
-    """Alias → release that it points to now."""
-    return {
-        event.about.removeprefix("alias:"): Ref(event.data["release"])
-        for event in store.events("alias.moved")
-        if event.about.startswith("alias:")
-    }
-
-
-def resolve(store: Store, name: str) -> tuple[Ref, Release]:
-    """The release that an alias (its newest move) or a release name means now. Raises NotFound naming what is known."""
-    moved = store.events("alias.moved", f"alias:{name}", last=True)
-    if moved:
-        release = Ref(moved[0].data["release"])
-        return release, store.get(release, Release)
-    found = store.all(Release, name)
-    if not found:
-        known = sorted(aliases(store)) + sorted({r.name for _, r in store.all(Release)})
-        raise NotFound(f"no alias or release is called {name!r}; known: {', '.join(known) or 'none'}")
-    return found[-1]
 
 
 def bind(store: Store, names: Iterable[str]) -> list[Bound]:
@@ -81,8 +60,7 @@ def _bind(store: Store, ref: Ref, release: Release) -> tuple[Bound, Base, list[s
     adapter = store.get(release.adapter, Adapter)
     base = store.get(store.get(adapter.closure, Closure).base, Base)
     folder = store.root / adapter.location
-    beside = store.root.parent / base.location
-    path = beside if beside.is_dir() else load_base(base.location, base.revision)
+    path = load_base(base.location, base.revision, store.root.parent)
     reasons = check_binding(folder, path, adapter.base, adapter.weights, adapter.config)
     if base.fingerprint != adapter.base:
         reasons.append(f"the record of base {base.name} has another fingerprint than the adapter saw in training")

@@ -77,7 +77,10 @@ class Journal:
         try:
             with (self._folder / entry.segment).open("rb") as file:
                 file.seek(entry.offset)
-                line = json.loads(file.read(entry.length))
+                raw = file.read(entry.length)
+            line = json.loads(raw)
+            if raw.find(b"\n") != entry.length - 1:
+                raise ValueError("no whole line")
             found = _digest(line["salt"], line.get("head"), line.get("body"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"journal {self._folder.name}/{entry.segment} at byte {entry.offset}: {error}") from error

@@ -221,7 +221,9 @@ def _blobs(store: Store) -> Iterator[Finding]:
             yield _bad("blobs", name, str(error))
     for record, body in store.bodies():
         for field, value in _members(json.loads(body)):
-            if (field in BLOB_FIELDS or (field in ("rows", "environment") and DIGEST(str(value)))) and not _has_blob(store, value):
+            if (field in BLOB_FIELDS or (field in ("rows", "environment") and DIGEST(str(value)))) and not _has_blob(
+                store, value
+            ):
                 yield _bad(
                     "blobs", record, f"record {record[:19]}… needs blob {value[:19]}… ({field}), which is missing"
                 )

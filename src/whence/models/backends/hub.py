@@ -10,14 +10,16 @@ PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*
 """No pickled weights, no code."""
 
 
-def load_base(name_or_path: str, revision: str | None = None) -> Path:
-    """The local folder of a base: a folder as it is, a hub id downloaded (or found in the cache) at `revision`.
+def load_base(name_or_path: str, revision: str | None = None, beside: Path = Path()) -> Path:
+    """The local folder of a base: a folder as it is, looked for in `beside` and in the working directory, else a hub id
+    downloaded (or found in the cache) at `revision`.
 
     Raises Unmet for a path that is not there, BackendFailed when the hub cannot give it.
     """
     folder = Path(name_or_path).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
+    for place in (beside / folder, folder):
+        if place.is_dir():
+            return place.resolve()
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise Unmet(f"there is no folder {name_or_path}", "a local model folder or a hub id ORG/NAME", "check the path")
     try:

@@ -140,7 +140,7 @@ class KeyedTrainer(SFTTrainer):
 
 
 def lora(recipe: Recipe) -> LoraConfig:
-    """The adapter's shape. target_modules: names separated by commas, or as PEFT has it: ``all-linear`` or a pattern."""
+    """The adapter's shape. target_modules: names separated by commas, or PEFT's ``all-linear`` or pattern."""
     names = [name.strip() for name in recipe.target_modules.split(",")]
     return LoraConfig(
         r=recipe.rank,

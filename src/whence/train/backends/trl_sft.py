@@ -59,7 +59,11 @@ class Trained:
 
 
 def work(store: Store, run: str, say: Say) -> Ref:
-    """Train a run to its end, or go on where a killed process stopped. One process a run, by a lock in its folder."""
+    """Train a run to its end, or go on where a killed process stopped. One process a run, by a lock in its folder.
+
+    A checkpoint counts only for the closure, the rows and the conditions that it was made under: what the report says
+    then holds for every step, and a row erased meanwhile is in none of them.
+    """
     asked = job(store, run)
     asked.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(asked.folder / "lock").hold("train", LOCK_WAIT_S, lambda text: say({"stage": text})):
@@ -71,7 +75,7 @@ def _work(store: Store, asked: Job, say: Say) -> Ref:
     meter = Meter(store.clock(), time.monotonic())
     say({"stage": "loading"})
     before = planned(store, asked)
-    folder = base_folder(asked.base)
+    folder = base_folder(store, asked.base)
     before_import = time.process_time()
     torch, tokenizer = _libraries(asked, folder)
     meter.import_cpu_s = time.process_time() - before_import
@@ -79,7 +83,8 @@ def _work(store: Store, asked: Job, say: Say) -> Ref:
     rows = _tokenise(store, asked, tokenizer, say)
     frozen = before or freeze(store, asked, len(rows.ids), rows.learnt())
     conditions = _conditions(torch, asked.recipe.threads)
-    under = {"recipe": frozen.recipe_ref, "closure": frozen.closure, "conditions": digest(conditions)}
+    fed = store.put_set(row_set(rows.ordinals))
+    under = {"closure": frozen.closure, "rows": fed, "conditions": digest(conditions)}
     started = time.process_time()
     trained = _train(asked, frozen, rows, (folder, tokenizer, under), say)
     meter.train_cpu_s = time.process_time() - started
@@ -93,16 +98,16 @@ def _work(store: Store, asked: Job, say: Say) -> Ref:
         cpu_s=time.process_time(),
         conditions=conditions,
         facts=facts | {"rows": asked.snapshot.rows},
-        set=store.put_set(row_set(rows.ordinals)),
+        set=fed,
         example=store.blobs.put(encode(example(rows.input_ids[0], rows.labels[0], tokenizer))),
         removed=store.put_table(_removed(rows)),
     )
     return finish(store, asked, [adapter, report])
 
 
-def base_folder(base: Base) -> Path:
+def base_folder(store: Store, base: Base) -> Path:
     """Where the base lies on this machine. Raises Unmet where it is not the one on record, naming what differs."""
-    folder = load_base(base.location, base.revision)
+    folder = load_base(base.location, base.revision, store.root.parent)
     found = fingerprint(folder)
     differing = [f.name for f in fields(found) if getattr(found, f.name) != getattr(base.fingerprint, f.name)]
     if differing:

@@ -1,0 +1,30 @@
+"""What a figure was measured on, and running one measurement in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+
+def describe() -> str:
+    """Date, cores, processor, Python."""
+    cpu = platform.processor() or "unknown processor"
+    try:
+        with open("/proc/cpuinfo") as file:
+            cpu = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), cpu)
+    except OSError:
+        pass
+    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {cpu}, Python {platform.python_version()}"
+
+
+def alone(module: str, *args: str) -> Any:
+    """Run ``python -m MODULE ARGS`` and read the JSON value on its last line."""
+    done = subprocess.run([sys.executable, "-m", module, *args], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{module} {' '.join(args)} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
