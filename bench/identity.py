@@ -3,8 +3,8 @@
     python -m bench.identity [--rows 20000] [--edits 300]
 
 Every edit changes one thing in one row: a letter, a role, a tool argument three levels down, a number's type, a turn.
-Ours is the snapshot's Merkle root over keyed row ids; one edit of each kind goes through the whole of ingest and freeze,
-the rest through the same digest functions. MLflow's is ``mlflow.data.from_pandas(frame).digest`` of the same rows.
+Ours is the snapshot's Merkle root over keyed row ids; one edit of each kind goes through all of ingest and freeze, the
+rest through the same digest functions. MLflow's is ``mlflow.data.from_pandas(frame).digest`` of the same rows.
 """
 
 from __future__ import annotations

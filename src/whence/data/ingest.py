@@ -45,7 +45,7 @@ def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *
         size = plan.path.stat().st_size
         for number, record in read(plan.path, plan.format, lambda done: progress(done, size)):
             work.take(number, record)
-        work.flush()
+        work.flush(last=True)
         report = work.report(name, started, process_time() - cpu)
         with store.transaction():
             store.put(report)

@@ -65,6 +65,7 @@ class Work:
         self.mapping = FieldMap.of(plan.map)
         self.before = store.index()  # no row of this file can meet another: their ids differ
         self.pending: list[Pending] = []
+        self.orphans: list[Pending] = []  # their parents may stand further down in the file
         self.seen: set[str] = set()
         self.occurrences: Counter[bytes] = Counter()
         self.hashers: dict[str | None, Any] = {}
@@ -100,13 +101,18 @@ class Work:
             self.refuse(number, "repeated_id", "an earlier line of this file has the same id", record)
         except (ValueError, TypeError) as error:
             self.refuse(number, "value", str(error), record)
+        if len(self.pending) >= BATCH_ROWS:
+            self.flush()
 
     def fact(self, name: str, value: Json) -> Json:
-        """A mapped fact as text (parents as a list of texts), or None. Raises ValueError."""
+        """A mapped fact as text (parents as a list of texts), or None. Raises ValueError, a lone surrogate included."""
         if type(value) is str and value and name != "parents":
+            value.encode()
             return value
         if name == "parents":
-            return [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []
+            names = [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []
+            "".join(names).encode()
+            return names
         if value is None or value == "":
             if name == "id":
                 raise ValueError(f"{self.mapping.facts['id']!r}, which the mapping reads ids from, is missing")
@@ -139,8 +145,6 @@ class Work:
         licence = get("licence") or self.licence
         known = (number, state.digest(), record, shape, text, digest, subject, get("group"), licence, slices)
         self.pending.append(Pending(*known, get("parents") or [], get("generator")))
-        if len(self.pending) >= BATCH_ROWS:
-            self.flush()
 
     def pseudonym(self, subject: str) -> str:
         """The pseudonym of a person seen for the first time."""
@@ -158,7 +162,9 @@ class Work:
         if not self.mapping.slices:
             return None
         values = {f: str(record[f]) for f in self.mapping.slices if record.get(f) is not None}
-        return encode_parsed(values) if values else None
+        text = encode_parsed(values) if values else None
+        (text or "").encode()
+        return text
 
     def refuse(self, number: int, code: str, reason: str, raw: Any) -> None:
         """Into quarantine: line, code and a digest in the record; the words in the journal."""
@@ -170,9 +176,11 @@ class Work:
 
     # -- one batch ---------------------------------------------------------------------------------------------------
 
-    def flush(self) -> None:
+    def flush(self, last: bool = False) -> None:
         """Ask for rights, pass over rows that are there, write the rest."""
         rows, self.pending = self.pending, []
+        if last:
+            rows, self.orphans = rows + self.orphans, []
         if not rows:
             return
         decisions = self.admit(self.plan.source, [r.subject for r in rows], [r.licence for r in rows])
@@ -188,6 +196,9 @@ class Work:
                 self.refuse(rows[i].line, code, RIGHTS_REASONS.get(code, code), rows[i].content.encode())
         for ready, parents in self.with_parents(write):
             self.write(ready, parents)
+        for row in self.orphans if last else ():
+            reason = "a row that it was made from is not in the store"
+            self.refuse(row.line, "parent", reason, row.content.encode())
 
     def write(self, rows: list[Pending], parents: list[list[int]]) -> None:
         """Write rows with their parents' ordinals."""
@@ -203,7 +214,7 @@ class Work:
         self.new += len(rows)
 
     def with_parents(self, rows: list[Pending]) -> Iterator[tuple[list[Pending], list[list[int]]]]:
-        """(rows, their parents' ordinals), in rounds: a row whose parent stands in the same batch waits for it."""
+        """(rows, their parents' ordinals), in rounds: a row whose parent stands further down waits for it."""
         ready = [row for row in rows if not row.parents]
         if ready:
             yield ready, [[] for _ in ready]
@@ -215,9 +226,7 @@ class Work:
                 break
             yield ready, [[known[name] for name in row.parents] for row in ready]
             waiting = [row for row in waiting if not all(name in known for name in row.parents)]
-        for row in waiting:
-            reason = "a row that it was made from is not in the store"
-            self.refuse(row.line, "parent", reason, row.content.encode())
+        self.orphans += waiting
 
     def ordinals_of(self, names: set[str]) -> dict[str, int]:
         """``SOURCE:RECORD``, or a record of this source → its newest ordinal, where there is one."""

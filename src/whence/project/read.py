@@ -129,7 +129,7 @@ def _known_keys(where: tuple[str | int, ...]) -> list[str]:
     return [f.name for f in fields(cls)]
 
 
-# -- faults that types cannot say ----------------------------------------------------------------------------------------
+# -- faults that types cannot say --------------------------------------------------------------------------------------
 
 
 def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
