@@ -64,6 +64,10 @@ def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
     return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
 
 
+SHOWN_AGAIN = ("evaluate", "judge")
+"""Stages whose lines are worth reading although nothing was done; of others the last line is."""
+
+
 class Teller:
     """Progress bars on stderr while something takes longer than two seconds; one block of lines a stage on stdout."""
 
@@ -98,7 +102,7 @@ class Teller:
         self.stages.append({"stage": stage, "fresh": fresh, "lines": lines})
         if not self.quiet:
             typer.echo(f"{stage:<9} {'done' if fresh else 'up to date'}")
-            for line in lines:
+            for line in lines if fresh or stage in SHOWN_AGAIN else lines[-1:]:
                 typer.echo(f"          {line}")
 
     def close(self) -> None:

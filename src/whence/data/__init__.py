@@ -5,7 +5,7 @@ from whence.data.ingest import file_digest, finished, ingest
 from whence.data.readers import FORMATS, detect_format
 from whence.data.rows import Plan
 from whence.data.shape import FACTS, MEMBERS
-from whence.data.steps import CHOICES, STEPS
+from whence.data.steps import CHOICES, STEPS, question_of
 
 __all__ = [
     "CHOICES",
@@ -20,4 +20,5 @@ __all__ = [
     "file_digest",
     "finished",
     "ingest",
+    "question_of",
 ]

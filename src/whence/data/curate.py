@@ -27,7 +27,7 @@ class CurationPlan:
     withdrawn: RowSet
     """rows that may not be used (any more)"""
     groups: Mapping[str, Iterable[tuple[str, str]]]
-    """``group`` or ``subject`` → (value, name of the suite that holds it)"""
+    """``group``, ``subject`` or ``text`` → (value, name of the suite that holds it)"""
     inputs: Mapping[str, str]
     """digests of rights and suites, for the run's identity"""
 

@@ -152,9 +152,9 @@ def _too_deep(raw: bytes) -> Fault:
 def _deep(value: Json) -> bool:
     """Whether lists and objects lie deeper than `MAX_DEPTH` inside each other."""
     level = [value]
-    for _ in range(MAX_DEPTH):
-        inner = (v.values() if isinstance(v, dict) else v for v in level)
-        level = [v for held in inner for v in held if isinstance(v, dict | list)]
+    for _ in range(MAX_DEPTH + 1):
+        level = [v for v in level if isinstance(v, dict | list)]
+        level = [v for held in level for v in (held.values() if isinstance(held, dict) else held)]
     return bool(level)
 
 
@@ -182,7 +182,7 @@ def _json(stream: IO[bytes], told: Callable[[], None]) -> Iterator[Record]:
         yield 1, Fault(value.code, f"{value.reason} (the whole file is one value)", data[:KEEP_BYTES])
         return
     if isinstance(value, dict):
-        lists = [v for k, v in value.items() if isinstance(v, list) and k not in MEMBERS]
+        lists = [v for k, v in value.items() if isinstance(v, list) and k not in {*MEMBERS, "tools"}]
         value = lists[0] if len(lists) == 1 else [value]
     for number, record in enumerate(value if isinstance(value, list) else [value], 1):
         raw = b"" if _deep(record) else json.dumps(record).encode()

@@ -48,7 +48,7 @@ class Rows:
     store: Store
     left: RowSet
     groups: Mapping[str, Iterable[tuple[str, str]]]
-    """what suites hold: ``group`` or ``subject`` → (value, suite name)"""
+    """what suites hold: ``group``, ``subject`` or ``text`` → (value, suite name)"""
     told: Callable[[int], None] = lambda _: None
 
     def columns(self, *names: str) -> Iterator[tuple[object, ...]]:
@@ -169,19 +169,29 @@ def answer_of(content: dict[str, object]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Disjoint:
-    """No conversation (``by = "group"``) or person (``by = "subject"``) is both in training and in a suite: such
-    rows go. Texts may all differ and the leak still be there."""
+    """What a suite holds is not trained on: no person (``by = "subject"``), no conversation (``"group"``), no question
+    that is the same but for case and punctuation (``"text"``). Persons leak where no text does."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     by: str = "subject"
 
     def remove(self, rows: Rows) -> Removal:
         held = dict(rows.groups.get(self.by, ()))
         out = Removal()
-        for ordinal, value in rows.columns(self.by):
-            if value is not None and value in held:
+        for ordinal, value in rows.columns("content" if self.by == "text" else self.by):
+            if self.by == "text":
+                value = normalise(question_of(json.loads(value)))
+            if value and value in held:
                 out.drop(ordinal, f"{self.by}_in_{held[value]}")
         return out
+
+
+def question_of(content: dict[str, object]) -> str:
+    """The text that the model is asked: the prompt, or the last user turn."""
+    turns = content.get("messages", content.get("prompt"))
+    if isinstance(turns, list):
+        turns = next((t.get("content") for t in reversed(turns) if t.get("role") == "user"), None)
+    return turns if isinstance(turns, str) else ""
 
 
 STEPS: dict[str, type] = {
@@ -193,5 +203,5 @@ STEPS: dict[str, type] = {
 }
 """Step name in a project file → its class."""
 
-CHOICES = {"shapes": tuple(SHAPES), "by": ("subject", "group")}
+CHOICES = {"shapes": tuple(SHAPES), "by": ("subject", "group", "text")}
 """Option → allowed values, for those that have a closed set."""

@@ -26,6 +26,7 @@ from whence.store import UNIDENTIFIED, Store, identify, verify
 
 Say = Callable[[str], None]
 QUESTION = "hiya, i think i left my card on the train this morning, can you stop it please"
+MEANT = "lost_card"
 ACTOR = "demo@bank.example"
 
 
@@ -83,24 +84,20 @@ def _build(folder: Path, told: Told, say: Say) -> dict[str, Any]:
 def _compare(store: Store, out: Outcome, truth: dict[str, Any], say: Say, gone: bool) -> None:
     """What was planted against what was found."""
     snapshot = store.get(out.snapshot or Ref(""), Snapshot)
-    steps = {s.name: s for s in (store.get(ref, Step) for ref in snapshot.steps)}
+    found_by = {reason: n for ref in snapshot.steps for reason, n in store.get(ref, Step).reasons.items()}
     leaked = sum(len(leak["rows"]) for leak in truth["group_leaks"])
     say("\n2. Planted by the generator, and found\n")
     lines = [
-        ("rows of customers who are also in a suite", leaked, steps["disjoint"].reasons.get("subject_in_gate", 0)),
-        ("rows that are too long", len(truth["too_long"]), steps["length"].reasons.get("too_long", 0)),
-        ("exact duplicates", len(truth["exact_duplicates"]), sum(steps["exact_duplicate"].reasons.values())),
-        (
-            "duplicates but for case and punctuation",
-            len(truth["normalised_duplicates"]),
-            sum(steps["normalised_duplicate"].reasons.values()),
-        ),
+        ("rows of customers who are also in a suite", leaked, "subject_in_gate"),
+        ("questions that a suite asks too", len(truth["text_leaks"]), "text_in_gate"),
+        ("rows that are too long", len(truth["too_long"]), "too_long"),
+        ("exact duplicates", len(truth["exact_duplicates"]), "exact_duplicate"),
+        ("duplicates but for case and punctuation", len(truth["normalised_duplicates"]), "normalised_duplicate"),
     ]
-    for what, planted, found in lines:
-        say(f"   {what:<42} planted {planted:>3}, found {found:>3}")
+    for what, planted, reason in lines:
+        say(f"   {what:<42} planted {planted:>3}, found {found_by.get(reason, 0):>3}")
     if gone:
         say("   (some planted rows went with the withdrawn customer's)")
-    say(f"   gate items that stand in training, word for word: planted {len(truth['text_leaks'])}, not looked for yet")
 
 
 def _serve(project: Project, store: Store, out: Outcome, scope: Scope, customer: str, say: Say) -> dict[str, Json]:
@@ -128,9 +125,10 @@ def _serve(project: Project, store: Store, out: Outcome, scope: Scope, customer:
         say(f"   POST {url}/v1/chat/completions")
         say(f"   asked     {QUESTION!r}")
         say(f"   answered  {said!r} by {answer['model']}, trace {answer['id']}")
-        reaction = {"trace": answer["id"], "intent": "correction", "text": "lost_card", "actor": "agent"}
-        _post(f"{url}/v1/feedback", reaction)
-        say("   feedback  an agent's correction was kept with the trace")
+        right = said.strip() == MEANT
+        reaction = {"intent": "rating", "value": 1.0} if right else {"intent": "correction", "text": MEANT}
+        _post(f"{url}/v1/feedback", {"trace": answer["id"], "actor": "agent", **reaction})
+        say(f"   feedback  an agent's {reaction['intent']} was kept with the trace ({'right' if right else MEANT})")
         seq = govern.change(store, scope.about, "withdraw", reason="told the demo's branch")
         say(f"   withdrawn event {seq}: customer {customer} may not be trained on any more")
         blast = blast_radius(store, scope)

@@ -72,7 +72,7 @@ def _items(gate: Gate, pairing: Pairing, about: str) -> Finding:
         about=about,
         verdict="pass" if n >= gate.min_items else "abstain",
         severity="high",
-        message=f"{n} of {total} items are scored on both sides; at least {gate.min_items} asked for",
+        message=f"{n} of {total} items scored on both sides; needs {gate.min_items}",
         statistic=float(n),
         threshold=float(gate.min_items),
         n=total,
@@ -88,8 +88,7 @@ def _unscored(gate: Gate, states: Mapping[str, str], about: str, who: str) -> Fi
         about=about,
         verdict="pass" if missing <= gate.max_unscored * total else broken,
         severity="high",
-        message=f"{missing} of {total} items of the {who} are unscored ({missing / total:.1%}), "
-        f"at most {gate.max_unscored:.1%} allowed",
+        message=f"{who}: {missing} of {total} items unscored; at most {gate.max_unscored:.1%} allowed",
         statistic=missing / total,
         threshold=gate.max_unscored,
         n=total,
@@ -111,8 +110,7 @@ def _value(least: float, pairing: Pairing, about: str, enough: bool) -> Finding:
         about=about,
         verdict=said if enough else "abstain",
         severity="high",
-        message=f"{share.statistic:.1%} right (95 % interval {share.low:.1%} to {share.high:.1%}), "
-        f"at least {least:.1%} asked for",
+        message=f"{share.statistic:.1%} right [{share.low:.1%}, {share.high:.1%}]; needs {least:.1%}",
         statistic=share.statistic,
         threshold=least,
         n=share.n,
@@ -128,7 +126,7 @@ def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool) -> Finding:
         about=about,
         verdict=gain_outcome(found, gate.min_gain, gate.alpha) if enough else "abstain",
         severity="high",
-        message=f"gain {_change(found, found.p)}, at least {gate.min_gain:+.1%} asked for; {_detectable(found, gate)}",
+        message=f"{_change(found, found.p)}; needs {gate.min_gain:+.1%}; {_detectable(found, gate)}",
         statistic=found.statistic,
         threshold=gate.min_gain,
         n=found.n,
@@ -166,7 +164,7 @@ def _slices(gate: Gate, pairing: Pairing, enough: bool) -> Iterator[Finding]:
         if name in tested:
             yield _slice(gate, name, tested[name], p_of[name], enough)
         else:
-            few = f"slice {name}: {len(pairs)} pairs, at least {gate.min_slice_items} asked for"
+            few = f"{name}: {len(pairs)} pairs; needs {gate.min_slice_items}"
             yield Finding(check="gate.slice", about=name, verdict="abstain", severity="info", message=few, n=len(pairs))
 
 
@@ -180,8 +178,7 @@ def _slice(gate: Gate, name: str, found: Result, p: float, enough: bool) -> Find
         about=name,
         verdict="fail" if fails else "abstain" if over else "pass",
         severity="low" if over and not fails else "high",
-        message=f"slice {name}: {_change(found, p)}, a loss of at most {gate.max_slice_drop:.1%} allowed; "
-        f"{_detectable(found, gate)}",
+        message=f"{name} {_change(found, p)}; allows −{gate.max_slice_drop:.1%}; {_detectable(found, gate)}",
         statistic=found.statistic,
         threshold=-gate.max_slice_drop,
         n=found.n,
@@ -192,11 +189,13 @@ def _slice(gate: Gate, name: str, found: Result, p: float, enough: bool) -> Find
 
 
 def _change(found: Result, p: float | None) -> str:
-    tested = "" if p is None else f", p {p:.2g}"
-    return f"{found.statistic:+.1%} (95 % interval {found.low:+.1%} to {found.high:+.1%}{tested})"
+    """Change, its 95 % interval, p (adjusted, for slices)."""
+    tested = "" if p is None else f" p {p:.1g}"
+    return f"{found.statistic:+.1%} [{found.low:+.1%}, {found.high:+.1%}]{tested}"
 
 
 def _detectable(found: Result, gate: Gate) -> str:
+    """The smallest change that this many pairs show with power 0.8."""
     if found.detectable is None:
-        return f"{found.n} pairs cannot show any change at alpha {gate.alpha:g}"
-    return f"{found.n} pairs show a change of {found.detectable:.1%} 4 times in 5"
+        return f"{found.n} pairs can show nothing at alpha {gate.alpha:g}"
+    return f"{found.n} pairs can show {found.detectable:.1%}"

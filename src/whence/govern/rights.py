@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
-from whence.records import Finding, Ref, Snapshot, Source, encode, sha256, text_time
+from whence.records import Finding, Ref, Snapshot, Source, encode, sha256
 from whence.store import RowSet, Store, row_set
 
 PERSONAL_BASES = frozenset({"consent", "contract", "legitimate-interest", "legal-duty"})
@@ -92,9 +92,9 @@ def _snapshot(store: Store, thing: Ref, snapshot: Snapshot) -> Iterator[Finding]
         about=thing,
         verdict="fail" if rows else "pass",
         severity="high",
-        message=f"{len(rows)} of {snapshot.rows} rows have no right to be trained on any more"
+        message=f"{len(rows)} of {snapshot.rows} rows may not be trained on any more"
         if rows
-        else f"no right was withdrawn for any of {snapshot.rows} rows (as of {text_time(store.clock())[:10]})",
+        else f"nothing was withdrawn for any of {snapshot.rows} rows",
         statistic=float(len(rows)),
         threshold=0.0,
         n=snapshot.rows,

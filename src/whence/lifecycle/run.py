@@ -33,6 +33,7 @@ from whence.records import (
     sha256,
 )
 from whence.store import Store
+from whence.text import normalise
 
 STAGES = ("ingest", "curate", "train", "evaluate", "judge", "release")
 
@@ -149,10 +150,11 @@ class Walk:
             self.suites[part.name] = evaluate.put_suite(self.store, part.name, part.role, part.scorer, items, labels)
 
     def _groups(self) -> dict[str, Iterable[tuple[str, str]]]:
-        """``group`` or ``subject`` → (value, suite): a suite's people are compared by their pseudonyms."""
-        groups: dict[str, list[tuple[str, str]]] = {"group": [], "subject": []}
+        """What suites hold, by kind → (value, suite): people by pseudonym, conversations, normalised questions."""
+        groups: dict[str, list[tuple[str, str]]] = {"group": [], "subject": [], "text": []}
         for part in self.file.suites:
             for item in evaluate.items_of(self.store, self.suites[part.name]):
+                groups["text"].append((normalise(data.question_of({"prompt": item.input})), part.name))
                 if item.group is not None:
                     by = part.groups_are
                     value = self.store.keys.pseudonym(item.group) if by == "subject" else item.group
@@ -174,10 +176,11 @@ class Walk:
         fresh = not self.store.events("run.finished", about=run)
         self.out.adapter = train.train(self.store, run, on_progress=self._training)
         facts = self._report(run).facts
-        fed = f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed, {facts['steps']:,} steps"
-        learnt = f"{facts['tokens_learnt']:,} tokens learnt"
+        why = ", ".join(f"{code} {count}" for code, count in sorted(facts["rows_not_fed"].items()))
+        fed = f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed" + (f" (not fed: {why})" if why else "")
+        learnt = f"{facts['steps']:,} steps, {facts['tokens_learnt']:,} tokens learnt"
         adapter = self.store.get(self.out.adapter, Adapter)
-        return fresh, [f"{fed}, {learnt}", f"adapter {self.out.adapter[7:19]}, weights {adapter.weights[:19]}…"]
+        return fresh, [f"{fed}, {learnt}", f"adapter {self.out.adapter[7:19]}, weights {adapter.weights[:15]}…"]
 
     def _training(self, sign: train.Progress) -> None:
         self.told.progress("train", sign.stage, sign.done, sign.total)
@@ -297,4 +300,4 @@ def evaluation_line(who: str, made: Evaluation) -> str:
 
 def finding_line(finding: Finding) -> str:
     """pass  gate.gain  …"""
-    return f"{finding.verdict:<8}{finding.check:<22} {finding.message}"
+    return f"{finding.verdict:<8}{finding.check:<16} {finding.message}"

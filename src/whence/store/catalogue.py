@@ -64,7 +64,7 @@ def _translated() -> Iterator[None]:
     """What the database says, as our errors."""
     try:
         yield
-    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+    except (sa.exc.DatabaseError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
         said = str(getattr(error, "orig", error))[:200]
         if "locked" in said:
             raise Conflict(f"another process keeps the catalogue locked: {said}\n  do: try again") from error

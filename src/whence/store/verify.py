@@ -221,16 +221,15 @@ def _blobs(store: Store) -> Iterator[Finding]:
             yield _bad("blobs", name, str(error))
     for record, body in store.bodies():
         for field, value in _members(json.loads(body)):
-            if (field in BLOB_FIELDS or (field in ("rows", "environment") and DIGEST(str(value)))) and not _has_blob(
-                store, value
-            ):
+            named = field in BLOB_FIELDS and DIGEST(str(value))
+            if named and not _has_blob(store, value):
                 yield _bad(
                     "blobs", record, f"record {record[:19]}… needs blob {value[:19]}… ({field}), which is missing"
                 )
 
 
-BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example"})
-"""Fields of records that name a blob; a finding's ``rows`` and a closure's ``environment`` do too."""
+BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment"})
+"""Fields of records that name a blob where they hold a digest."""
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any]]:
