@@ -20,7 +20,7 @@ from whence.govern import admitter, rights_digest
 from whence.records import Conflict, Source
 from whence.store import Store
 
-ROWS, BATCH = 400, 50
+ROWS, BATCH = 300, 75
 whence.data.rows.BATCH_ROWS = BATCH
 
 
@@ -29,10 +29,10 @@ def write(folder: Path, name: str) -> None:
     chance = random.Random(name)
     lines = []
     for n in range(ROWS):
-        row = {"id": f"{n}", "text": f"{chance.choice('abc')} {n % 170}", "who": f"p{chance.randrange(9)}"}
+        row = {"id": f"{n}", "text": f"{chance.choice('abc')} {n % 120}", "who": f"p{chance.randrange(9)}"}
         lines.append(json.dumps({**row, "of": [str(n - 1)]} if n % 50 == 1 else row))
     lines[70] = '{"id": "cut'
-    lines[300] = "[]"
+    lines[200] = "[]"
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,10 +74,12 @@ def _build(folder: Path, told: Told, say: Say) -> dict[str, Any]:
         generate(folder)
     say(f"A bank's support desk in {folder}: everything in it is generated, nobody in it exists.")
     base = cached_base(INTENTS, progress=lambda done, total: told.progress("base", "making a tiny model", done, total))
+    if not (folder / "tiny-base").exists():
+        shutil.copytree(base, folder / ".tiny-base", dirs_exist_ok=True)
+        (folder / ".tiny-base").rename(folder / "tiny-base")
     target = folder / "whence.toml"
     if not target.exists():
-        text = files("whence.demo").joinpath("whence.toml").read_text()
-        target.write_text(text.replace("{base}", str(base)))
+        target.write_text(files("whence.demo").joinpath("whence.toml").read_text())
     found: dict[str, Any] = json.loads(truth.read_text())
     return found
 

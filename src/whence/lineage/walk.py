@@ -14,6 +14,8 @@ from whence.records import (
     Deployment,
     Evaluation,
     NotFound,
+    Prompt,
+    Recipe,
     Ref,
     Release,
     Run,
@@ -147,6 +149,11 @@ def describe(store: Store, record: Any) -> str:
             best = record.results[0]
             who = "adapter" if record.adapter else "base"
             return f"{who}: {best.value:.1%} [{best.low:.1%}, {best.high:.1%}] of {best.n}"
+        case Prompt():
+            return f"{record.template}, {len(record.shots)} shots"
+        case Recipe():
+            planned = f", {record.schedule.epochs * record.schedule.steps_per_epoch:,} steps" if record.schedule else ""
+            return f"{record.method}, rank {record.rank}, {record.epochs} epochs{planned}"
         case Verdict():
             return record.outcome
         case Release() | Suite():
