@@ -42,7 +42,8 @@ def help_of(*words: str) -> str:
 def commands(text: str) -> list[str]:
     """Subcommands that a help text lists."""
     _, _, listed = text.partition("Commands:\n")
-    return [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2:3].strip()]
+    block = listed.partition("\n\n")[0]
+    return [line.split()[0] for line in block.splitlines() if line[2:3].strip()]
 
 
 def cli() -> str:

@@ -44,7 +44,10 @@ LINES = {
     "number out of range": (b'{"id": "x", "messages": [{"role": "user", "content": "a", "w": 1e999}]}\n', "value"),
     "number of 5,000 digits": (b'{"id": "x", "text": "a", "n": ' + b"9" * 5000 + b"}\n", "syntax"),
     "repeated key": (b'{"id": "x", "text": "a", "text": "b"}\n', "repeated_key"),
-    "repeated nested key": (b'{"id": "x", "messages": [{"role": "user", "role": "x", "content": "a"}]}\n', "repeated_key"),
+    "repeated nested key": (
+        b'{"id": "x", "messages": [{"role": "user", "role": "x", "content": "a"}]}\n',
+        "repeated_key",
+    ),
     "missing field": (b'{"id": "x", "txt": "a"}\n', "shape"),
     "missing id": (b'{"text": "a"}\n', "value"),
     "null id": (b'{"id": null, "text": "a"}\n', "value"),

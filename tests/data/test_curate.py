@@ -65,11 +65,10 @@ def texts(*said: str, **more: str) -> list[dict[str, Any]]:
 def test_exact_duplicates_go_whoever_said_them_and_the_first_stays(store: Store, take: Take) -> None:
     report = take([{"id": f"r{n}", "text": t, "who": w} for n, (t, w) in enumerate(
         [("yes", "a"), ("Yes", "a"), ("yes", "b"), ("yes ", "a"), ("yes", "a")])], id="id", subject="who")  # fmt: skip
-    other = take(texts("no", "yes"), "second", id="id")
+    other = take([{"id": "no", "text": "no"}, {"id": "again", "text": "yes"}], "second", id="id")
     snapshot, _ = cut(store, [report, other], ("exact_duplicate", ExactDuplicate()))
-    assert removed(store, snapshot, "exact_duplicate") == {
-        "r2": ("exact_duplicate", "r0"), "r4": ("exact_duplicate", "r0"), "r1": ("exact_duplicate", "r0"),
-    } or len(removed(store, snapshot, "exact_duplicate")) == 3  # fmt: skip
+    gone = removed(store, snapshot, "exact_duplicate")
+    assert gone == dict.fromkeys(("r2", "r4", "again"), ("exact_duplicate", "r0"))
     assert store.get(snapshot, Snapshot).rows == 4
 
 
@@ -84,12 +83,22 @@ def test_chats_that_differ_in_one_argument_are_no_duplicates(store: Store, take:
 
 
 def test_normalised_duplicates_go_and_other_words_stay(store: Store, take: Take) -> None:
-    said = ("Where is my card?", "where is  MY card", "Where is my card!!", "Where is my car?", "WHERE, is: my-card", "")
+    said = (
+        "Where is my card?",
+        "where is  MY card",
+        "Where is my card!!",
+        "Where is my car?",
+        "WHERE, is: my-card",
+        "👍",
+        "👎",
+        " 👎",
+    )
     report = take(texts(*said), id="id")
     snapshot, _ = cut(store, [report], ("normalised_duplicate", NormalisedDuplicate()))
     assert removed(store, snapshot, "normalised_duplicate") == {
-        f"r{n}": ("normalised_duplicate", "r0") for n in (1, 2, 4)
-    }
+        "r1": ("normalised_duplicate", "r0"), "r2": ("normalised_duplicate", "r0"), "r4": ("normalised_duplicate", "r0"),
+        "r7": ("normalised_duplicate", "r6"),
+    }  # fmt: skip
 
 
 def test_the_border_between_prompt_and_answer_counts(store: Store, take: Take) -> None:
@@ -132,7 +141,7 @@ def test_whoever_is_in_a_suite_is_not_in_training(store: Store, take: Take, by: 
     snapshot, _ = cut(store, [report], ("disjoint", Disjoint(by=by)), groups=held)
     expected = {"subject": {f"r{n}" for n in (1, 5, 9)}, "group": {f"r{n}" for n in (2, 5, 8, 11)}}[by]
     why = {"subject": "subject_in_gate", "group": "group_in_dev"}[by]
-    assert removed(store, snapshot, "disjoint") == {record: (why, None) for record in expected}
+    assert removed(store, snapshot, "disjoint") == dict.fromkeys(expected, (why, None))
     silent, _ = cut(store, [report], ("disjoint", Disjoint(by=by)), ("length", Length()))
     assert removed(store, silent, "disjoint") == {}
 
@@ -203,7 +212,7 @@ def test_steps_agree_with_their_definition(store: Store, take: Take, said: list[
     exact, _ = cut(store, [report], ("exact_duplicate", ExactDuplicate()))
     normal, _ = cut(store, [report], ("normalised_duplicate", NormalisedDuplicate()))
     assert store.get(exact, Snapshot).rows == len(set(whole))
-    assert store.get(normal, Snapshot).rows == len({normalise(t) for t in whole})
+    assert store.get(normal, Snapshot).rows == len({normalise(t) or t.strip() for t in whole})
     removed(store, normal, "normalised_duplicate")
 
 

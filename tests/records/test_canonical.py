@@ -9,20 +9,20 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_type_hints
 
 import pytest
+from drawn import JSON, NOUNS, nouns, spelled, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from drawn import JSON, NOUNS, nouns, spelled, values
 
 from whence.records import (
     Adapter,
     Base,
-    Event,
     Evaluation,
+    Event,
     Fingerprint,
     Item,
+    Prompt,
     Row,
     Source,
-    Subject,
     Tier,
     canonical,
     content_digest,
@@ -67,8 +67,8 @@ def test_any_change_to_any_field_changes_the_digest(kind: type, data: st.DataObj
 
 
 def test_nouns_with_equal_fields_differ() -> None:
-    assert digest(Subject(pseudonym="x")) != digest(Item(id="x", input="", expected=None))
-    made = [digest(Source(name="a", kind="licensed", location="b")), digest(Subject(pseudonym="a"))]
+    assert digest(Prompt(template="t", text="x")) != digest(Item(id="x", input="", expected=None))
+    made = [digest(Source(name="a", kind="licensed", location="b")), digest(Prompt(template="t", text="a"))]
     assert len(set(made)) == 2
 
 
@@ -183,7 +183,7 @@ def test_text_is_kept_as_it_came() -> None:
     with pytest.raises(ValueError):
         encode({"\udc00": 1})
     with pytest.raises(ValueError):
-        canonical(Subject(pseudonym="\ud800"))
+        canonical(Prompt(template="t", text="\ud800"))
 
 
 def test_null_members_are_absent_and_key_order_does_not_matter() -> None:
@@ -214,7 +214,7 @@ def test_fields_are_written_by_their_type() -> None:
             canonical(event(seq=bad))
     for bad in (1, b"x", None):
         with pytest.raises(TypeError):
-            canonical(Subject(pseudonym=bad))
+            canonical(Prompt(template="t", text=bad))
     with pytest.raises(TypeError):
         canonical(Source(name="a", kind="found on the street", location="x"))
     row = Row(id="i", ordinal=0, source="s", record="r", content=None)
@@ -275,7 +275,14 @@ def test_digests_that_are_no_references_are_not_followed() -> None:
     seen = Fingerprint(weights="b3:1", shapes="sha256:1", tokenizer="sha256:2", template="sha256:3")
     assert references(Base(name="b", location="b", fingerprint=seen)) == []
     made = Adapter(
-        name="a", closure="sha256:c", run="sha256:r", weights="b3:1", config="sha256:x", base=seen, location="l", bytes=1
+        name="a",
+        closure="sha256:c",
+        run="sha256:r",
+        weights="b3:1",
+        config="sha256:x",
+        base=seen,
+        location="l",
+        bytes=1,
     )
     assert references(made) == [("closure", "sha256:c"), ("run", "sha256:r")]
     judged = Evaluation(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from drawn import JSON
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from drawn import JSON
 
 from whence.records import SHAPES, content_fault, texts
 

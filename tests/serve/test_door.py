@@ -17,9 +17,10 @@ import httpx
 import pytest
 
 from serve.shelf import paper_adapter, paper_base, point, shelve
+from whence.lineage import resolve
 from whence.models import Model, Reply, ScriptedModel
 from whence.records import BackendFailed, Deployment, NotFound, Release, Trace, Unmet
-from whence.serve import Gateway, Settings, leases, resolve, state
+from whence.serve import Gateway, Settings, leases, state
 from whence.serve.run import token_for
 from whence.store import Store, verify
 

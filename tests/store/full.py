@@ -9,7 +9,7 @@ from typing import Any
 from whence.data import CurationPlan, curate
 from whence.data.steps import ExactDuplicate, Length
 from whence.govern import change
-from whence.records import Feedback, Fingerprint, Base, Ref, Snapshot, Subject, Trace, Waiver, plain
+from whence.records import Base, Feedback, Fingerprint, Prompt, Ref, Snapshot, Trace, Waiver, plain
 from whence.store import Store, row_set
 from whence.store.rows import SCHEMA
 
@@ -18,7 +18,13 @@ def fill(store: Store, take: Callable[..., Any]) -> Ref:
     """Two sources with people, slices and derived rows; a quarantine; a snapshot; words; traces. Returns the
     snapshot."""
     lines = [
-        {"id": f"t{i}", "prompt": f"how do I block card {i % 9}?", "completion": "cards", "who": f"p{i % 4}", "lang": "en"}
+        {
+            "id": f"t{i}",
+            "prompt": f"how do I block card {i % 9}?",
+            "completion": "cards",
+            "who": f"p{i % 4}",
+            "lang": "en",
+        }
         for i in range(40)
     ]
     tickets = take([*lines, {"id": "bad"}], id="id", subject="who", slices=["lang"])
@@ -36,7 +42,7 @@ def fill(store: Store, take: Callable[..., Any]) -> Ref:
     change(store, "subject:nobody", "withdraw", reason="they wrote us a letter")
     print_ = Fingerprint(weights="b3:0", shapes="sha256:1", tokenizer="sha256:2", template="sha256:3")
     base = store.put(Base(name="base", location="./base", fingerprint=print_))
-    store.put(Subject(pseudonym="subject-x"))
+    store.put(Prompt(template="t", text="subject-x"))
     journal, moment = store.journal("trace"), datetime(2026, 11, 1, tzinfo=UTC)
     entries = []
     for n in range(3):

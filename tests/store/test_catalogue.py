@@ -13,15 +13,15 @@ import pytest
 import sqlalchemy as sa
 
 from whence.records import (
-    Alias,
     Conflict,
     Damaged,
     NotFound,
+    Prompt,
+    Release,
     Run,
     Snapshot,
     Source,
     Step,
-    Subject,
     Unmet,
     canonical,
     digest,
@@ -69,10 +69,10 @@ def test_a_changed_claim_is_a_new_record_of_that_name(store: Store) -> None:
 
 def test_search_by_name_and_by_first_digits(store: Store) -> None:
     ref = store.put(source("tickets"))
-    other = store.put(Subject(pseudonym="p"))
+    other = store.put(Prompt(template="t", text="p"))
     for text in ("tickets", ref, ref[7:13], ref[7:], ref[:20]):
         assert store.search(text) == [(ref, "Source")], text
-    assert store.search(other[7:19]) == [(other, "Subject")]
+    assert store.search(other[7:19]) == [(other, "Prompt")]
     for text in ("ticket", "%", "_______", ref[7:12], "sha256:", "sha256:%", "", ref[7:13].upper() + "g"):
         assert store.search(text) == [], text
 
@@ -277,6 +277,6 @@ def test_a_waiting_writer_gets_the_lock_when_it_is_free(store: Store) -> None:
 def test_steps_and_aliases_are_found_by_their_names(store: Store) -> None:
     step = Step(name="length", version=1, params={}, seen=1, kept=1, reasons={}, removed=store.blobs.put(b"x"))
     store.put(step)
-    store.put(Alias(name="live", release=store.put(source("a"))))
+    store.put(Release(name="live", adapter=store.put(source("a")), verdict=store.put(source("a"))))
     assert store.latest(Step, "length")[1] == step
-    assert store.search("live")[0][1] == "Alias"
+    assert store.search("live")[0][1] == "Release"

@@ -21,8 +21,6 @@ from whence.store.index import Index, folders
 from whence.store.rows import SCHEMA
 
 
-
-
 def sql(store: Store, statement: str, **values: object) -> None:
     with sa.create_engine(f"sqlite:///{store.root / 'catalogue.db'}").begin() as connection:
         assert connection.execute(sa.text(statement), values).rowcount, statement
@@ -160,7 +158,9 @@ def rewrite(store: Store, ordinal: int, **changed: Any) -> None:
     dataset = lance.dataset(str(store.root / "rows.lance"))
     row = dataset.to_table(filter=f"ord = {ordinal}").to_pylist()[0]
     dataset.delete(f"ord = {ordinal}")
-    lance.write_dataset(pa.Table.from_pylist([{**row, **changed}], SCHEMA), str(store.root / "rows.lance"), mode="append")
+    lance.write_dataset(
+        pa.Table.from_pylist([{**row, **changed}], SCHEMA), str(store.root / "rows.lance"), mode="append"
+    )
 
 
 @pytest.mark.parametrize(

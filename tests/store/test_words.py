@@ -85,9 +85,9 @@ def trace(name: str, made_of: Ref) -> Trace:
 
 
 def test_traces_that_a_killed_server_left_are_recorded_once(store: Store) -> None:
-    from whence.records import Subject
+    from whence.records import Prompt
 
-    ref = store.put(Subject(pseudonym="stands in for a release"))
+    ref = store.put(Prompt(template="t", text="stands in for a release"))
     journal, left = Journal(store.root / "journal" / "trace"), []
     for name in ("t1", "t2", "t3"):
         head = trace_head(trace(name, ref))

@@ -67,24 +67,28 @@ def blast_radius(
     """From rows to live deployments: what stands downstream of a person, a source or a licence."""
     from whence import lineage
 
+    scope = one_scope(subject, source, licence)
     store = open_store()
-    blast = lineage.blast_radius(store, scope_of(store, subject, source, licence))
+    blast = lineage.blast_radius(store, scope_of(store, scope))
     say(blast_value(store, blast), blast_text(store, blast), as_json)
 
 
-def scope_of(store: Store, subject: str | None, source: str | None, licence: str | None) -> Scope:
-    """The one scope that was named."""
-    from whence.lineage import Scope
-
+def one_scope(subject: str | None, source: str | None, licence: str | None) -> tuple[str, str]:
+    """(kind, name) of the one scope that was given."""
     given = [(k, v) for k, v in (("subject", subject), ("source", source), ("licence", licence)) if v]
     if len(given) != 1:
-        raise typer.BadParameter(
-            f"{len(given)} scopes given, expected one", param_hint="--subject, --source, --licence"
-        )
-    kind, name = given[0]
+        raise typer.BadParameter(f"{len(given)} given, expected one", param_hint="--subject, --source, --licence")
+    return given[0]
+
+
+def scope_of(store: Store, given: tuple[str, str]) -> Scope:
+    """The scope as the store knows it: people by pseudonym."""
+    from whence.lineage import Scope
+
+    kind, name = given
     if kind == "subject" and not name.startswith("subject-"):
         name = store.keys.pseudonym(name)
-    return Scope(kind, name)  # type: ignore[arg-type]
+    return Scope(kind, name)
 
 
 def blast_value(store: Store, blast: Blast) -> dict[str, Any]:

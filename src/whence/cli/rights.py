@@ -45,17 +45,18 @@ def grant(
 
 def _change(what: str, names: tuple[str | None, ...], valid_at: str | None, reason: str | None, as_json: bool) -> None:
     from whence import govern
-    from whence.cli.ask import blast_text, blast_value, scope_of
+    from whence.cli.ask import blast_text, blast_value, one_scope, scope_of
     from whence.lineage import blast_radius
     from whence.records import NotFound, parse_time
 
+    given = one_scope(*names)
     store = open_store()
-    scope = scope_of(store, *names)
+    scope = scope_of(store, given)
     try:
         when = parse_time(valid_at) if valid_at else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--valid-at") from error
-    seq = govern.change(store, scope.about, what, valid_at=when, reason=reason)  # type: ignore[arg-type]
+    seq = govern.change(store, scope.about, what, valid_at=when, reason=reason)
     try:
         blast = blast_radius(store, scope)
     except NotFound:

@@ -52,7 +52,7 @@ class Rows:
     told: Callable[[int], None] = lambda _: None
 
     def columns(self, *names: str) -> Iterator[tuple[object, ...]]:
-        """(ordinal, *values) of each row in order of ordinal."""
+        """(ordinal, *values) of each row, in the order of the row file."""
         done = 0
         for chunk in self.store.scan(["ord", *names], self.left):
             yield from zip(*(chunk[name].to_pylist() for name in ("ord", *names)), strict=True)
@@ -84,38 +84,27 @@ class ExactDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class NormalisedDuplicate:
-    """Of rows whose texts are the same but for case, punctuation and white space, the first stays."""
+    """Of rows whose texts are the same but for case, punctuation and white space, the first stays. A text without a
+    word, such as an emoji, is compared as it is."""
 
     version: ClassVar[int] = 1
 
     def remove(self, rows: Rows) -> Removal:
         def key(text: str) -> str:
-            return "\x1f".join(normalise(part) for part in texts(json.loads(text)))
+            return "\x1f".join(normalise(part) or part.strip() for part in texts(json.loads(text)))
 
         return _duplicates(rows, "normalised_duplicate", key)
 
 
 def _duplicates(rows: Rows, reason: str, key: Callable[[str], str]) -> Removal:
-    first: dict[bytes, int] = {}
+    """Of rows with one key the lowest ordinal stays, whatever order the row file is in."""
+    marked = [(hashlib.blake2b(key(text).encode(), digest_size=16).digest(), o) for o, text in rows.columns("content")]
+    first = dict(sorted(marked, reverse=True))
     out = Removal()
-    for ordinal, text in sorted_rows(rows, "content"):
-        mark = hashlib.blake2b(key(text).encode(), digest_size=16).digest()
-        kept = first.setdefault(mark, ordinal)
-        if kept != ordinal:
-            out.drop(ordinal, reason, kept)
+    for mark, ordinal in marked:
+        if first[mark] != ordinal:
+            out.drop(ordinal, reason, first[mark])
     return out
-
-
-def sorted_rows(rows: Rows, name: str) -> Iterator[tuple[int, str]]:
-    """(ordinal, text) in order of ordinal, whatever order the row file is in after compaction."""
-    last, held = -1, []
-    for ordinal, value in rows.columns(name):
-        if ordinal < last:
-            held.append((ordinal, value))
-        else:
-            last = ordinal
-            yield ordinal, value
-    yield from sorted(held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def _slice(gate: Gate, name: str, found: Result, p: float, enough: bool) -> Find
 
 def _change(found: Result, p: float | None) -> str:
     """Change, its 95 % interval, p (adjusted, for slices)."""
-    tested = "" if p is None else f" p {p:.1g}"
+    tested = "" if p is None else f" p {p:.1g}" if p > 0 else " p < 1e-300"
     return f"{found.statistic:+.1%} [{found.low:+.1%}, {found.high:+.1%}]{tested}"
 
 

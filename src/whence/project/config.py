@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class _Strict:
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,11 +30,12 @@ def read_lock(folder: Path) -> dict[str, Json]:
         return {}
     try:
         known = json.loads(path.read_text())
-        version = known["version"]
+        if int(known["version"]) > VERSION:
+            raise Conflict(f"{path} was written by a newer whence (version {known['version']})\n  do: upgrade whence")
+        head = known["head"]
+        known["head"] = {"events": int(head["events"]), "digest": str(head["digest"])}
     except (ValueError, KeyError, TypeError) as error:
         raise Conflict(f"{path} cannot be read: {error}\n  do: restore it from git") from error
-    if version > VERSION:
-        raise Conflict(f"{path} was written by a newer whence (version {version})\n  do: upgrade whence")
     return dict(known)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,6 +29,8 @@ GUESSES = {
 def draft(path: Path, folder: Path) -> str:
     """The text of a project file for this data file. Raises Unmet when nothing in it can be read."""
     format = detect_format(path)
+    if not str(path).isprintable():
+        raise Unmet(f"the file's name {path.name!r} cannot be written into a project file", "letters", "rename it")
     if not path.is_file():
         raise Unmet(f"there is no file {path}", "a data file", "name one that exists")
     head = itertools.islice(read(path, format), LOOK_AT)
@@ -38,17 +41,20 @@ def draft(path: Path, folder: Path) -> str:
         )
     mapping = guess(records)
     slices = _slices(records, set(mapping.values()))
-    inline = ", ".join(
-        f"{k} = {json.dumps(v)}" for k, v in {**mapping, **({"slices": slices} if slices else {})}.items()
-    )
+    inline = ", ".join(f"{k} = {_toml(v)}" for k, v in {**mapping, **({"slices": slices} if slices else {})}.items())
     try:
         shown = path.resolve().relative_to(folder.resolve())
     except ValueError:
         shown = path.resolve()
     content, fault = content_of(records[0], FieldMap.of(mapping))
     seen = f"{len(records)} records looked at; the first is read as {content['shape']}" if content else f"NOTE: {fault}"
-    name = path.name.split(".")[0].replace(" ", "-")
-    return TEMPLATE.format(name=name, path=shown, map=inline, seen=seen, subject=_subject_note(mapping))
+    name = re.sub("[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-_") or "data"
+    return TEMPLATE.format(name=name, path=_toml(str(shown)), map=inline, seen=seen, subject=_subject_note(mapping))
+
+
+def _toml(value: str | list[str]) -> str:
+    """Text, or a list of texts, as TOML spells it: as JSON does, but for DEL and for letters beyond ASCII."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def guess(records: list[dict[str, Json]]) -> dict[str, str]:
@@ -74,6 +80,8 @@ def _slices(records: list[dict[str, Json]], taken: set[str]) -> list[str]:
     """Fields with 2 to 12 short values: worth numbers of their own."""
     out = []
     for field in sorted({f for record in records for f in record} - taken - MEMBERS):
+        if not field.isprintable():
+            continue
         values = [record.get(field) for record in records if record.get(field) is not None]
         texts = {v for v in values if isinstance(v, str) and len(v) <= 40}
         if len(values) > len(records) // 2 and 2 <= len(texts) <= 12 and all(isinstance(v, str) for v in values):
@@ -101,7 +109,7 @@ path = ".whence"                     # the record; the keys lie outside it, in w
 # {seen}
 [[sources]]
 name = "{name}"
-path = "{path}"
+path = {path}
 kind = "human_annotation"            # production_log, synthetic, user_correction, licensed, scraped
 # licence = "CC-BY-4.0"              # SPDX, or LicenseRef-NAME; rows without a licence go to quarantine
 # evidence = "https://…"             # where that can be read

@@ -7,6 +7,8 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from datetime import date, time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +161,9 @@ def _sources(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         yield from _map_faults((*where, "map"), table.get("map"), (*sorted(MEMBERS), "tools", *FACTS))
         if isinstance(table.get("licence"), str):
             yield from _licence_fault((*where, "licence"), table["licence"])
-        if isinstance(table.get("retrieved_at"), str):
+        if isinstance(table.get("retrieved_at"), str | date | time):
             try:
-                parse_time(table["retrieved_at"])
+                parse_time(str(table["retrieved_at"]))
             except ValueError as error:
                 yield (*where, "retrieved_at"), f"{error}; expected an ISO 8601 time with its zone"
 
@@ -185,10 +187,17 @@ def _file_fault(where: tuple[str | int, ...], path: Path) -> Iterator[Fault]:
         yield where, f"{path} is no file"
 
 
-def _licence_fault(where: tuple[str | int, ...], licence: str) -> Iterator[Fault]:
-    from license_expression import ExpressionError, get_spdx_licensing  # noqa: PLC0415  (0.3 s to load)
+@cache
+def _spdx() -> Any:
+    from license_expression import get_spdx_licensing  # noqa: PLC0415
 
-    spdx = get_spdx_licensing()
+    return get_spdx_licensing()
+
+
+def _licence_fault(where: tuple[str | int, ...], licence: str) -> Iterator[Fault]:
+    from license_expression import ExpressionError  # noqa: PLC0415  (0.3 s to load)
+
+    spdx = _spdx()
     try:
         parsed = spdx.parse(licence, validate=False)
         unknown = [k for k in spdx.unknown_license_keys(parsed) if not k.startswith("LicenseRef-")]
@@ -209,7 +218,7 @@ def _step(table: dict[str, Any]) -> Any:
 def _steps(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
     for i, table in _tables(raw, "curate"):
         where, name = ("curate", i), table.get("step")
-        if name not in STEPS:
+        if not isinstance(name, str) or name not in STEPS:
             near = difflib.get_close_matches(str(name), list(STEPS), 1, 0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(STEPS)}"
             yield (*where, "step"), ("is missing" if name is None else f"no step is called {name!r}") + f"; {hint}"
@@ -220,13 +229,17 @@ def _steps(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
                 near = difflib.get_close_matches(key, list(options), 1, 0.5)
                 known = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(options) or 'none'}"
                 yield (*where, key), f"unknown key; {known}"
-            elif (
-                key != "step"
-                and type(value) is not {"tuple[str, ...]": list, "int": int, "str": str}[str(options[key].type)]
-            ):
+            elif key != "step" and not _is(value, str(options[key].type)):
                 yield (*where, key), f"should be {options[key].type}; found {value!r}"
             elif key in CHOICES and not set([value] if isinstance(value, str) else value) <= set(CHOICES[key]):
                 yield (*where, key), f"should be out of {', '.join(CHOICES[key])}; found {value!r}"
+
+
+def _is(value: Any, kind: str) -> bool:
+    """Whether a TOML value is what a step's option of this type may be."""
+    if kind == "tuple[str, ...]":
+        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    return type(value) is {"int": int, "str": str}[kind]
 
 
 def _suites(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:

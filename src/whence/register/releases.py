@@ -75,10 +75,12 @@ def history(store: Store, alias: str) -> list[Event]:
 
 
 def rollback(store: Store, alias: str, *, reason: str | None = None) -> Ref:
-    """Point an alias at the release before the current one. Raises NotFound."""
-    before = [Ref(e.data["release"]) for e in history(store, alias)]
-    earlier = [ref for ref in before[:-1] if ref != before[-1]]
-    if not earlier:
+    """Point an alias at the release that it had before it first had the current one, so that going back twice goes
+    back two releases. Raises NotFound."""
+    had = list(dict.fromkeys(Ref(e.data["release"]) for e in history(store, alias)))
+    current = aliases(store).get(alias)
+    if current is None or had[0] == current:
         raise NotFound(f"alias {alias!r} has no earlier release to go back to")
-    move_alias(store, alias, earlier[-1], reason=reason)
-    return earlier[-1]
+    earlier = had[had.index(current) - 1]
+    move_alias(store, alias, earlier, reason=reason)
+    return earlier
