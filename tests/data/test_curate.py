@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import lance
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -194,14 +195,31 @@ def test_the_same_rows_and_steps_give_the_same_snapshot_in_another_store(
     assert store.get(one, Snapshot).root == other.get(two, Snapshot).root
 
 
-def test_row_order_on_disk_does_not_matter(store: Store, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whence.data.rows.BATCH_ROWS", 4)
-    monkeypatch.setattr("whence.store.rows.SMALL_FRAGMENTS", 1)
+def test_row_order_on_disk_does_not_matter(store: Store, take: Take) -> None:
     report = take(texts(*(f"t{n % 5}" for n in range(20))), id="id")
-    batches = [c["ord"].to_pylist() for c in store.scan(["ord"])]
-    assert sorted(o for part in batches for o in part) == list(range(20))
+    dataset = lance.dataset(str(store.root / "rows.lance"))
+    first = dataset.to_table(filter="ord < 7")
+    dataset.delete("ord < 7")
+    lance.write_dataset(first, str(store.root / "rows.lance"), mode="append")
+    order = [o for chunk in store.scan(["ord"]) for o in chunk["ord"].to_pylist()]
+    assert order == [*range(7, 20), *range(7)]
     snapshot, _ = cut(store, [report], ("exact_duplicate", ExactDuplicate()))
     assert sorted(store.snapshot_rows(store.get(snapshot, Snapshot))) == [0, 1, 2, 3, 4]
+    assert verify(store) == []
+
+
+def test_what_a_suite_asks_is_not_trained_on_whoever_asks(store: Store, take: Take) -> None:
+    turns = [{"role": "user", "content": "WHERE is my card?"}, {"role": "assistant", "content": "Here."}]
+    rows = [
+        {"id": "chat", "messages": turns},
+        {"id": "same", "prompt": "where is my card", "completion": "x"},
+        {"id": "other", "prompt": "where is my car", "completion": "x"},
+        {"id": "none", "prompt": "?", "completion": "x"},
+    ]
+    report = take(rows, id="id")  # fmt: skip
+    held = {"text": [(normalise("Where is my card"), "gate"), ("", "gate")]}
+    snapshot, _ = cut(store, [report], ("disjoint", Disjoint(by="text")), groups=held)
+    assert removed(store, snapshot, "disjoint") == dict.fromkeys(("chat", "same"), ("text_in_gate", None))
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 
 import pytest
 
@@ -59,13 +59,6 @@ def test_only_a_failed_answer_is_unscored(finish: str, state: str) -> None:
 
 
 def test_without_jsonschema_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: object, **kwargs: object) -> object:
-        if name == "jsonschema":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(Unmet, match=r"whence\[checks\]"):
         scored("json_schema", COUNT, "{}")

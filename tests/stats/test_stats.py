@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from functools import cache
 from math import comb
 
@@ -134,14 +134,7 @@ def test_adjusted_controls_the_false_discovery_rate() -> None:
 
 
 def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: object, **kwargs: object) -> object:
-        if name.split(".")[0] == "scipy":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(Unmet, match=r"whence\[checks\]"):
         adjusted([0.5])
     assert isinstance(wilson(3, 4), Result)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from whence.demo.corpus import END, PAD, SPECIAL_TOKENS, corpus
+from whence.records import require
 
 __all__ = ["cached_base", "corpus", "make_base"]
 
@@ -38,6 +39,7 @@ def cached_base(
     cache: a folder for bases; by default `$WHENCE_CACHE/bases` or `~/.cache/whence/bases`. A base is made in a
     temporary folder beside its place and moved in one step, so a killed run leaves no half base under a digest.
     """
+    require("train", "torch", "transformers", "tokenizers")
     bases = cache or Path(os.environ.get("WHENCE_CACHE") or Path.home() / ".cache/whence") / "bases"
     place = bases / recipe_digest(labels, seed)
     if place.is_dir():

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from whence.models.port import Reply
-from whence.records import Item, Score, Suite, Unmet
+from whence.records import Item, Score, Suite, require
 
 
 class _Unusable(Exception):
@@ -56,13 +56,10 @@ def _regex(suite: Suite, item: Item, answer: str) -> bool:
 
 def _json_schema(suite: Suite, item: Item, answer: str) -> bool:
     """The whole answer is JSON that the schema accepts; nothing is fetched for a reference."""
-    try:
-        import jsonschema  # noqa: PLC0415  (an extra, and 0.2 s)
-        import referencing  # noqa: PLC0415
-    except ImportError as error:
-        raise Unmet(
-            "jsonschema is not installed", "the extra whence[checks]", "run: pip install 'whence[checks]'"
-        ) from error
+    require("checks", "jsonschema")
+    import jsonschema  # noqa: PLC0415  (an extra, and 0.2 s)
+    import referencing  # noqa: PLC0415
+
     kind = jsonschema.validators.validator_for(item.expected, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(item.expected)

@@ -17,7 +17,7 @@ from whence.records.canonical import (
     text_time,
 )
 from whence.records.data import Row, Snapshot, Source, Step
-from whence.records.errors import BackendFailed, Conflict, Damaged, NotFound, Unmet, WhenceError
+from whence.records.errors import BackendFailed, Conflict, Damaged, NotFound, Unmet, WhenceError, require
 from whence.records.judgement import (
     Evaluation,
     Finding,
@@ -99,6 +99,7 @@ __all__ = [
     "parse_time",
     "plain",
     "references",
+    "require",
     "row_id",
     "sha256",
     "text_time",

@@ -10,6 +10,8 @@ WhenceError
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class WhenceError(Exception):
     """The root of all errors that a user is meant to read."""
@@ -42,3 +44,10 @@ class Damaged(WhenceError):
 
 class BackendFailed(WhenceError):
     """A foreign library, server or child process failed."""
+
+
+def require(extra: str, *modules: str) -> None:
+    """Raise Unmet naming the extra of whence that brings these modules, where one is not installed."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise Unmet(f"{', '.join(missing)} is not installed", f"the extra {extra!r}", f"pip install 'whence[{extra}]'")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from whence.models import Model
 from whence.models.backends.transformers_peft import TransformersModel
-from whence.records import Ref, Unmet
+from whence.records import Ref, Unmet, require
 from whence.serve import leases
 from whence.serve.backends.http import build_app
 from whence.serve.backends.server import Server, bound_socket
@@ -98,6 +98,7 @@ class Gateway:
 
     def _start(self, running: ExitStack) -> str:
         """What is started puts its end onto `running`, which undoes it in reverse order."""
+        require("serve", "fastapi", "uvicorn")
         store, settings = self._store, self._settings
         token = token_for(settings.host, os.environ.get("WHENCE_TOKEN"))
         bound = bind(store, self._releases)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-from whence.records import Unmet
+from whence.records import require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,7 @@ def two_sided_z(confidence: float) -> float:
 
 def scipy_stats() -> Any:
     """The module scipy.stats, imported at first use. Raises Unmet where it is not installed."""
-    try:
-        from scipy import stats  # noqa: PLC0415  (a second or more, and an extra)
-    except ImportError as error:
-        raise Unmet(
-            "scipy is not installed", "the extra whence[checks]", "run: pip install 'whence[checks]'"
-        ) from error
+    require("checks", "scipy")
+    from scipy import stats  # noqa: PLC0415  (a second or more, and an extra)
+
     return stats

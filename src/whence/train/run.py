@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from whence import records
-from whence.records import BackendFailed, Base, Json, Recipe, Ref, Run, Snapshot, Unmet, WhenceError
+from whence.records import BackendFailed, Base, Json, Recipe, Ref, Run, Snapshot, Unmet, WhenceError, require
 from whence.store import Store
 from whence.train.job import job, outcome
 
@@ -71,6 +71,7 @@ def train(store: Store, run: str, *, on_progress: Callable[[Progress], None] | N
     done = outcome(store, run)
     if done:
         return done.adapter_ref
+    require("train", "torch", "transformers", "peft", "trl", "datasets")
     asked = job(store, run)
     command = [sys.executable, "-P", "-m", "whence.train.worker", run]
     with tempfile.TemporaryFile() as stderr:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from whence.records import BackendFailed, Unmet
+from whence.records import BackendFailed, Unmet, require
 
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model")
 """No pickled weights, no code."""
@@ -22,13 +22,10 @@ def load_base(name_or_path: str, revision: str | None = None, beside: Path = Pat
             return place.resolve()
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise Unmet(f"there is no folder {name_or_path}", "a local model folder or a hub id ORG/NAME", "check the path")
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError
-    except ImportError as error:
-        raise Unmet(
-            "huggingface_hub is not installed", "the extra `train` or `serve`", "pip install 'whence[serve]'"
-        ) from error
+    require("serve", "huggingface_hub")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
     try:
         return Path(snapshot_download(name_or_path, revision=revision, allow_patterns=list(PATTERNS)))
     except (HfHubHTTPError, OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from whence.models.backends.detokenise import TextStream
 from whence.models.port import OnText, Reply, Request
-from whence.records import BackendFailed, NotFound, Unmet
+from whence.records import BackendFailed, NotFound, Unmet, require
 
 BATCH = 32
 """Sequences in a forward pass, at most."""
@@ -85,6 +85,7 @@ class TransformersModel:
         threads: int | None = None,
         device: str = "cpu",
     ) -> None:
+        require("serve", "torch", "transformers", "peft")
         import torch
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
