@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 TORCH_INDEX ?=
 WHENCE_DATA ?= ../shared/data
 BIN := .venv/bin
-export WHENCE_DATA HF_HUB_OFFLINE = 1
+export WHENCE_DATA
+export HF_HUB_OFFLINE = 1
 export TRANSFORMERS_OFFLINE = 1
 export HF_DATASETS_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
@@ -28,7 +29,11 @@ help:  ## show this
 	@touch $@
 
 .venv/.dev: .venv/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all,dev,bench]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+.venv/.bench: .venv/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all,bench]'
 	@touch $@
 
 install: .venv/.installed  ## what users get: core, train, serve, checks
@@ -48,7 +53,7 @@ lint: .venv/.dev  ## ruff, mypy, import contracts
 docs: .venv/.dev  ## write the generated pages (CLI reference, project file)
 	$(BIN)/python -m docs.generate
 
-bench: .venv/.dev  ## the quick benchmarks, each beside its peer
+bench: .venv/.bench  ## the quick benchmarks, each beside its peer
 	$(BIN)/python -m bench.identity
 	$(BIN)/python -m bench.ingest --rows 10000 100000
 

@@ -264,7 +264,8 @@ def test_a_damaged_parquet_page_faults_its_group_only(store: Store, take: Take) 
 PIECES = st.sampled_from(
     [b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\ud800", b"\\u0000", b"null", b"1e999", b"-0.0", b"NaN", b"1",
      b'"text"', b'"messages"', b'"role"', b'"user"', b'"content"', b'"id"', b'"who"', b'"prompt"', b'"label"', b"\xff",
-     b"\xef\xbb\xbf", b"\n", b"\r\n", b"\r", b" ", b"\x00", b'{"text": "a"}', b'{"id": 1, "who": "\\udc00", "text": "a"}']
+     b"\xef\xbb\xbf", b"\n", b"\r\n", b"\r", b" ", b"\x00", b'{"text": "a"}',
+     b'{"id": 1, "who": "\\udc00", "text": "a"}']
 )  # fmt: skip
 FUZZ = st.lists(PIECES | st.binary(max_size=4), max_size=30).map(b"".join)
 JSONS = st.recursive(

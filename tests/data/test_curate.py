@@ -97,9 +97,9 @@ def test_normalised_duplicates_go_and_other_words_stay(store: Store, take: Take)
     report = take(texts(*said), id="id")
     snapshot, _ = cut(store, [report], ("normalised_duplicate", NormalisedDuplicate()))
     assert removed(store, snapshot, "normalised_duplicate") == {
-        "r1": ("normalised_duplicate", "r0"), "r2": ("normalised_duplicate", "r0"), "r4": ("normalised_duplicate", "r0"),
-        "r7": ("normalised_duplicate", "r6"),
-    }  # fmt: skip
+        record: ("normalised_duplicate", kept)
+        for record, kept in {"r1": "r0", "r2": "r0", "r4": "r0", "r7": "r6"}.items()
+    }
 
 
 def test_the_border_between_prompt_and_answer_counts(store: Store, take: Take) -> None:

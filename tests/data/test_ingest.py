@@ -191,7 +191,8 @@ def test_rows_are_found_by_source_and_record_and_by_digits(store: Store, take: T
 
 def test_facts_are_kept_and_people_are_pseudonyms(store: Store, take: Take) -> None:
     take(
-        [{"n": 7, "text": "a", "who": "zoe@example.org", "conv": "c1", "lic": "MIT", "lang": "de", "tier": 2, "by": "m"}],
+        [{"n": 7, "text": "a", "who": "zoe@example.org", "conv": "c1", "lic": "MIT", "lang": "de", "tier": 2,
+          "by": "m"}],
         id="n", subject="who", group="conv", licence="lic", slices=["lang", "tier", "none"], generator="by",
     )  # fmt: skip
     row = store.row(0)

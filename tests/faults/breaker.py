@@ -25,7 +25,7 @@ whence.data.rows.BATCH_ROWS = BATCH
 
 
 def write(folder: Path, name: str) -> None:
-    """A file of rows about people, with repeated texts, two bad lines, rows made from others and one made from a bad one."""
+    """A file of rows about people: repeated texts, two bad lines, rows made from others, one of them from a bad one."""
     chance = random.Random(name)
     lines = []
     for n in range(ROWS):

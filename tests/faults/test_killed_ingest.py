@@ -60,8 +60,9 @@ def test_killed_ingests_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     assert quarantined(killed) == quarantined(calm)
     assert verify(calm) == verify(killed) == []
     went_on = sum(0 < finished(killed, ref).facts["new"] < KEPT for ref, _ in killed.all(Run))
-    print(f"kill -9 in ingest: {told['kills']} killed, {told['ended before the kill']} ended before, "
-          f"{went_on} went on from rows that were there; {killed.committed():,} rows, none lost, none twice")  # fmt: skip
+    kills, ended = told["kills"], told["ended before the kill"]
+    print(f"kill -9 in ingest: {kills} killed, {ended} ended before, {went_on} went on from rows that were there")
+    print(f"{killed.committed():,} rows: none lost, none twice")
 
 
 def test_two_processes_begin_one_store_at_once(tmp_path: Path) -> None:

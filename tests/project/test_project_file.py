@@ -123,7 +123,7 @@ EDITS = {
     "out of range": ("port = 9000", "port = 90000", r"serving.port: .*65535"),
     "infinite": ("learning_rate = 1e-3", "learning_rate = inf", r"recipe.learning_rate: "),
     "not a number": ("min_gain = 0.02", "min_gain = nan", r"gate.min_gain: "),
-    "missing file": ('path = "tickets.jsonl"\nkind', 'path = "tickts.jsonl"\nkind', r"sources\[0\].path: .*'tickets.jsonl'"),
+    "missing file": ('path = "tickets.jsonl"\nkind', 'path = "tickts.jsonl"\nkind', r"sources\[0\].path: .*'tickets"),
     "a folder for a file": ('path = "made.csv"', 'path = "base"', r"sources\[1\].path: "),
     "unknown ending": ('path = "made.csv"', 'path = "whence.toml"', r"sources\[1\].path: .*set format"),
     "missing base": ('path = "./base"', 'path = "./bse"', r"base.path: there is no folder"),

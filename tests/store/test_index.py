@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_extended_bit_by_bit_is_built_at_once(drawn: list, cuts: list[int]) -> N
     at_once = Index.empty().extended(rows(0, drawn), len(drawn))
     bounds = [0, *sorted(min(c, len(drawn)) for c in cuts), len(drawn)]
     grown = Index.empty()
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         grown = grown.extended(rows(low, drawn[low:high]), high)
     assert whole(grown) == whole(at_once)
 
