@@ -109,7 +109,8 @@ def environment(store: Store, recipe: Recipe) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "CUBLAS_WORKSPACE_CONFIG": ":16:8",
     }
-    return {**os.environ, **fixed}
+    named = {name: value for name, value in os.environ.items() if name}  # a nameless one makes accelerate fail
+    return {**named, **fixed}
 
 
 def _follow(lines: IO[str], on_progress: Callable[[Progress], None] | None) -> WhenceError | None:
