@@ -57,6 +57,36 @@ def cli() -> str:
     return "\n".join(parts) + "\n"
 
 
+WORDS = {
+    "Name": "letters, digits, `.`, `_`, `-`",
+    "str": "text",
+    "float": "number",
+    "int": "whole number",
+    "bool": "true or false",
+    "Share": "0 to 1",
+    "Positive": "whole number from 1",
+    "Mapping[str, str | list[str]]": "table, see below",
+}
+MAP = """\
+A source's `map` says which field of a record is what. Members of the row: `messages`, `tools`, `prompt`, `completion`,
+`text`, `chosen`, `rejected`, `label`, `completions`, `labels`; without any of them they are read under their own names.
+Facts of the row: `id` (else occurrences are counted), `subject` (a person, kept as a pseudonym), `group` (a
+conversation), `licence` (else the source's), `slices` (a list of fields), `parents` (rows that it was made from, as
+`SOURCE:ID`), `generator` (the model that wrote it). A suite's `map` names `id`, `input`, `expected`, `slices`, `group`."""
+
+
+def spelled(kind: str) -> str:
+    """A type as a person would say it."""
+    optional = kind.endswith(" | None")
+    kind = kind.removesuffix(" | None")
+    if kind.startswith("Annotated["):
+        base, _, bounds = kind.removeprefix("Annotated[").partition(", ")
+        kind = WORDS[base] + ", " + bounds.removeprefix("Field(").rstrip(")]")
+    elif kind.startswith("Literal["):
+        kind = ", ".join(f"`{word.strip(chr(39))}`" for word in kind[8:-1].split(", "))
+    return WORDS.get(kind, kind) + (", may be absent" if optional else "")
+
+
 def project_file() -> str:
     """docs/project-file.md."""
     parts = [
@@ -75,12 +105,13 @@ def project_file() -> str:
             "| --- | --- | --- |",
         ]
         for field in fields(part):
-            kind = str(field.type).replace("|", "\\|")
+            kind = spelled(str(field.type))
             if field.default is not MISSING:
                 default = f"`{field.default!r}`"
             else:
                 default = "required" if field.default_factory is MISSING else "empty"
             parts.append(f"| `{field.name}` | {kind} | {default} |")
+    parts += ["", "### map", "", MAP]
     parts += ["", "## [[curate]]", "", "Steps in order; each names a `step` and its options.", ""]
     for name, step in STEPS.items():
         options = ", ".join(f"`{f.name} = {f.default!r}`" for f in fields(step)) or "no options"

@@ -1,5 +1,6 @@
 """The tiny base: a corpus that shares nothing with the demo's data, a template that trains answers only, a cache."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from desk_files import Desk
 from whence.demo import base
 from whence.demo.corpus import SPECIAL_TOKENS, label_words
 from whence.demo.generate import INTENTS, generate
-from whence.demo.grammar import normalise
+from whence.text import normalise
 
 CHAT = [
     {"role": "system", "content": "Be brief."},
@@ -161,3 +162,15 @@ def test_the_saved_base_is_small_complete_and_ends_its_turns(tiny_base: Path, to
     )
     written = model.generate(**asked)[0, asked["input_ids"].shape[1] :]
     assert written[-1] == tokenizer.eos_token_id
+
+
+@pytest.mark.real_data
+def test_the_corpus_for_banking77_shares_no_line_with_its_questions(real_data: Path) -> None:
+    """Only the labels' names come from the data set."""
+    folder = real_data / "banking77"
+    labels = json.loads((folder / "categories.json").read_text())
+    lines = (folder / "train.jsonl").read_text().splitlines() + (folder / "test.jsonl").read_text().splitlines()
+    asked = {normalise(json.loads(line)["text"]) for line in lines}
+    written = set(_corpus_lines(base.corpus(labels)))
+    assert len(asked) > 13_000
+    assert not asked & written

@@ -37,20 +37,47 @@ def why(
         record: Any = store.get(found)
         kind, label, digest = type(record).__name__, describe(store, record), found
     up, down = walk(store, found, "up"), walk(store, found, "down")
+    report = None if isinstance(found, int) else report_of(store, found)
     value = {
         "id": digest,
         "kind": kind,
         "label": label,
+        "report": report,
         "made_from": [_node(n) for n in up],
         "went_into": [_node(n) for n in down],
     }
-    lines = [f"{kind} {short(digest)}: {label}"]
+    lines = [f"{kind} {short(digest)}: {label}", *(f"  {line}" for line in report_lines(report))]
     for title, nodes in (("made from", up), ("went into", down)):
         shown = nodes[:40]
         lines += ["", title] + [f"  {n.kind:<11} {short(n.digest)}  {n.label}" for n in shown]
         lines += [f"  … and {len(nodes) - 40} more (--json shows all)"] if len(nodes) > 40 else []
         lines += [] if nodes else ["  nothing"]
     say(value, "\n".join(lines), as_json)
+
+
+def report_of(store: Store, found: str) -> dict[str, Any] | None:
+    """What the run did, for a run or for an adapter's run: facts, seconds, and the conditions it was done under."""
+    from whence.records import Adapter, Run, RunReport, plain
+
+    record: Any = store.get(found)
+    run = found if isinstance(record, Run) else record.run if isinstance(record, Adapter) else None
+    made = [store.get(src) for src, field, _ in store.downstream([run]) if field == "run"] if run else []
+    return next((plain(report) for report in made if isinstance(report, RunReport)), None)
+
+
+def report_lines(report: dict[str, Any] | None) -> list[str]:
+    """A report for people: plain facts, then the conditions under which the same closure gives the same bytes."""
+    if report is None:
+        return []
+    facts = {k: v for k, v in report["facts"].items() if isinstance(v, int | float)}
+    lines = [", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v:.4g}" for k, v in facts.items())]
+    lines.append(f"{report['duration_s']:.1f} s, {report['cpu_s']:.1f} CPU s")
+    conditions = report.get("conditions")
+    if conditions:
+        told = ", ".join(f"{k} {conditions[k]}" for k in ("device", "cpu", "cpu_capability", "threads", "python"))
+        packages = ", ".join(f"{k} {conditions['packages'][k]}" for k in sorted(conditions["packages"]))
+        lines.append(f"conditions: {told}; {packages}")
+    return lines
 
 
 def _node(node: Any) -> dict[str, Any]:
