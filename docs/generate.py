@@ -72,7 +72,8 @@ A source's `map` says which field of a record is what. Members of the row: `mess
 `text`, `chosen`, `rejected`, `label`, `completions`, `labels`; without any of them they are read under their own names.
 Facts of the row: `id` (else occurrences are counted), `subject` (a person, kept as a pseudonym), `group` (a
 conversation), `licence` (else the source's), `slices` (a list of fields), `parents` (rows that it was made from, as
-`SOURCE:ID`), `generator` (the model that wrote it). A suite's `map` names `id`, `input`, `expected`, `slices`, `group`."""
+`SOURCE:ID`), `generator` (the model that wrote it). A suite's `map` names `id`, `input`, `expected`, `slices` and
+`group`."""
 
 
 def spelled(kind: str) -> str:

@@ -10,8 +10,8 @@ import pytest
 from desk_files import Desk, intent_of
 
 from whence.demo.generate import INTENTS, generate
-from whence.demo.grammar import normalise
 from whence.demo.plant import MUCH_TOO_LONG_CHARS
+from whence.text import normalise
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from whence.demo.grammar import expand, mistype, normalise, sentence_case, tidy
+from whence.demo.grammar import expand, mistype, sentence_case, tidy
 from whence.demo.lexicon import CLOSERS, CONTEXT, FIRST_NAMES, FRAMES, INTENTS, OPENERS, SURNAMES, VALUES
+from whence.text import normalise
 
 CHANNELS: tuple[str, ...] = ("chat", "email", "phone")
 CHANNEL_SHARES = (0.6, 0.25, 0.15)

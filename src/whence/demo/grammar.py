@@ -50,11 +50,6 @@ def phrases(block: str) -> tuple[str, ...]:
     return tuple(block.split("|"))
 
 
-def normalise(text: str) -> str:
-    """Lower case, word tokens joined by one space: two texts that differ in case and punctuation become one."""
-    return " ".join(re.findall(r"\w+", text.lower()))
-
-
 def sentence_case(text: str) -> str:
     """A capital at the start of the text and after each full stop."""
     return _SENTENCE_START.sub(lambda match: match[1] + match[2].upper(), text)

@@ -114,7 +114,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         which [currencies|fiat currency|money] [are supported|can i hold|do you exchange]
         charged extra [abroad|on holiday|in another country|for a foreign currency]"""),
     "countries": lines("""
-        which countries [are supported|do you operate in|can i use it]
+        which countries [have support now|do you work in|can i use it]
         available [outside|in] [europe|the uk|america|asia]
         card accepted [abroad|everywhere|where]"""),
     "PIN": lines("""
@@ -135,7 +135,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         [postcode|surname|street] is [wrong|new|different]
         got married and [changed|have a new] name"""),
     "account closure": lines("""
-        [close|shut|terminate|delete|end|cancel] [the|my|an] account
+        [close|shut|terminate|delete|end|wind up] [the|my|an] account
         [leaving|unhappy with|stop using|no longer want] the bank"""),
     "account for children": lines("""
         [age limit|how old|minimum age|youngest age] for an account
