@@ -57,8 +57,9 @@ def store(tmp_path: Path, clock: Clock) -> Store:
 def tiny_base() -> Path:
     """The demo's tiny base model, made once and cached by digest."""
     from whence.demo.base import cached_base
+    from whence.demo.generate import INTENTS
 
-    return cached_base()
+    return cached_base(INTENTS)
 
 
 @pytest.fixture(scope="session")
