@@ -93,7 +93,7 @@ class Work:
         try:
             text = encode_parsed(content)
             data = text.encode()
-            facts = {fact: self.fact(fact, record.get(field)) for fact, field in self.mapping.facts.items()}
+            facts = {fact: self.fact(fact, record.get(field)) for fact, field in self.mapping.facts}
             self.add(number, (content["shape"], text, data), facts, self.slices_of(record))
         except UnicodeEncodeError:
             self.refuse(number, "encoding", "a lone surrogate is not text", record)
@@ -115,11 +115,11 @@ class Work:
             return names
         if value is None or value == "":
             if name == "id":
-                raise ValueError(f"{self.mapping.facts['id']!r}, which the mapping reads ids from, is missing")
+                raise ValueError(f"{dict(self.mapping.facts)['id']!r}, which the mapping reads ids from, is missing")
             return None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        raise ValueError(f"{self.mapping.facts[name]!r} is {type(value).__name__}, expected text")
+        raise ValueError(f"{dict(self.mapping.facts)[name]!r} is {type(value).__name__}, expected text")
 
     def add(self, number: int, content: tuple[str, str, bytes], facts: dict[str, Json], slices: str | None) -> None:
         """Queue one row; its id is keyed over source, record id and content digest (see records.row_id)."""
