@@ -165,3 +165,13 @@ def test_the_gate_refuses_and_a_waiver_lets_through(desk: tuple[Path, Any], tmp_
     finally:
         file.write_text(text)
     assert whence(folder, "ship").strip().endswith("PASS: it may ship")
+
+
+def test_the_same_closure_gives_the_same_bytes(desk: tuple[Path, Any]) -> None:
+    """Two whole trainings in two processes, compared by the verb that names their conditions."""
+    folder, _ = desk
+    found = asked(folder, "model", "rebuild", "bank-support@2")
+    assert found["identical"]
+    assert found["same_closure"]
+    assert not found["differing"]
+    assert {"cpu_capability", "threads", "torch"} <= found["conditions"].keys()

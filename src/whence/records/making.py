@@ -39,8 +39,6 @@ class Base:
     """hub revision asked for"""
     licence: str | None = None
     """SPDX expression as claimed"""
-    end_of_life: datetime | None = None
-    """when its publisher stops it"""
 
 
 @noun

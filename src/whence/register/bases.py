@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from whence.models import fingerprint, load_base
@@ -16,7 +15,6 @@ def register_base(
     *,
     revision: str | None = None,
     licence: str | None = None,
-    end_of_life: datetime | None = None,
 ) -> Ref:
     """Fingerprint a base and put it into the record. `location` is a hub id, or a folder (see
     `models.load_base`). A base with other bytes is another record, whatever it is called."""
@@ -27,6 +25,5 @@ def register_base(
         fingerprint=fingerprint(path),
         revision=revision,
         licence=licence,
-        end_of_life=end_of_life,
     )
     return store.put(base)
