@@ -197,11 +197,12 @@ class Store(Catalogue):
     def records_at(self, source: str, names: Sequence[str]) -> dict[str, list[int]]:
         """Source record id → ordinals, newest last, for one source."""
         out: dict[str, list[int]] = {}
+        committed = self.committed()
         for start in range(0, len(names), 1000):
             listed = ", ".join(_quoted(n) for n in names[start : start + 1000])
             table = self.rows.table(["ord", "record"], f"source = {_quoted(source)} AND record IN ({listed})")
             for ordinal, record in sorted(zip(*(c.to_pylist() for c in table.columns), strict=True)):
-                if ordinal < self.committed():
+                if ordinal < committed:
                     out.setdefault(record, []).append(ordinal)
         return out
 
@@ -255,7 +256,9 @@ class Store(Catalogue):
 
     def write_words(self, kind: str, body: Json) -> str:
         """Keep words apart; returns their salted digest."""
-        entry = self.journal(kind).append(body)
+        journal = self.journal(kind)
+        entry = journal.append(body)
+        journal.sync()
         self.note_words(kind, [entry])
         return entry.digest
 
