@@ -49,7 +49,7 @@ class Pending(NamedTuple):
     group: str | None
     licence: str | None
     slices: str | None
-    parents: list[str]
+    parents: list[str] | None
     generator: str | None
 
 
@@ -142,9 +142,22 @@ class Work:
         name = record.encode()
         state = hasher.copy()
         state.update(b"%b%d:%b%b" % (self.id_prefix, len(name), name, digest))
-        licence = get("licence") or self.licence
-        known = (number, state.digest(), record, shape, text, digest, subject, get("group"), licence, slices)
-        self.pending.append(Pending(*known, get("parents") or [], get("generator")))
+        self.pending.append(
+            Pending(
+                number,
+                state.digest(),
+                record,
+                shape,
+                text,
+                digest,
+                subject,
+                get("group"),
+                get("licence") or self.licence,
+                slices,
+                get("parents"),
+                get("generator"),
+            )
+        )
 
     def pseudonym(self, subject: str) -> str:
         """The pseudonym of a person seen for the first time."""
@@ -220,12 +233,12 @@ class Work:
             yield ready, [[] for _ in ready]
         waiting = [row for row in rows if row.parents]
         while waiting:
-            known = self.ordinals_of({name for row in waiting for name in row.parents})
-            ready = [row for row in waiting if all(name in known for name in row.parents)]
+            known = self.ordinals_of({name for row in waiting for name in row.parents or ()})
+            ready = [row for row in waiting if all(name in known for name in row.parents or ())]
             if not ready:
                 break
-            yield ready, [[known[name] for name in row.parents] for row in ready]
-            waiting = [row for row in waiting if not all(name in known for name in row.parents)]
+            yield ready, [[known[name] for name in row.parents or ()] for row in ready]
+            waiting = [row for row in waiting if not all(name in known for name in row.parents or ())]
         self.orphans += waiting
 
     def ordinals_of(self, names: set[str]) -> dict[str, int]:

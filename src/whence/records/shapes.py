@@ -40,7 +40,7 @@ def content_fault(content: Json) -> str | None:
 def _text_fault(value: Json) -> str | None:
     """Text, or a conversation where TRL allows one (a prompt, a completion, a chosen answer)."""
     if isinstance(value, str):
-        return None if value.strip() else "is empty"
+        return "is empty" if not value or value.isspace() else None
     return _turns_fault(value) if isinstance(value, list) else _wrong(value, "text")
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyroaring import BitMap64
@@ -139,18 +138,14 @@ class Store(Catalogue):
         last = self.events("rows.appended", last=True)
         return int(last[0].data["first"] + last[0].data["rows"]) if last else 0
 
-    def add_rows(self, table: pa.Table, source: str, also: Sequence[Any] = ()) -> int:
-        """Write one batch (`store.rows.batch`) and the records in `also`, as one. Needs the writer's lock. Returns the
-        first ordinal."""
+    def add_rows(self, table: pa.Table, source: str) -> int:
+        """Write one batch (`store.rows.batch`), at least one row. Needs the writer's lock. Returns the first ordinal;
+        see docs/decisions/0001 for why the event comes last."""
         first = self.committed()
         self.keys.save()
-        if table.num_rows:
-            full = self.rows.append(table, first)
-        with self.transaction():
-            self.put_many(also)
-            if table.num_rows:
-                facts = {"first": first, "rows": table.num_rows, "facts": rowfile.facts_digest(full)}
-                self.append("rows.appended", f"source:{source}", facts)
+        full = self.rows.append(table, first)
+        facts = {"first": first, "rows": table.num_rows, "facts": rowfile.facts_digest(full)}
+        self.append("rows.appended", f"source:{source}", facts)
         return first
 
     def index(self) -> Index:
