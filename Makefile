@@ -54,7 +54,7 @@ docs: .venv/.dev  ## write the generated pages (CLI reference, project file)
 	$(BIN)/python -m docs.generate
 
 bench: .venv/.bench  ## the quick benchmarks, each beside its peer
-	$(BIN)/python -m bench.identity
+	$(BIN)/python -m bench.identity --edits 76
 	$(BIN)/python -m bench.ingest --rows 10000 100000
 
 clean:  ## remove .venv and the demo

@@ -79,7 +79,9 @@ def make_base(out: Path, *, labels: Sequence[str] = (), seed: int = 0, progress:
     progress: called with (steps done, steps in all). Runs on one torch thread and puts the thread count back.
     """
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     documents = list(corpus(labels, seed))
     tokenizer = _tokenizer(documents)
     threads = torch.get_num_threads()
