@@ -69,23 +69,27 @@ SHOWN_AGAIN = ("evaluate", "judge")
 
 
 class Teller:
-    """Progress bars on stderr while something takes longer than two seconds; one block of lines a stage on stdout."""
+    """A bar on stderr while something takes longer than two seconds; a block of lines a stage on stdout."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.bar: Any = None
         self.task: Any = None
-        self.what = ""
+        self.what, self.told = "", False
         self.started = time.monotonic()
         self.stages: list[dict[str, Any]] = []
 
     def progress(self, stage: str, what: str, done: float, total: float) -> None:
-        """See `lifecycle.run.Told`."""
+        """See `lifecycle.run.Told`. Where stderr is no terminal, one line says what is under way."""
         label = f"{stage}: {what}"
         if label != self.what:
             self.close()
-            self.what, self.started = label, time.monotonic()
-        if self.quiet or not sys.stderr.isatty() or (self.bar is None and time.monotonic() - self.started < 2):
+            self.what, self.started, self.told = label, time.monotonic(), False
+        if self.quiet or self.told or (self.bar is None and time.monotonic() - self.started < 2):
+            return
+        if not sys.stderr.isatty():
+            typer.echo(f"{label} …", err=True)
+            self.told = True
             return
         if self.bar is None:
             from rich.console import Console
