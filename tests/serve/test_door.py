@@ -299,7 +299,7 @@ def test_names_resolve_to_the_newest_move(shelf: Store) -> None:
     point(shelf, "desk", second)
     assert resolve(shelf, "desk") == (second, shelf.get(second, Release))
     assert resolve(shelf, "desk@1")[0] == first
-    with pytest.raises(NotFound, match="known: desk, desk@1, desk@2"):
+    with pytest.raises(NotFound, match="expected: one of desk, desk@1, desk@2"):
         resolve(shelf, "disk")
 
 
