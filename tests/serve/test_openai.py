@@ -130,7 +130,7 @@ def test_models_are_aliases_and_releases(desk: Desk) -> None:
 
 def test_errors_have_openai_s_shape(desk: Desk) -> None:
     ask = desk.client.chat.completions.create
-    with pytest.raises(openai.NotFoundError, match="known: sales, support") as missing:
+    with pytest.raises(openai.NotFoundError, match="expected: one of sales, support") as missing:
         ask(model="nobody", messages=ASKED)
     assert missing.value.body["code"] == "model_not_found"
     with pytest.raises(openai.InternalServerError, match="restart the server") as unloaded:
