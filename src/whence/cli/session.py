@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +70,12 @@ SHOWN_AGAIN = ("evaluate", "judge")
 """Stages whose lines are worth reading although nothing was done; of others the last line is."""
 
 
+def wrapped(line: str, indent: int) -> str:
+    """The line indented, and broken at words where the terminal ends (100 columns where there is none)."""
+    width = max(shutil.get_terminal_size((100, 24)).columns, 40)
+    return textwrap.fill(line, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 4))
+
+
 class Teller:
     """A bar on stderr while something takes longer than two seconds; a block of lines a stage on stdout."""
 
@@ -107,7 +115,7 @@ class Teller:
         if not self.quiet:
             typer.echo(f"{stage:<9} {'done' if fresh else 'up to date'}")
             for line in lines if fresh or stage in SHOWN_AGAIN else lines[-1:]:
-                typer.echo(f"          {line}")
+                typer.echo(wrapped(line, 10))
 
     def close(self) -> None:
         """End the bar."""
