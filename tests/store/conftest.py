@@ -19,9 +19,13 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def full(made_once: Path, store: Store, take: Callable[..., Any], tmp_path: Path) -> Store:
-    if not made_once.exists():
+def full(
+    request: pytest.FixtureRequest, made_once: Path, store: Store, take: Callable[..., Any], tmp_path: Path
+) -> Store:
+    if not made_once.exists() or request.config.getoption("--postgres"):
         fill(store, take)
+        if made_once.exists():
+            return store
         shutil.copytree(tmp_path, made_once)
         return store
     store._engine.dispose()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from whence.data import CurationPlan, curate
 from whence.data.steps import ExactDuplicate, Length
 from whence.govern import change
@@ -83,3 +85,18 @@ def everything(store: Store) -> dict[str, Any]:
         "blobs": {name: store.blobs.get(name) for name in store.blobs.names()},
         "keys": dict(store.keys._keys),
     }
+
+
+def tamper(store: Store, statement: str, **values: object) -> int:
+    """What somebody does who can write to the database: no foreign key stops it. Returns the number of rows changed."""
+    foreign = store._engine.dialect.name == "postgresql"
+    with store._engine.connect() as connection:
+        off = "SET session_replication_role = replica" if foreign else "PRAGMA foreign_keys = OFF"
+        on = "SET session_replication_role = DEFAULT" if foreign else "PRAGMA foreign_keys = ON"
+        raw = connection.connection.driver_connection
+        raw.execute(off)
+        changed = connection.execute(sa.text(statement), values).rowcount
+        connection.commit()
+        raw.execute(on)
+        connection.commit()
+    return changed

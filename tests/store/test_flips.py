@@ -45,6 +45,7 @@ def outcome(root: Path) -> tuple[str, Store | None]:
 
 
 @pytest.mark.fault
+@pytest.mark.sqlite
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_byte_is_harmless_or_named(full: Store, kind: str) -> None:
     settled(full)

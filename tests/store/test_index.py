@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from pyroaring import BitMap64
 
 from whence.records import Damaged, encode
-from whence.store.index import COLUMNS, KINDS, Index, damaged_files, folders
+from whence.store.index import KINDS, Index, Read, damaged_files, folders
 from whence.store.rows import SCHEMA
 from whence.store.sets import PackedSets, group, row_set, to_array
 
+COLUMNS = ("ord", "id", "source", "subject", "licence", "slices", "parents", "record")
+
 
 def rows(first: int, drawn: list[tuple[bytes, str, str | None, str | None, list[int]]]) -> pa.Table:
-    """A table of `COLUMNS`; parents are taken modulo the row's own ordinal, so that they come before it."""
+    """A table of `COLUMNS`; records repeat, parents are taken modulo the row's own ordinal: they come before it."""
     ordinals = list(range(first, first + len(drawn)))
     parents = [sorted({p % o for p in d[4]}) if o else [] for o, d in zip(ordinals, drawn, strict=True)]
     columns = [
@@ -31,9 +33,14 @@ def rows(first: int, drawn: list[tuple[bytes, str, str | None, str | None, list[
         [d[3] for d in drawn],
         [encode({"channel": d[1], "tier": d[2]}).decode() if d[2] else None for d in drawn],
         parents,
+        ["" if o % 3 else f"{d[1]}{o % 5}" for o, d in zip(ordinals, drawn, strict=True)],
     ]
     types = [SCHEMA.field(name).type for name in COLUMNS]
     return pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=list(COLUMNS))
+
+
+def read(*tables: pa.Table) -> Read:
+    return lambda columns: [table.select(columns) for table in tables]
 
 
 NAME = st.sampled_from(["a", "b", "é", "b c"])
@@ -50,18 +57,18 @@ DRAWN = st.lists(
 
 
 def whole(index: Index) -> tuple[object, ...]:
-    arrays = (index.prefixes, index.rest, index.ordinals, index.offsets, index.children)
+    arrays = (index.prefixes, index.rest, index.ordinals, index.marks, index.marked, index.offsets, index.children)
     return (index.covers, *(a.tolist() for a in arrays), {k: dict(index.sets[k].items()) for k in KINDS})
 
 
 @settings(max_examples=25, deadline=None)
 @given(DRAWN, st.lists(st.integers(0, 24), max_size=4))
 def test_extended_bit_by_bit_is_built_at_once(drawn: list, cuts: list[int]) -> None:
-    at_once = Index.empty().extended(rows(0, drawn), len(drawn))
+    at_once = Index.empty().extended(read(rows(0, drawn)), len(drawn))
     bounds = [0, *sorted(min(c, len(drawn)) for c in cuts), len(drawn)]
     grown = Index.empty()
     for low, high in pairwise(bounds):
-        grown = grown.extended(rows(low, drawn[low:high]), high)
+        grown = grown.extended(read(rows(low, drawn[low:high])), high)
     assert whole(grown) == whole(at_once)
 
 
@@ -69,7 +76,7 @@ def test_extended_bit_by_bit_is_built_at_once(drawn: list, cuts: list[int]) -> N
 @given(DRAWN)
 def test_the_index_says_what_the_rows_say(drawn: list) -> None:
     table = rows(0, drawn)
-    index = Index.empty().extended(table, len(drawn))
+    index = Index.empty().extended(read(table.slice(0, 5), table.slice(5)), len(drawn))
     ids, parents = table["id"].to_pylist(), table["parents"].to_pylist()
     wanted = [*ids, b"\x07" * 32, bytes(30) + b"\xff\xff"]
     found = index.find(np.frombuffer(b"".join(wanted), np.uint8).reshape(-1, 32))
@@ -99,7 +106,7 @@ def test_the_index_says_what_the_rows_say(drawn: list) -> None:
 @given(DRAWN)
 def test_saved_and_loaded_it_is_the_same(tmp_path_factory: pytest.TempPathFactory, drawn: list) -> None:
     folder = tmp_path_factory.mktemp("index")
-    index = Index.empty().extended(rows(0, drawn), len(drawn))
+    index = Index.empty().extended(read(rows(0, drawn)), len(drawn))
     index.save(folder)
     assert list(damaged_files(folder)) == []
     assert whole(Index.load(folder)) == whole(index)
@@ -108,10 +115,10 @@ def test_saved_and_loaded_it_is_the_same(tmp_path_factory: pytest.TempPathFactor
 
 def test_the_newest_is_kept_and_loaded(tmp_path: Path) -> None:
     drawn = [(bytes(30), "a", None, None, [])] * 4
-    first = Index.empty().extended(rows(0, drawn[:2]), 2)
+    first = Index.empty().extended(read(rows(0, drawn[:2])), 2)
     first.save(tmp_path)
     first.save(tmp_path)
-    first.extended(rows(2, drawn[2:]), 4).save(tmp_path)
+    first.extended(read(rows(2, drawn[2:])), 4).save(tmp_path)
     assert [p.name for p in folders(tmp_path)] == [f"{4:020d}"]
     assert Index.load(tmp_path).covers == 4
     assert Index.load(tmp_path / "none").covers == 0
@@ -124,7 +131,7 @@ def test_rows_made_from_each_other_are_walked_once() -> None:
     drawn = [(bytes(30), "a", None, None, []) for _ in range(4)]
     table = rows(0, drawn)
     ring = pa.array([[2], [0], [1], []], pa.list_(pa.uint64()))
-    index = Index.empty().extended(table.set_column(table.column_names.index("parents"), "parents", ring), 4)
+    index = Index.empty().extended(read(table.set_column(table.column_names.index("parents"), "parents", ring)), 4)
     assert set(index.descendants(row_set([0]))) == {0, 1, 2}
     assert index.descendants(row_set([])) == row_set([])
 

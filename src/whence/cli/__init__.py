@@ -103,9 +103,12 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _failed(error: Exception, as_json: bool) -> int:
-    from whence.records import WhenceError
+    from whence.records import WhenceError, unwritable
 
     known = isinstance(error, WhenceError)
+    if not known and not isinstance(error, PermissionError):
+        error = unwritable(getattr(error, "filename", None) or "a file", error) or error
+        known = isinstance(error, WhenceError)
     if as_json:
         typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
     if known or isinstance(error, OSError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from whence.cli.session import AsJson, Teller, open_project, open_store, say, short, table, verb
+from whence.cli.session import AsJson, here, say, short, table, verb, walked
 
 app = verb(no_args_is_help=True, help="Ingest, quarantine, what each step removed.")
 
@@ -14,26 +14,19 @@ app = verb(no_args_is_help=True, help="Ingest, quarantine, what each step remove
 @app.command(epilog="Example: whence data ingest")
 def ingest(as_json: AsJson = False) -> None:
     """Read every source of whence.toml into rows."""
-    _walk("ingest", as_json)
+    with here(as_json, create=True) as w:
+        out = w.data.ingest()
+    if as_json:
+        say(walked(out), "", True)
 
 
 @app.command(epilog="Example: whence data curate")
 def curate(as_json: AsJson = False) -> None:
     """Ingest, then apply the curation steps and freeze a snapshot."""
-    _walk("curate", as_json)
-
-
-def _walk(to: str, as_json: bool) -> None:
-    from whence.lifecycle.run import run
-
-    project = open_project()
-    teller = Teller(quiet=as_json)
-    try:
-        out = run(project, open_store(project, create=True), teller, to)
-    finally:
-        teller.close()
+    with here(as_json, create=True) as w:
+        out = w.data.curate()
     if as_json:
-        say({"stages": teller.stages, **out.resolved()}, "", True)
+        say(walked(out), "", True)
 
 
 @app.command(epilog="Example: whence data quarantine tickets --words")
@@ -43,30 +36,18 @@ def quarantine(
     as_json: AsJson = False,
 ) -> None:
     """Lines that did not become rows, by source, line and reason."""
-    from whence.records import Run, RunReport, Source
-
-    store = open_store()
-    newest = {}
-    for _, report in store.all(RunReport):
-        run = store.get(report.run, Run)
-        if run.activity == "ingest" and report.removed:
-            newest[store.get(run.used[0], Source).name] = report
-    found = []
-    for name, report in newest.items():
-        if source in (None, name):
-            for entry in store.get_table(report.removed).to_pylist():
-                row = {"source": name, "line": entry["line"], "reason": entry["reason"]}
-                found.append(
-                    row | (store.words(entry["words"]) and {"words": store.words(entry["words"])} if words else {})
-                )
-    lines = [(r["source"], r["line"], r["reason"]) for r in found]
-    text = table(lines, ("source", "line", "reason")) if lines else "nothing is in quarantine"
+    with here(as_json) as w:
+        found = w.data.quarantine(source, words=words)
+    values: list[dict[str, Any]] = [
+        {"source": q.source, "line": q.line, "reason": q.reason} | ({"words": q.words} if words else {}) for q in found
+    ]
     if words:
         text = "\n".join(
-            f"{r['source']}:{r['line']}  {r['reason']}: {r['words']['reason']}\n    {r['words']['line'][:200]}"
-            for r in found
+            f"{q.source}:{q.line}  {q.reason}: {q.words['reason']}\n    {q.words['line'][:200]}" for q in found
         )
-    say(found, text, as_json)
+    else:
+        text = table([(q.source, q.line, q.reason) for q in found], ("source", "line", "reason"))
+    say(values, text if found else "nothing is in quarantine", as_json)
 
 
 @app.command(epilog="Example: whence data removed --step exact_duplicate")
@@ -76,42 +57,31 @@ def removed(
     as_json: AsJson = False,
 ) -> None:
     """What each curation step did not keep, and because of which row."""
-    from whence.lineage import find
-    from whence.records import NotFound, Snapshot, Step
+    from dataclasses import asdict
 
-    store = open_store()
-    known = [store.get(str(find(store, snapshot)), Snapshot)] if snapshot else [s for _, s in store.all(Snapshot)][-1:]
-    if not known:
-        raise NotFound("there is no snapshot yet\n  do: whence data curate")
-    steps = [store.get(ref, Step) for ref in known[0].steps]
+    with here(as_json) as w:
+        found: list[Any] = w.data.removed(snapshot, step=step)
     if step is None:
-        rows = [(s.name, s.seen, s.kept, ", ".join(f"{k} {v}" for k, v in sorted(s.reasons.items()))) for s in steps]
-        value = [{"step": s.name, "seen": s.seen, "kept": s.kept, "reasons": dict(s.reasons)} for s in steps]
+        rows = [(s.name, s.seen, s.kept, ", ".join(f"{k} {v}" for k, v in sorted(s.reasons.items()))) for s in found]
+        value = [{"step": s.name, "seen": s.seen, "kept": s.kept, "reasons": dict(s.reasons)} for s in found]
         say(value, table(rows, ("step", "seen", "kept", "not kept, by reason")), as_json)
         return
-    found = [e for s in steps if s.name == step for e in store.get_table(s.removed).to_pylist()]
-    for entry in found:
-        row = store.row(entry["ordinal"])
-        entry["row"] = f"{row.source}:{row.record}"
-        if entry["because"] is not None:
-            kept = store.row(entry["because"])
-            entry["because"] = f"{kept.source}:{kept.record}"
-    listed = table([(e["row"], e["reason"], e["because"] or "") for e in found], ("row", "reason", "because of"))
-    say(found, listed if found else f"{step} removed nothing", as_json)
+    listed = table([(r.row, r.reason, r.because or "") for r in found], ("row", "reason", "because of"))
+    say([asdict(r) for r in found], listed if found else f"{step} removed nothing", as_json)
 
 
 @app.command("list", epilog="Example: whence data list")
 def list_(as_json: AsJson = False) -> None:
     """Sources and snapshots in the store."""
-    from whence.records import Snapshot
-
-    store = open_store()
-    sets = store.index().sets["source"]
-    sources = [{"source": name, "rows": len(rows)} for name, rows in sets.items()]
-    snapshots = [{"snapshot": ref, "name": s.name, "rows": s.rows, "root": s.root} for ref, s in store.all(Snapshot)]
-    text = table([(s["source"], s["rows"]) for s in sources], ("source", "rows"))
+    with here(as_json) as w:
+        found = w.data.list()
+    sources = [{"source": name, "rows": rows} for name, rows in found.sources.items()]
+    snapshots = [
+        {"snapshot": ref, "name": s.name, "rows": s.rows, "root": s.root} for ref, s in found.snapshots.items()
+    ]
+    text = table(list(found.sources.items()), ("source", "rows"))
     text += "\n\n" + table(
-        [(s["name"], s["rows"], short(s["snapshot"]), short(s["root"])) for s in snapshots],
+        [(s.name, s.rows, short(ref), short(s.root)) for ref, s in found.snapshots.items()],
         ("snapshot", "rows", "digest", "Merkle root"),
     )
     say({"sources": sources, "snapshots": snapshots}, text, as_json)
@@ -123,13 +93,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One row with its content (content is personal data: mind where you print it)."""
-    from whence.lineage import find
-    from whence.records import NotFound, plain
+    from whence.records import plain
 
-    store = open_store()
-    found = find(store, row)
-    if not isinstance(found, int):
-        raise NotFound(f"{row} names no row")
-    value = plain(store.row(found))
+    with here(as_json) as w:
+        value = plain(w.data.show(row))
     text = "\n".join(f"{name:<15} {held}" for name, held in value.items())
     say(value, text, as_json)

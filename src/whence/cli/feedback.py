@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whence.cli.session import AsJson, open_store, say, short, verb
+from whence.cli.session import AsJson, here, say, short, verb
 
 app = verb(no_args_is_help=True, help="Send a reaction to an answer.")
 
@@ -26,7 +26,6 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Record a typed reaction to a served answer."""
-    from whence import feedback
-
-    ref = feedback.send(open_store(), trace, surface="cli", actor=actor, intent=intent, value=value, text=text)
+    with here(as_json) as w:
+        ref = w.feedback.send(trace, surface="cli", actor=actor, intent=intent, value=value, text=text)
     say({"feedback": ref}, f"kept as {short(ref)}", as_json)

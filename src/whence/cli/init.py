@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,18 +13,16 @@ app = verb()
 
 @app.command(epilog="Example: whence init tickets.jsonl")
 def init(
-    file: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV or Parquet; gzip too.", show_default=False)],
+    file: Annotated[
+        str,
+        typer.Argument(help="JSONL, JSON, CSV (gzip, zstd), Parquet, a saved data set; or a URL.", show_default=False),
+    ],
     force: Annotated[bool, typer.Option("--force", help="Replace a whence.toml that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a commented whence.toml from a look at FILE."""
-    from whence.project import FILE, draft
-    from whence.records import Unmet
+    import whence
 
-    target = Path(FILE)
-    if target.exists() and not force:
-        raise Unmet(f"{target} is there already", "an empty place", "edit it, or use --force")
-    text = draft(file, Path.cwd())
-    target.write_text(text)
-    next_step = f"wrote {target}; claim a licence for the source, point [base] at a model, then: whence run"
-    say({"wrote": str(target)}, next_step, as_json)
+    made = whence.init(file, force=force)
+    next_step = f"wrote {made}; claim a licence for the source, point [base] at a model, then: whence run"
+    say({"wrote": str(made)}, next_step, as_json)

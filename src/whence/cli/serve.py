@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whence.cli.session import AsJson, open_project, open_store, say, verb
+from whence.cli.session import AsJson, here, say, verb
 
 app = verb()
 
@@ -24,31 +24,13 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Serve releases over OpenAI's chat API until SIGTERM; requests that arrive during a batch wait for its end."""
-    from functools import partial
+    import os
 
-    from whence import feedback
-    from whence.models.backends.transformers_peft import TransformersModel
-    from whence.serve import Settings
-    from whence.serve import serve as run
+    from whence.serve.backends.spans import export
+    from whence.serve.log import to_stderr
 
-    project = open_project()
-    part = project.file.serving
-    settings = Settings(
-        host=host or part.host,
-        port=part.port if port is None else port,
-        consent=part.consent,
-        lease_s=part.lease_s,
-        max_tokens=part.max_tokens,
-    )
-
-    def ready(url: str) -> None:
-        say({"url": url}, f"serving at {url}/v1; stop with Ctrl-C", as_json)
-
-    run(
-        open_store(project),
-        release or (),
-        settings,
-        model_factory=partial(TransformersModel, threads=project.file.recipe.threads),
-        feedback=feedback.send,
-        on_ready=ready,
-    )
+    with here(as_json) as w:
+        to_stderr()
+        export(os.environ)
+        gateway = w.serve(*(release or ()), host=host, port=port)
+        gateway.run(lambda url: say({"url": url}, f"serving at {url}/v1; stop with Ctrl-C", as_json))

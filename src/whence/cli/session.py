@@ -1,20 +1,22 @@
-"""What every verb needs: the project here, its store, and a way to say things to people and to programs."""
+"""What every verb needs: the project here, and a way to say things to people and to programs."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import textwrap
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from whence.project import Project
-    from whence.store import Store
+    from collections.abc import Iterator
+
+    from whence.lifecycle.run import Outcome
+    from whence.verbs import Session
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
@@ -24,34 +26,28 @@ def verb(**options: Any) -> typer.Typer:
     return typer.Typer(rich_markup_mode=None, add_completion=False, **options)
 
 
-def open_project() -> Project:
-    """The project in this folder."""
-    from pathlib import Path
+@contextmanager
+def here(as_json: bool = False, create: bool = False) -> Iterator[Session]:
+    """The project in this folder, or the store that WHENCE_STORE names; tells people what happens."""
+    import whence
 
-    from whence.project import read_project
-
-    return read_project(Path.cwd())
-
-
-def open_store(project: Project | None = None, create: bool = False) -> Store:
-    """The store of the project in this folder, or the one that WHENCE_STORE names."""
-    from pathlib import Path
-
-    from whence.store import Store, identify
-
-    actor = identify(dict(os.environ))
-    if os.environ.get("WHENCE_STORE"):
-        keys = os.environ.get("WHENCE_KEYS")
-        return Store.open(Path(os.environ["WHENCE_STORE"]), Path(keys) if keys else None, create=create, actor=actor)
-    if project is None and not Path("whence.toml").exists():
-        return Store.open(Path(".whence"), create=create, actor=actor)
-    project = project or open_project()
-    return Store.open(project.store_path, project.keys_path, create=create, actor=actor)
+    teller = Teller(quiet=as_json)
+    with whence.open(create=create, told=teller) as session:
+        try:
+            yield session
+        finally:
+            teller.close()
 
 
 def say(value: Any, text: str, as_json: bool) -> None:
     """`value` as JSON for programs, or `text` for people."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str) if as_json else text)
+
+
+def walked(out: Outcome, **more: Any) -> dict[str, Any]:
+    """A walk for programs."""
+    stages = [{"stage": stage.name, "fresh": stage.fresh, "lines": stage.lines} for stage in out.stages]
+    return {"stages": stages, **out.resolved(), **more}
 
 
 def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
@@ -85,7 +81,6 @@ class Teller:
         self.task: Any = None
         self.what, self.told = "", False
         self.started = time.monotonic()
-        self.stages: list[dict[str, Any]] = []
 
     def progress(self, stage: str, what: str, done: float, total: float) -> None:
         """See `lifecycle.run.Told`. Where stderr is no terminal, one line says what is under way."""
@@ -111,7 +106,6 @@ class Teller:
     def stage(self, stage: str, fresh: bool, lines: list[str]) -> None:
         """See `lifecycle.run.Told`."""
         self.close()
-        self.stages.append({"stage": stage, "fresh": fresh, "lines": lines})
         if not self.quiet:
             typer.echo(f"{stage:<9} {'done' if fresh else 'up to date'}")
             for line in lines if fresh or stage in SHOWN_AGAIN else lines[-1:]:

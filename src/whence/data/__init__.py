@@ -1,10 +1,13 @@
 """Sources in, curation steps, snapshots out, and what each step removed."""
 
+from whence.data.arrow_files import saved_files
 from whence.data.curate import CurationPlan, curate
-from whence.data.ingest import file_digest, finished, ingest
-from whence.data.readers import FORMATS, detect_format
+from whence.data.doors import Place, is_url, looked_at, url_fault
+from whence.data.ingest import finished, ingest
+from whence.data.json_file import MEMBERS
+from whence.data.readers import FORMATS, SAVED, detect_format
 from whence.data.rows import Plan
-from whence.data.shape import FACTS, MEMBERS
+from whence.data.shape import FACTS
 from whence.data.steps import CHOICES, STEPS, question_of
 
 __all__ = [
@@ -12,13 +15,18 @@ __all__ = [
     "FACTS",
     "FORMATS",
     "MEMBERS",
+    "SAVED",
     "STEPS",
     "CurationPlan",
+    "Place",
     "Plan",
     "curate",
     "detect_format",
-    "file_digest",
     "finished",
     "ingest",
+    "is_url",
+    "looked_at",
     "question_of",
+    "saved_files",
+    "url_fault",
 ]

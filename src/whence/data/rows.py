@@ -7,18 +7,24 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from whence.data.readers import KEEP_BYTES, Fault
+from whence.data.doors import Place
 from whence.data.shape import FieldMap, content_of
-from whence.records import Json, Ref, RunReport, Source, encode_parsed
+from whence.data.values import KEEP_BYTES, MAX_BYTES, TOO_LONG, Fault
+from whence.records import Json, Ref, RunReport, Source, Unmet, encode_parsed
 from whence.store import RowSet, Store, batch, row_set
 
 BATCH_ROWS = 65_536
+BATCH_BYTES = 128 << 20
+"""of content; whichever of the two is reached first, the rows so far are written"""
+MAX_FACT = 4096
+"""characters of an id, a subject, a group …"""
+MAX_BAD = 10_000_000
+"""lines in quarantine; a file that has more is not of the format that it is read as"""
 
 Admit = Callable[[Source, Sequence[str | None], Sequence[str | None]], Sequence[str | None]]
 """``admit(source, subjects, licences)`` → for each row None, or the code of the right that is missing."""
@@ -29,7 +35,7 @@ class Plan:
     """One file of one source, and how to read it."""
 
     source: Source
-    path: Path
+    path: Place
     format: str
     map: Mapping[str, str | Sequence[str]]
     rights: str
@@ -73,7 +79,7 @@ class Work:
         self.quarantine: list[tuple[int, str, str]] = []
         self.entries: list[Any] = []
         self.rows: RowSet = row_set([])
-        self.new = self.lines = 0
+        self.new = self.lines = self.held = 0
         self.licence = plan.source.licence
         name = plan.source.name.encode()
         self.id_prefix = b"%d:%b" % (len(name), name)
@@ -93,6 +99,9 @@ class Work:
         try:
             text = encode_parsed(content)
             data = text.encode()
+            if len(data) > MAX_BYTES:
+                self.refuse(number, "too_long", f"the record is {TOO_LONG}", data[:KEEP_BYTES])
+                return
             facts = {fact: self.fact(fact, record.get(field)) for fact, field in self.mapping.facts}
             self.add(number, (content["shape"], text, data), facts, self.slices_of(record))
         except UnicodeEncodeError:
@@ -101,17 +110,20 @@ class Work:
             self.refuse(number, "repeated_id", "an earlier line of this file has the same id", record)
         except (ValueError, TypeError) as error:
             self.refuse(number, "value", str(error), record)
-        if len(self.pending) >= BATCH_ROWS:
+        if len(self.pending) >= BATCH_ROWS or self.held > BATCH_BYTES:
             self.flush()
 
     def fact(self, name: str, value: Json) -> Json:
         """A mapped fact as text (parents as a list of texts), or None. Raises ValueError, a lone surrogate included."""
         if type(value) is str and value and name != "parents":
             value.encode()
+            if len(value) > MAX_FACT:
+                raise ValueError(f"{dict(self.mapping.facts)[name]!r} is longer than {MAX_FACT:,} characters")
             return value
         if name == "parents":
             names = [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []
-            "".join(names).encode()
+            if len("".join(names).encode()) > KEEP_BYTES:
+                raise ValueError(f"{dict(self.mapping.facts)[name]!r} names too many parents")
             return names
         if value is None or value == "":
             if name == "id":
@@ -134,6 +146,7 @@ class Work:
         state = hasher.copy()
         state.update(data)
         digest = state.digest()
+        self.held += len(data)
         if record is None:
             self.occurrences[digest] += 1
             record = f"#{self.occurrences[digest]}"
@@ -176,11 +189,19 @@ class Work:
             return None
         values = {f: str(record[f]) for f in self.mapping.slices if record.get(f) is not None}
         text = encode_parsed(values) if values else None
-        (text or "").encode()
+        if len((text or "").encode()) > MAX_FACT:
+            raise ValueError(f"the slices are longer than {MAX_FACT:,} bytes")
         return text
 
     def refuse(self, number: int, code: str, reason: str, raw: Any) -> None:
-        """Into quarantine: line, code and a digest in the record; the words in the journal."""
+        """Into quarantine: line, code and a digest in the record; the words in the journal. Raises Unmet where there
+        are too many."""
+        if len(self.quarantine) == MAX_BAD:
+            raise Unmet(
+                f"{MAX_BAD:,} lines cannot be read, up to line {number:,}",
+                f"records as {self.plan.format}",
+                "look at the last of them (whence data quarantine), at `format` and at `map`",
+            )
         kept = raw if isinstance(raw, bytes) else json.dumps(raw, default=str).encode()[:KEEP_BYTES]
         words = {"line": kept.decode("utf-8", "backslashreplace"), "reason": reason}
         entry = self.store.journal("quarantine").append(words)
@@ -191,7 +212,7 @@ class Work:
 
     def flush(self, last: bool = False) -> None:
         """Ask for rights, pass over rows that are there, write the rest."""
-        rows, self.pending = self.pending, []
+        rows, self.pending, self.held = self.pending, [], 0
         if last:
             rows, self.orphans = rows + self.orphans, []
         if not rows:

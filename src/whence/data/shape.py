@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from whence.data.readers import MEMBERS
+from whence.data.json_file import MEMBERS
 from whence.records import SHAPES, Json, content_fault
 
 FACTS = ("id", "subject", "group", "licence", "slices", "parents", "generator")

@@ -44,14 +44,12 @@ def walk(folder: Path, told: Told, say: Say) -> Shown:
     """Build the desk in `folder` (or go on where an earlier walk ended) and walk the whole story."""
     shown = Shown()
     truth = _build(folder, told, say)
-    os.chdir(folder)
-    project = read_project(Path.cwd())
-    actor = identify(dict(os.environ))
+    project = read_project(folder)
+    actor = identify(dict(os.environ), folder)
     actor = ACTOR if actor == UNIDENTIFIED else actor
     store = Store.open(project.store_path, project.keys_path, create=True, actor=actor)
     customer = truth["withdraw"]["customer"]
     scope = Scope("subject", store.keys.pseudonym(customer))
-    store.keys.save()
     gone = scope.about in govern.rights.states(store)
     say(f"\n1. From rows to a release{' (after the withdrawal)' if gone else ''}\n")
     out = run(project, store, told)

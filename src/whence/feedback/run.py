@@ -6,7 +6,7 @@ import math
 import re
 from typing import get_args, get_type_hints
 
-from whence.records import Feedback, Ref, Trace, Unmet
+from whence.records import Feedback, NotFound, Ref, Trace, Unmet
 from whence.store import Store
 
 INTENTS = get_args(get_type_hints(Feedback)["intent"])
@@ -34,7 +34,11 @@ def send(
     faults = _faults(surface, actor, intent, value, text)
     if faults:
         raise Unmet("this feedback cannot be kept: " + "; ".join(faults))
-    trace, _ = store.latest(Trace, trace_id)
+    try:
+        trace, _ = store.latest(Trace, trace_id)
+    except NotFound as error:
+        do = "check the id, or try again: a gateway records its answers within a second"
+        raise NotFound(f"{error}\n  do: {do}") from None
     with store.transaction():
         feedback = Feedback(
             trace=trace_id,

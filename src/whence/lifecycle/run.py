@@ -49,6 +49,18 @@ class Told(Protocol):
         """A stage ended; `fresh` is False when it was up to date."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a walk as it ended."""
+
+    name: str
+    """one of `STAGES`"""
+    fresh: bool
+    """whether anything was done; False: it was up to date"""
+    lines: list[str]
+    """what a person reads"""
+
+
 @dataclass(slots=True)
 class Outcome:
     """How far a walk came, by digest."""
@@ -62,12 +74,19 @@ class Outcome:
     gate: Ref | None = None
     verdict: Ref | None = None
     release: Ref | None = None
-    fresh: list[str] = field(default_factory=list)
-    """stages in which anything was done"""
+    outcome: str | None = None
+    """of the verdict: pass, fail or abstain"""
+    stages: list[Stage] = field(default_factory=list)
+    """in order"""
 
     def resolved(self) -> dict[str, Json]:
-        """For the lock file and for --json."""
-        return {k: v for k, v in asdict(self).items() if v and k != "fresh"}
+        """What each stage came to, for the lock file and for --json."""
+        return {k: v for k, v in asdict(self).items() if v and k not in ("outcome", "stages")}
+
+    @property
+    def waived(self) -> bool:
+        """Whether the release stands on a waiver."""
+        return self.release is not None and self.outcome != "pass"
 
 
 def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Outcome:
@@ -76,8 +95,7 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
     own(project, store)
     for stage in STAGES[: STAGES.index(to) + 1]:
         fresh, lines = getattr(walk, stage)()
-        if fresh:
-            walk.out.fresh.append(stage)
+        walk.out.stages.append(Stage(stage, fresh, lines))
         told.stage(stage, fresh, lines)
         write_lock(project.folder, store, walk.out.resolved())
     return walk.out
@@ -108,7 +126,7 @@ class Walk:
         for i, part in enumerate(self.file.sources):
             plan = data.Plan(
                 source=self.project.source(i),
-                path=self.project.folder / part.path,
+                path=self.project.source_place(i),
                 format=self.project.source_format(i),
                 map=part.map,
                 rights=rights,
@@ -160,7 +178,6 @@ class Walk:
                     by = part.groups_are
                     value = self.store.keys.pseudonym(item.group) if by == "subject" else item.group
                     groups[by].append((value, part.name))
-        self.store.keys.save()
         return dict(groups)
 
     # -- model -------------------------------------------------------------------------------------------------------
@@ -171,11 +188,13 @@ class Walk:
         assert snapshot is not None
         if not self.store.get(snapshot, Snapshot).rows:
             raise Unmet("the snapshot is empty: no row is left to train on", "rows", "look at `whence data removed`")
-        self.out.base = register.register_base(self.store, part.path, revision=part.revision, licence=part.licence)
+        self.out.base = register.register_base(
+            self.store, part.path, folder=self.project.folder, revision=part.revision, licence=part.licence
+        )
         recipe = Recipe(**asdict(self.file.recipe))
         run = train.prepare(self.store, self.out.base, snapshot, recipe)
         fresh = not self.store.events("run.finished", about=run)
-        self.out.adapter = train.train(self.store, run, on_progress=self._training)
+        self.out.adapter = train.train(self.store, run, on_progress=self._training, code=self.project.folder)
         facts = self._report(run).facts
         why = ", ".join(f"{code} {count}" for code, count in sorted(facts["rows_not_fed"].items()))
         fed = f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed" + (f" (not fed: {why})" if why else "")
@@ -230,6 +249,7 @@ class Walk:
             self.store, self.out.gate, self.out.candidate, self.out.baseline, self._findings()
         )
         verdict = self.store.get(self.out.verdict, Verdict)
+        self.out.outcome = verdict.outcome
         return self.store.count(Verdict) > before, [finding_line(f) for f in verdict.findings]
 
     def _findings(self) -> list[Finding]:
@@ -242,9 +262,8 @@ class Walk:
         assert self.out.verdict
         before = self.store.count(Release)
         name = self.file.project.name
-        outcome = self.store.get(self.out.verdict, Verdict).outcome
-        if outcome != "pass" and not register.standing_waiver(self.store, self.out.verdict):
-            return False, [f"no release: the verdict is {outcome}"]
+        if self.out.outcome != "pass" and not register.standing_waiver(self.store, self.out.verdict):
+            return False, [f"no release: the verdict is {self.out.outcome}"]
         self.out.release = register.release(self.store, name, self.out.adapter, self.out.verdict)
         alias = self.file.serving.alias or name
         moved = register.move_alias(self.store, alias, self.out.release)

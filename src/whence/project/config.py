@@ -28,20 +28,22 @@ class ProjectPart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class StorePart(_Strict):
-    """Where the record lies; the key file must lie outside it."""
+    """Where the record lies; the key file must lie outside it. ``catalogue`` is the address of a PostgreSQL database, for
+    several writers on several machines that share the folder."""
 
     path: str = ".whence"
     keys: str = "whence.key"
+    catalogue: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePart(_Strict):
-    """One file of rows and what is claimed about it."""
+    """One file of rows, and what is claimed about it. ``path`` may be a URL, or a folder that ``datasets`` saved."""
 
     name: Name
     path: str
     kind: Literal["production_log", "human_annotation", "synthetic", "user_correction", "licensed", "scraped"]
-    format: Literal["auto", "jsonl", "json", "csv", "parquet"] = "auto"
+    format: Literal["auto", "jsonl", "json", "csv", "parquet", "datasets"] = "auto"
     licence: str | None = None
     evidence: str | None = None
     consent_basis: Literal["consent", "contract", "legitimate-interest", "legal-duty", "not-personal"] | None = None

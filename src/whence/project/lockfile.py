@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from whence.records import Conflict, Json
+from whence.records import Conflict, Json, writing
 from whence.store import Store
 
 FILE = "whence.lock"
@@ -18,9 +19,13 @@ def write_lock(folder: Path, store: Store, resolved: Mapping[str, Json]) -> None
     seq, digest = store.head()
     known = {**read_lock(folder), **resolved}
     known |= {"version": VERSION, "head": {"events": seq, "digest": digest}}
-    partial = folder / (FILE + ".part")
-    partial.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
-    partial.replace(folder / FILE)
+    partial = folder / f".{FILE}.{secrets.token_hex(4)}.part"
+    try:
+        with writing(folder / FILE):
+            partial.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+            partial.replace(folder / FILE)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_lock(folder: Path) -> dict[str, Json]:

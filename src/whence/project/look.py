@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from whence.data import MEMBERS, detect_format
-from whence.data.readers import Fault, read
+from whence.data import MEMBERS, Place, detect_format, is_url, looked_at
+from whence.data.readers import read
 from whence.data.shape import FieldMap, content_of
+from whence.data.values import Fault
 from whence.records import Json, Unmet
 
 LOOK_AT = 200
 """records"""
 
+FACTS = ("id", "subject", "group")
 GUESSES = {
     "id": ("id", "uuid", "_id", "record_id"),
     "subject": ("customer", "customer_id", "user", "user_id", "subject", "client_id"),
@@ -26,30 +28,39 @@ GUESSES = {
 """What a mapping needs → field names that people use for it, likeliest first."""
 
 
-def draft(path: Path, folder: Path) -> str:
-    """The text of a project file for this data file. Raises Unmet when nothing in it can be read."""
-    format = detect_format(path)
-    if not str(path).isprintable():
-        raise Unmet(f"the file's name {path.name!r} cannot be written into a project file", "letters", "rename it")
-    if not path.is_file():
-        raise Unmet(f"there is no file {path}", "a data file", "name one that exists")
-    head = itertools.islice(read(path, format), LOOK_AT)
-    records = [record for _, record in head if not isinstance(record, Fault)]
+def draft(file: Path | str, folder: Path) -> str:
+    """The text of a project file for this data file, saved data set or URL. Raises Unmet when nothing in it can be
+    read, BackendFailed when it cannot be fetched."""
+    place = str(file) if is_url(str(file)) else Path(file)
+    if not str(place).isprintable():
+        raise Unmet(f"the name {str(place)!r} cannot be written into a project file", "letters", "rename it")
+    if isinstance(place, Path) and not place.exists():
+        raise Unmet(f"there is no file {place}", "a data file", "name one that exists")
+    format = detect_format(place)
+    with looked_at(place) as what:
+        head = itertools.islice(read(what, format), LOOK_AT)
+        records = [record for _, record in head if not isinstance(record, Fault)]
     if not records:
         raise Unmet(
-            f"none of the first {LOOK_AT} records of {path} can be read", f"{format} records", "look at the file"
+            f"none of the first {LOOK_AT} records of {place} can be read", f"{format} records", "look at the file"
         )
     mapping = guess(records)
     slices = _slices(records, set(mapping.values()))
     inline = ", ".join(f"{k} = {_toml(v)}" for k, v in {**mapping, **({"slices": slices} if slices else {})}.items())
-    try:
-        shown = path.resolve().relative_to(folder.resolve())
-    except ValueError:
-        shown = path.resolve()
     content, fault = content_of(records[0], FieldMap.of(mapping))
     seen = f"{len(records)} records looked at; the first is read as {content['shape']}" if content else f"NOTE: {fault}"
-    name = re.sub("[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-_") or "data"
-    return TEMPLATE.format(name=name, path=_toml(str(shown)), map=inline, seen=seen, subject=_subject_note(mapping))
+    last = str(place).rstrip("/").rpartition("/")[2]
+    name = re.sub("[^A-Za-z0-9_-]+", "-", last.split(".")[0]).strip("-_") or "data"
+    shown = _toml(_shown(place, folder))
+    return TEMPLATE.format(name=name, path=shown, map=inline, seen=seen, subject=_subject_note(mapping))
+
+
+def _shown(place: Place, folder: Path) -> str:
+    """The place as the project file in this folder spells it."""
+    if isinstance(place, str):
+        return place
+    whole, home = place.resolve(), folder.resolve()
+    return str(whole.relative_to(home) if whole.is_relative_to(home) else whole)
 
 
 def _toml(value: str | list[str]) -> str:
@@ -60,8 +71,7 @@ def _toml(value: str | list[str]) -> str:
 def guess(records: list[dict[str, Json]]) -> dict[str, str]:
     """A mapping for these records; content members only where the records do not carry them by name."""
     fields = {f for record in records for f in record}
-    mapping = {k: f for k in ("id", "subject", "group") for f in GUESSES[k] if f in fields and (k, f) != ("x", "x")}
-    mapping = {k: next(f for f in GUESSES[k] if f in fields) for k in mapping}
+    mapping = {k: next(f for f in GUESSES[k] if f in fields) for k in FACTS if fields & set(GUESSES[k])}
     if mapping.get("id") and len({str(r.get(mapping["id"])) for r in records}) < len(records):
         del mapping["id"]
     if content_of(records[0], FieldMap.of({}))[0] is None or not fields & MEMBERS:

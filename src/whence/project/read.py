@@ -14,9 +14,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from whence.data import CHOICES, FACTS, FORMATS, MEMBERS, STEPS, detect_format
+from whence.data import CHOICES, FACTS, MEMBERS, STEPS, Place, detect_format
 from whence.project.config import ProjectFile
 from whence.project.locate import line_of, lines_of
+from whence.project.places import file_faults, place_faults, place_of
 from whence.records import Source, Unmet, parse_time
 
 FILE = "whence.toml"
@@ -56,10 +57,14 @@ class Project:
             part_of=part.part_of,
         )
 
+    def source_place(self, index: int) -> Place:
+        """Where one declared source lies: a path, or a URL."""
+        return place_of(self.folder, self.file.sources[index].path)
+
     def source_format(self, index: int) -> str:
         """The format of one declared source."""
         part = self.file.sources[index]
-        return part.format if part.format != "auto" else detect_format(Path(part.path))
+        return part.format if part.format != "auto" else detect_format(self.source_place(index))
 
     def steps(self) -> list[tuple[str, Any]]:
         """(name, step) of each declared curation step."""
@@ -150,14 +155,9 @@ def _sources(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         yield ("sources",), "is empty; a project needs at least one source"
     for i, table in _tables(raw, "sources"):
         where = ("sources", i)
-        path = table.get("path")
-        if isinstance(path, str):
-            yield from _file_fault((*where, "path"), folder / path)
-            if table.get("format", "auto") == "auto" and (folder / path).exists():
-                try:
-                    detect_format(Path(path))
-                except Unmet as error:
-                    yield (*where, "path"), f"{error.found}; set format to one of {', '.join(FORMATS)}"
+        if isinstance(table.get("path"), str):
+            for fault in place_faults(folder, table["path"], table.get("format", "auto")):
+                yield (*where, "path"), fault
         yield from _map_faults((*where, "map"), table.get("map"), (*sorted(MEMBERS), "tools", *FACTS))
         if isinstance(table.get("licence"), str):
             yield from _licence_fault((*where, "licence"), table["licence"])
@@ -176,15 +176,6 @@ def _map_faults(where: tuple[str | int, ...], mapping: Any, known: tuple[str, ..
                 (*where, key),
                 "unknown" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"),
             )
-
-
-def _file_fault(where: tuple[str | int, ...], path: Path) -> Iterator[Fault]:
-    if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, beside, 1, 0.6)
-        yield where, f"there is no file {path}" + (f"; did you mean {near[0]!r}?" if near else "")
-    elif not path.is_file():
-        yield where, f"{path} is no file"
 
 
 @cache
@@ -245,7 +236,7 @@ def _is(value: Any, kind: str) -> bool:
 def _suites(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
     for i, table in _tables(raw, "suites"):
         if isinstance(table.get("path"), str):
-            yield from _file_fault(("suites", i, "path"), folder / table["path"])
+            yield from ((("suites", i, "path"), fault) for fault in file_faults(folder / table["path"]))
         yield from _map_faults(("suites", i, "map"), table.get("map"), ("id", "input", "expected", "slices", "group"))
 
 

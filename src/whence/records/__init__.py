@@ -17,7 +17,17 @@ from whence.records.canonical import (
     text_time,
 )
 from whence.records.data import Row, Snapshot, Source, Step
-from whence.records.errors import BackendFailed, Conflict, Damaged, NotFound, Unmet, WhenceError, require
+from whence.records.errors import (
+    BackendFailed,
+    Conflict,
+    Damaged,
+    NotFound,
+    Unmet,
+    WhenceError,
+    require,
+    unwritable,
+    writing,
+)
 from whence.records.judgement import (
     Evaluation,
     Finding,
@@ -43,7 +53,7 @@ from whence.records.making import (
     Schedule,
     Tier,
 )
-from whence.records.merkle import merkle_root
+from whence.records.merkle import ids_root, merkle_root
 from whence.records.service import Deployment, Event, Feedback, Ownership, Release, Trace
 from whence.records.shapes import SHAPES, content_fault, texts
 
@@ -94,6 +104,7 @@ __all__ = [
     "digest",
     "encode",
     "encode_parsed",
+    "ids_root",
     "keyed",
     "merkle_root",
     "parse_time",
@@ -104,4 +115,6 @@ __all__ = [
     "sha256",
     "text_time",
     "texts",
+    "unwritable",
+    "writing",
 ]

@@ -13,9 +13,10 @@ import hashlib
 import json
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Any, Literal, NewType, NoReturn, Union, get_args, get_origin, get_type_hints
 
 Json = Any
 """Free JSON: None, bool, int, float, str, list, dict with str keys."""
@@ -89,65 +90,93 @@ def parse_time(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-_known: dict[type, dict[str, Any]] = {}
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    if cls not in _known:
-        _known[cls] = get_type_hints(cls)
-    return _known[cls]
+Writer = Callable[[Any, str], Json]
+"""(value, where it stands) → free JSON, checked. Raises TypeError or ValueError."""
 
 
 def plain(noun: Any) -> dict[str, Json]:
     """A noun as free JSON, each field checked against its declared type. Raises TypeError or ValueError."""
     out = {}
-    for field in dataclasses.fields(noun):
-        value = _typed(getattr(noun, field.name), _hints(type(noun))[field.name], field.name)
+    for name, write in _writers(noun.__class__):
+        value = write(getattr(noun, name), name)
         if value is not None:
-            out[field.name] = value
+            out[name] = value
     return out
 
 
-def _typed(value: Any, hint: Any, where: str) -> Json:
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+@cache
+def _writers(cls: type) -> tuple[tuple[str, Writer], ...]:
+    return tuple((field.name, _writer(_hints(cls)[field.name])) for field in dataclasses.fields(cls))
+
+
+@cache
+def _writer(hint: Any) -> Writer:
+    """What writes values of this type. Made once a type: a gateway writes a trace for each request."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        return _typed(value, next(a for a in args if a is not type(None)), where)
+        some = _writer(next(a for a in args if a is not type(None)))
+        return (lambda value, where: None if value is None else some(value, where)) if type(None) in args else some
     if hint is Json:
-        return _clean(value)
+        return lambda value, where: _clean(value)
     if origin is Literal:
-        return _expect(value in args, value, where, f"one of {args}")
+        return lambda value, where: value if value in args else _refuse(value, where, f"one of {args}")
     if origin is tuple:
-        _expect(isinstance(value, tuple), value, where, "a tuple")
-        return [_typed(item, args[0], f"{where}[{i}]") for i, item in enumerate(value)]
+        return _tuple(_writer(args[0]))
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        _expect(isinstance(value, Mapping), value, where, "a mapping")
-        return {_scalar(k, args[0], where): _typed(item, args[1], f"{where}.{k}") for k, item in value.items()}
+        return _mapping(_writer(args[0]), _writer(args[1]))
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        _expect(isinstance(value, hint), value, where, hint.__name__)
-        return plain(value)
-    return _scalar(value, hint, where)
+        return lambda v, where: plain(v) if isinstance(v, hint) else _refuse(v, where, hint.__name__)
+    return _SCALARS.get(hint, _text)
 
 
-def _scalar(value: Any, hint: Any, where: str) -> Json:
-    if hint is datetime:
-        _expect(isinstance(value, datetime), value, where, "a time")
-        return text_time(value)
-    if hint is bool:
-        return _expect(type(value) is bool, value, where, "true or false")
-    if hint is int:
-        return _expect(type(value) is int, value, where, "an integer")
-    if hint is float:
-        _expect(type(value) in (int, float), value, where, "a number")
-        return _clean(float(value))
-    return _expect(isinstance(value, str), value, where, "text")
+def _tuple(item: Writer) -> Writer:
+    def write(value: Any, where: str) -> Json:
+        if not isinstance(value, tuple):
+            _refuse(value, where, "a tuple")
+        return [item(one, f"{where}[{i}]") for i, one in enumerate(value)]
+
+    return write
 
 
-def _expect(holds: bool, value: Any, where: str, expected: str) -> Any:
-    if not holds:
-        raise TypeError(f"{where} is {value!r}, expected {expected}")
-    return value
+def _mapping(key: Writer, item: Writer) -> Writer:
+    def write(value: Any, where: str) -> Json:
+        if not isinstance(value, Mapping):
+            _refuse(value, where, "a mapping")
+        return {key(name, where): item(one, f"{where}.{name}") for name, one in value.items()}
+
+    return write
+
+
+def _time(value: Any, where: str) -> Json:
+    return text_time(value) if isinstance(value, datetime) else _refuse(value, where, "a time")
+
+
+def _truth(value: Any, where: str) -> Json:
+    return value if type(value) is bool else _refuse(value, where, "true or false")
+
+
+def _integer(value: Any, where: str) -> Json:
+    return value if type(value) is int else _refuse(value, where, "an integer")
+
+
+def _number(value: Any, where: str) -> Json:
+    return _clean(float(value)) if type(value) in (int, float) else _refuse(value, where, "a number")
+
+
+def _text(value: Any, where: str) -> Json:
+    return value if isinstance(value, str) else _refuse(value, where, "text")
+
+
+_SCALARS: dict[Any, Writer] = {datetime: _time, bool: _truth, int: _integer, float: _number}
+
+
+def _refuse(value: Any, where: str, expected: str) -> NoReturn:
+    raise TypeError(f"{where} is {value!r}, expected {expected}")
 
 
 def canonical(noun: Any) -> bytes:
@@ -168,14 +197,17 @@ def digest(noun: Any) -> Ref:
 def references(noun: Any) -> list[tuple[str, Ref]]:
     """The (field, digest) pairs under which a noun refers upstream, in field order."""
     found: list[tuple[str, Ref]] = []
-    for field in dataclasses.fields(noun):
-        hint, value = _hints(type(noun))[field.name], getattr(noun, field.name)
-        if value is None:
-            continue
-        if hint is Ref or Ref in get_args(hint):
-            items = value if isinstance(value, tuple) else (value,)
-            found += [(field.name, item) for item in items]
+    for name in _referring(noun.__class__):
+        value = getattr(noun, name)
+        if value is not None:
+            found += [(name, item) for item in (value if isinstance(value, tuple) else (value,))]
     return found
+
+
+@cache
+def _referring(cls: type) -> tuple[str, ...]:
+    hints = ((field.name, _hints(cls)[field.name]) for field in dataclasses.fields(cls))
+    return tuple(name for name, hint in hints if hint is Ref or Ref in get_args(hint))
 
 
 def keyed(key: bytes, data: bytes) -> bytes:

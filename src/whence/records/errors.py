@@ -10,6 +10,10 @@ WhenceError
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 
@@ -44,6 +48,40 @@ class Damaged(WhenceError):
 
 class BackendFailed(WhenceError):
     """A foreign library, server or child process failed."""
+
+
+REFUSALS = {
+    errno.ENOSPC: ("the disk is full", "free some space"),
+    errno.EDQUOT: ("the quota is used up", "free some space, or have the quota raised"),
+    errno.EFBIG: ("a file would grow larger than this process may write", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("the file system is read-only", "mount it for writing"),
+    errno.EACCES: ("this user may not write there", "change its owner or mode, or act as another user"),
+    errno.EPERM: ("this user may not write there", "change its owner or mode, or act as another user"),
+}
+"""Why a system refuses to write, and what helps."""
+
+
+def unwritable(place: object, error: BaseException) -> BackendFailed | None:
+    """What to say where writing to `place` failed because the system refuses it; None where it failed for another
+    reason. Foreign libraries often keep nothing of the system's number but its words."""
+    code = getattr(error, "errno", None)
+    said = str(error).lower()
+    for number, (why, do) in REFUSALS.items():
+        if code == number or (code is None and os.strerror(number).lower() in said):
+            return BackendFailed(f"{place} cannot be written: {why}\n  do: {do}, then run this again")
+    return None
+
+
+@contextmanager
+def writing(place: object) -> Iterator[None]:
+    """Raises BackendFailed where the system refuses to write to `place`; other errors pass."""
+    try:
+        yield
+    except Exception as error:
+        refused = None if isinstance(error, WhenceError) else unwritable(place, error)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def require(extra: str, *modules: str) -> None:

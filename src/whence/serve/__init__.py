@@ -2,6 +2,6 @@
 
 from whence.serve.desk import Settings
 from whence.serve.leases import state
-from whence.serve.run import Gateway, serve
+from whence.serve.run import Gateway
 
-__all__ = ["Gateway", "Settings", "serve", "state"]
+__all__ = ["Gateway", "Settings", "state"]

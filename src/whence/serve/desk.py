@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol, cast
 
-from whence.lineage import aliases, resolve
+from whence.lineage import aliases
 from whence.models import Reply, Request
 from whence.records import BackendFailed, Conflict, NotFound, Ref, Trace, Unmet, WhenceError
 from whence.serve.engine import Engine, Job, Outcome
 from whence.serve.protocol import Answer, ChatBody, FeedbackBody, to_request
-from whence.serve.releases import Bound
+from whence.serve.releases import Bound, Names
 from whence.serve.traces import TraceLog
 from whence.store import Store
+from whence.store.keys import PSEUDONYMS
 
 Consent = Literal["none", "train"]
 Arrive = Callable[[str | Reply | WhenceError], None]
@@ -54,10 +55,16 @@ class Settings:
     """tokens of an answer where the request names no number"""
 
 
+class Busy(Conflict):
+    """There is no room for this request now; the same request may be taken in a moment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """A request that was taken in."""
 
+    model: str
+    """name it was asked under"""
     answer: Answer
     release: Ref
     job: Job
@@ -82,6 +89,7 @@ class Desk:
         """`served`: release → what was bound, and its Deployment."""
         self._store, self._served, self._engine, self._traces, self._settings = store, served, engine, traces, settings
         self._feedback = feedback
+        self._names = Names(store)
         self.created = int(store.clock().timestamp())
 
     def alive(self) -> bool:
@@ -93,13 +101,17 @@ class Desk:
         pointing = [name for name, release in aliases(self._store).items() if release in self._served]
         return sorted(pointing) + sorted(bound.name for bound, _ in self._served.values())
 
+    def at_hand(self, body: ChatBody) -> bool:
+        """Whether `ask` has all it needs in memory, so that it may be called where nobody must wait."""
+        return self._names.at_hand(body.model) and (body.user is None or PSEUDONYMS in self._store.keys)
+
     def ask(self, body: ChatBody, consent_header: str | None, arrive: Arrive) -> Ticket:
         """Queue a request. `arrive` gets pieces of text, then a reply or an error, from another thread.
 
-        Raises NotFound for an unknown model, Conflict for one that is not served here or when too many wait, Unmet
+        Raises NotFound for an unknown model, Conflict for one that is not served here, Busy when too many wait, Unmet
         for a consent that is none.
         """
-        release, record = resolve(self._store, body.model)
+        release, record = self._names.resolve(body.model)
         if release not in self._served:
             raise Conflict(
                 f"{body.model} is {record.name}, which is not loaded here; loaded: "
@@ -123,8 +135,8 @@ class Desk:
         request = to_request(body, bound.name, self._settings.max_tokens)
         job = Job(request, arrive, self._ending(trace, request, arrive))
         if not self._engine.submit(job):
-            raise Conflict("too many requests are waiting\n  do: try again later")
-        return Ticket(answer=_answer(trace, bound.name, at), release=release, job=job)
+            raise Busy("too many requests are waiting\n  do: try again later")
+        return Ticket(model=body.model, answer=_answer(trace, bound.name, at), release=release, job=job)
 
     def react(self, body: FeedbackBody) -> Ref:
         """Keep a reaction to a trace. Raises NotFound, Unmet."""

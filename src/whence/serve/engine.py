@@ -38,6 +38,8 @@ class Job:
     cancelled: bool = False
     """set it to stop the answer"""
     queued_at: float = field(default_factory=time.monotonic)
+    model_s: float = 0.0
+    """seconds that its batch was in the model"""
     given: list[str] = field(default_factory=list)
 
 
@@ -57,6 +59,10 @@ class Engine:
         except queue.Full:
             return False
         return True
+
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return self._queue.qsize()
 
     def alive(self) -> bool:
         """Whether the worker runs."""
@@ -105,6 +111,7 @@ class Engine:
             return not jobs[i].cancelled
 
         outcomes: list[Outcome]
+        taken_at = time.monotonic()
         try:
             outcomes = list(self._model.generate([job.request for job in jobs], on_text))
         except (Unmet, NotFound) as error:
@@ -118,7 +125,9 @@ class Engine:
         except Exception as error:  # noqa: BLE001  the worker's outermost loop: the failure is recorded with each request
             log.error("the model failed with %s", type(error).__name__)
             outcomes = [BackendFailed(f"the model failed with {type(error).__name__}")] * len(jobs)
+        model_s = time.monotonic() - taken_at
         for job, outcome in zip(jobs, outcomes, strict=True):
+            job.model_s = model_s
             self._end(job, outcome)
 
     def _end(self, job: Job, outcome: Outcome) -> None:

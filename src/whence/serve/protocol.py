@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from whence.models import Reply, Request
-from whence.records import Json, Unmet
+from whence.records import Json, Unmet, encode
 
 NOT_HONOURED: dict[str, tuple[Json, ...]] = {
     "n": (1,),
@@ -140,15 +140,20 @@ def _parse(kind: Any, raw: bytes) -> Any:
         ]
         raise Unmet("the request is not valid: " + "; ".join(faults[:10])) from None
     except (UnicodeEncodeError, RecursionError, ValueError):
-        raise Unmet("the request is not valid: it holds half characters (lone surrogates) or nests too deep") from None
+        said = "it holds half characters (lone surrogates), a number of thousands of digits, or nests too deep"
+        raise Unmet(f"the request is not valid: {said}") from None
     return body
 
 
 def to_request(body: ChatBody, adapter: str, default_tokens: int) -> Request:
-    """What the model is asked. OpenAI's temperature defaults to 1, and so does ours."""
+    """What the model is asked. OpenAI's temperature defaults to 1, and so does ours. Raises Unmet for a tool call that
+    could not be kept."""
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    messages = [_turn(turn) for turn in body.messages]
+    if any(turn.tool_calls for turn in body.messages):
+        _keepable(messages)
     return Request(
-        messages=[_turn(turn) for turn in body.messages],
+        messages=messages,
         adapter=adapter,
         max_tokens=body.max_completion_tokens or body.max_tokens or default_tokens,
         temperature=1.0 if body.temperature is None else body.temperature,
@@ -168,12 +173,22 @@ def _turn(turn: Turn) -> Json:
 
 
 def _call(call: Json) -> Json:
-    function = dict(call.get("function") or {})
+    function = call.get("function")
     try:
-        function["arguments"] = json.loads(function["arguments"])
-    except (KeyError, TypeError, ValueError):
+        return call | {"function": function | {"arguments": json.loads(function["arguments"])}}
+    except (KeyError, TypeError, ValueError, RecursionError):
         return call
-    return call | {"function": function}
+
+
+def _keepable(messages: Json) -> None:
+    try:
+        encode(messages)
+    except (ValueError, RecursionError) as error:
+        raise Unmet(
+            f"the request is not valid: a tool call cannot be kept ({type(error).__name__})",
+            "numbers that are finite, whole characters, less nesting",
+            "send its arguments as the model gave them",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,28 @@ class Bound:
     """folder"""
 
 
+class Names:
+    """What names mean now. Any thread may ask; the record is read again once it has changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: tuple[object, dict[str, tuple[Ref, Release]]] = None, {}
+
+    def resolve(self, name: str) -> tuple[Ref, Release]:
+        """The release that an alias, a release's name or its digest means. Raises NotFound naming what is known."""
+        version, known = self._store.version() or self._store.head(), self._known
+        if known[0] != version:
+            known = self._known = version, {}
+        if name not in known[1]:
+            known[1][name] = resolve(self._store, name)
+        return known[1][name]
+
+    def at_hand(self, name: str) -> bool:
+        """Whether `resolve` has the answer without a look at the record."""
+        version, known = self._known
+        return name in known and version == self._store.version()
+
+
 def bind(store: Store, names: Iterable[str]) -> list[Bound]:
     """Each release with its folders, once its adapter is found to belong on its base, and all on one base.
 

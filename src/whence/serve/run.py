@@ -17,13 +17,16 @@ from whence.models.backends.transformers_peft import TransformersModel
 from whence.records import Ref, Unmet, require
 from whence.serve import leases
 from whence.serve.backends.http import build_app
-from whence.serve.backends.server import Server, bound_socket
+from whence.serve.backends.metrics import Meters
+from whence.serve.backends.server import Server, bound_socket, listen, open_files
+from whence.serve.backends.spans import spans
 from whence.serve.desk import Desk, Feedback, Settings
 from whence.serve.engine import Engine
+from whence.serve.log import tell
 from whence.serve.releases import bind
 from whence.serve.traces import TraceLog
+from whence.serve.watch import Call, Watch
 from whence.store import Store
-from whence.store.keys import PSEUDONYMS
 
 ModelFactory = Callable[[Path, Mapping[str, Path]], Model]
 """(base folder, release name → adapter folder) → model."""
@@ -31,38 +34,12 @@ ModelFactory = Callable[[Path, Mapping[str, Path]], Model]
 FLUSH_S = 1.0
 """Seconds between two batches of traces."""
 
-log = logging.getLogger("whence.serve")
-
-
-def serve(
-    store: Store,
-    releases: Sequence[str] = (),
-    settings: Settings = Settings(),
-    *,
-    model_factory: ModelFactory = TransformersModel,
-    feedback: Feedback | None = None,
-    on_ready: Callable[[str], None] = lambda url: None,
-) -> None:
-    """Serve these releases (names or aliases; none: all that aliases point to) until SIGTERM or SIGINT.
-
-    Running requests are finished then, traces recorded, leases ended. `on_ready` gets the address. Raises Unmet with
-    every reason where adapter and base are not as recorded, the port is taken, or a token is missing. Call it from
-    the main thread.
-    """
-    gateway = Gateway(store, releases, settings, model_factory=model_factory, feedback=feedback)
-    over = threading.Event()
-    before = {number: signal.signal(number, lambda *_: over.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        on_ready(gateway.start())
-        over.wait()
-    finally:
-        gateway.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
 
 class Gateway:
-    """A gateway in threads of its own: `start` returns its address, `stop` ends it. Also a context manager."""
+    """A gateway in threads of its own: `start` returns its address, `stop` ends it. Also a context manager.
+
+    It serves these releases (names or aliases; none: all that aliases point to).
+    """
 
     def __init__(
         self,
@@ -76,6 +53,7 @@ class Gateway:
         self._store, self._releases, self._settings = store, releases, settings
         self._model_factory, self._feedback = model_factory, feedback
         self._running = ExitStack()
+        self._server: Server | None = None
         self.deployments: list[Ref] = []
         """of the releases that are served, in the order they were asked for"""
 
@@ -89,6 +67,37 @@ class Gateway:
     def stop(self) -> None:
         """Finish running requests, record their traces, end the leases. A second call does nothing."""
         self._running.close()
+        if self._server is not None:
+            tell("ended")
+        self._server = None
+
+    def run(self, on_ready: Callable[[str], None] = lambda url: None) -> None:
+        """Serve until SIGTERM or SIGINT, then stop; a second one cuts off the clients that are still answered.
+
+        `on_ready` gets the address. Call it from the main thread of a process that is a gateway and nothing else: it
+        may open more files afterwards.
+        """
+        over = threading.Event()
+
+        def asked(*_: object) -> None:
+            again = over.is_set()
+            over.set()
+            if self._server is None and not again:
+                raise _EndedEarly
+            if self._server is not None and again:
+                self._server.hurry()
+
+        before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            open_files()
+            on_ready(self.start())
+            over.wait()
+        except _EndedEarly:
+            tell("ended before it was ready")
+        finally:
+            self.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def __enter__(self) -> str:
         return self.start()
@@ -98,29 +107,54 @@ class Gateway:
 
     def _start(self, running: ExitStack) -> str:
         """What is started puts its end onto `running`, which undoes it in reverse order."""
-        require("serve", "fastapi", "uvicorn")
+        require("serve", "starlette", "uvicorn", "prometheus_client")
         store, settings = self._store, self._settings
         token = token_for(settings.host, os.environ.get("WHENCE_TOKEN"))
-        bound = bind(store, self._releases)
         sock = running.enter_context(bound_socket(settings.host, settings.port))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{sock.getsockname()[1]}"
-        model = self._model_factory(bound[0].base, {one.name: one.adapter for one in bound})
-        store.recover_traces()
-        _make_pseudonym_key(store)
+        bound = bind(store, self._releases)
+        tell("starting", url=url, releases=[one.name for one in bound])
+        meters = Meters()
+        model = meters.measured(self._model_factory(bound[0].base, {one.name: one.adapter for one in bound}))
+        listen(sock)
+        tell("recovered", traces=store.recover_traces())
         self.deployments = [leases.start(store, one.release, url, settings.lease_s) for one in bound]
         running.callback(leases.end, store, self.deployments)
         traces = TraceLog(store)
         running.callback(traces.flush)
         engine = Engine(model)
         running.callback(engine.stop)
-        running.callback(_Keeper(store, traces, self.deployments, settings.lease_s).stop)
+        keeper = _Keeper(store, traces, self.deployments, settings.lease_s)
+        running.callback(keeper.stop)
         served = {one.release: (one, name) for one, name in zip(bound, self.deployments, strict=True)}
         desk = Desk(store, served, engine, traces, settings, self._feedback)
-        server = Server(build_app(desk, token), sock)
-        server.start()
+        span = spans(url)
+
+        def ended(call: Call) -> None:
+            meters.count(call)
+            span(call)
+
+        server = Server(Watch(build_app(desk, token, meters.text), ended), sock)
+        meters.show(
+            {
+                "whence_requests_waiting": ("Requests in the queue.", engine.waiting),
+                "whence_traces_pending": ("Traces in the journal, not in the catalogue yet.", traces.pending),
+                "whence_traces_recorded": ("Traces brought into the catalogue.", lambda: traces.recorded),
+                "whence_lease_age_seconds": ("Since the last sign of life was recorded.", keeper.lease_age_s),
+                "whence_connections_refused": ("Connections that found no room.", server.turned_away),
+            }
+        )
         running.callback(server.stop)
+        server.start()
+        running.callback(tell, "draining")
+        self._server = server
+        tell("ready", url=url, deployments=self.deployments)
         return url
+
+
+class _EndedEarly(BaseException):
+    """SIGTERM before anything is served: what was started is undone."""
 
 
 class _Keeper:
@@ -128,7 +162,7 @@ class _Keeper:
 
     def __init__(self, store: Store, traces: TraceLog, deployments: Sequence[Ref], lease_s: float) -> None:
         self._store, self._traces, self._deployments = store, traces, deployments
-        self._every_s, self._over = lease_s / 3, threading.Event()
+        self._every_s, self._over, self._said = lease_s / 3, threading.Event(), time.monotonic()
         self._thread = threading.Thread(target=self._work, name="whence-keeper", daemon=True)
         self._thread.start()
 
@@ -136,16 +170,20 @@ class _Keeper:
         self._over.set()
         self._thread.join()
 
+    def lease_age_s(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.monotonic() - self._said
+
     def _work(self) -> None:
-        said = time.monotonic()
         while not self._over.wait(min(FLUSH_S, self._every_s)):
             try:
                 self._traces.flush()
-                if time.monotonic() - said >= self._every_s:
+                if self.lease_age_s() >= self._every_s:
                     leases.seen(self._store, self._deployments)
-                    said = time.monotonic()
+                    self._said = time.monotonic()
+                    tell("lease", deployments=list(self._deployments))
             except Exception as error:  # noqa: BLE001  this thread's outermost loop: said, kept, tried again
-                log.warning("traces or signs of life could not be recorded: %s", type(error).__name__)
+                tell("not recorded", logging.ERROR, error=type(error).__name__, traces=self._traces.pending())
 
 
 def token_for(host: str, token: str | None) -> str | None:
@@ -161,12 +199,3 @@ def token_for(host: str, token: str | None) -> str | None:
             "export WHENCE_TOKEN=$(openssl rand -hex 32), or leave out the host",
         )
     return token or None
-
-
-def _make_pseudonym_key(store: Store) -> None:
-    """The key that pseudonyms are made under, on disk before the first request needs it."""
-    store.keys.reload()
-    if PSEUDONYMS not in store.keys:
-        with store.writer("making the key of pseudonyms"):
-            store.keys.get(PSEUDONYMS)
-            store.keys.save()

@@ -12,27 +12,37 @@ from whence.store.journal import Entry
 
 
 class TraceLog:
-    """Keeps traces of one gateway. Any thread may write."""
+    """Keeps traces of one gateway. Any thread may write; nobody who keeps one waits for the catalogue."""
 
     def __init__(self, store: Store) -> None:
-        self._store, self._lock = store, threading.Lock()
+        self._store, self._adding, self._flushing = store, threading.Lock(), threading.Lock()
         self._pending: list[tuple[Entry, Trace]] = []
+        self.recorded = 0
+        """traces that this gateway brought into the catalogue"""
+
+    def pending(self) -> int:
+        """Traces in the journal that are not in the catalogue yet."""
+        return len(self._pending)
 
     def keep(self, trace: Trace, words: Json) -> None:
         """Journal one trace and fill in its `content`. When this returns, a kill of the process does not lose it:
         `Store.recover_traces` finds it."""
-        with self._lock:
-            entry = self._store.journal("trace").append(words, head=trace_head(trace))
+        entry = self._store.journal("trace").append(words, head=trace_head(trace))
+        with self._adding:
             self._pending.append((entry, replace(trace, content=entry.digest)))
 
     def flush(self) -> None:
-        """Record what is journalled. What cannot be recorded now stays for the next time."""
-        with self._lock:
-            if not self._pending:
+        """Record all that `keep` has returned from. What cannot be recorded now stays for the next time."""
+        with self._flushing:
+            with self._adding:
+                waiting = list(self._pending)
+            if not waiting:
                 return
             self._store.journal("trace").sync()
-            ordered = sorted(self._pending, key=lambda kept: kept[1].deployment)
+            ordered = sorted(waiting, key=lambda kept: kept[1].deployment)
             with self._store.transaction():
                 for _, kept in groupby(ordered, key=lambda kept: kept[1].deployment):
                     self._store.add_traces(list(kept))
-            self._pending.clear()
+            with self._adding:
+                del self._pending[: len(waiting)]
+            self.recorded += len(waiting)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import fsspec
 
-from whence.records import Damaged, NotFound, sha256
+from whence.records import BackendFailed, Damaged, NotFound, sha256, writing
 
 
 class Blobs:
@@ -23,14 +23,19 @@ class Blobs:
         path = self.path(name)
         if self._fs.exists(path):
             return name
-        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         partial = f"{path}.{secrets.token_hex(4)}.part"
-        with self._fs.open(partial, "wb") as file:
-            file.write(data)
-            if self._fs.protocol[0] == "file":
-                file.flush()
-                os.fsync(file.fileno())
-        self._fs.mv(partial, path)
+        try:
+            with writing(path):
+                self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                with self._fs.open(partial, "wb") as file:
+                    file.write(data)
+                    if self._fs.protocol[0] == "file":
+                        file.flush()
+                        os.fsync(file.fileno())
+                self._fs.mv(partial, path)
+        except BackendFailed:
+            self._fs.rm(partial) if self._fs.exists(partial) else None
+            raise
         return name
 
     def get(self, name: str) -> bytes:

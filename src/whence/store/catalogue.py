@@ -1,15 +1,14 @@
-"""The catalogue: `put` what is, `append` what happened. The only file that speaks SQL."""
+"""The catalogue: `put` what is, `append` what happened. Only this file and `database` speak SQL."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,13 +17,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from whence import records
 from whence.records import (
-    BackendFailed,
-    Conflict,
     Damaged,
     Event,
     Json,
     NotFound,
     Ref,
+    Unmet,
     canonical,
     encode,
     references,
@@ -32,10 +30,8 @@ from whence.records import (
     text_time,
 )
 from whence.store import tables
+from whence.store.database import Version, one_moment, translated
 from whence.store.journal import Entry
-
-SCHEMA = "0001"
-"""The newest migration. A store that says otherwise is migrated, or refused when it is newer."""
 
 N = TypeVar("N")
 NOTHING = "sha256:" + "0" * 64
@@ -59,79 +55,45 @@ def decode(body: str) -> Any:
         raise Damaged(f"a stored record cannot be read: {str(error)[:200]}") from error
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What the database says, as our errors."""
-    try:
-        yield
-    except (sa.exc.DatabaseError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        said = str(getattr(error, "orig", error))[:200]
-        if "locked" in said:
-            raise Conflict(f"another process keeps the catalogue locked: {said}\n  do: try again") from error
-        if any(word in said for word in ("full", "readonly", "unable to open", "I/O")):
-            raise BackendFailed(f"the catalogue cannot be written: {said}") from error
-        raise Damaged(f"the catalogue cannot be read: {said}\n  do: restore the store from its copy") from error
-
-
-def connect(url: str) -> sa.Engine:
-    """An engine whose write transactions take the database's write lock at once."""
-    engine = sa.create_engine(url)
-    if engine.dialect.name == "sqlite":
-
-        @sa.event.listens_for(engine, "connect")
-        def _pragmas(connection: Any, _: Any) -> None:
-            connection.isolation_level = None
-            for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                connection.execute(f"PRAGMA {pragma}")
-
-        @sa.event.listens_for(engine, "begin")
-        def _begin(connection: sa.Connection) -> None:
-            write = connection.get_execution_options().get("whence_write")
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def migrate(engine: sa.Engine) -> None:
-    """Bring the tables to `SCHEMA`; a no-op where they are there. Raises Conflict for a newer store, Damaged."""
-    with _translated(), engine.connect() as connection:
-        if sa.inspect(connection).has_table("alembic_version"):
-            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-            if found == SCHEMA:
-                return
-            if found and found > SCHEMA:
-                raise Conflict(f"the store has schema {found}, this whence knows {SCHEMA}\n  do: upgrade whence")
-    from alembic import command  # noqa: PLC0415  (0.2 s, needed only here)
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util.exc import CommandError  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    try:
-        with _translated(), engine.execution_options(whence_write=True).begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, SCHEMA)
-    except CommandError as error:
-        raise Damaged(f"the catalogue names no schema that this whence knows: {error}") from error
-
-
 class Catalogue:
     """Records, references and events of one store."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime], actor: str) -> None:
         self._engine, self._clock, self._actor = engine, clock, actor
         self._writing = threading.local()
+        self._process: int | None = os.getpid()
+        self._version = Version(engine)
+
+    def close(self) -> None:
+        """Give back every connection. A second call does nothing."""
+        mine, self._process = self._process == os.getpid(), None
+        if mine:
+            self._version.close()
+        self._engine.dispose(close=mine)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._process is None
+
+    def _usable(self) -> None:
+        """Raises Unmet once it was closed, and in a forked process, whose connections and locks are its parent's."""
+        if self._process != os.getpid():
+            found = "was closed" if self.closed else f"was opened by process {self._process}, this is a fork of it"
+            do = "open it again; start processes with spawn, not with fork"
+            raise Unmet(f"this store {found}", "a store that this process opened", do)
 
     # -- transactions ------------------------------------------------------------------------------------------------
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """Writes inside are kept together or not at all; nested uses join the outer one."""
+        self._usable()
         outer: sa.Connection | None = getattr(self._writing, "connection", None)
         if outer is not None:
             yield outer
             return
-        with _translated(), self._engine.execution_options(whence_write=True).begin() as connection:
+        with translated(), self._write() as connection:
             self._writing.connection = connection
             try:
                 yield connection
@@ -139,9 +101,31 @@ class Catalogue:
                 self._writing.connection = None
 
     @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        """A write transaction, on the connection that holds the writer's lock where this thread holds it."""
+        held: sa.Connection | None = getattr(self._writing, "held", None)
+        if held is None:
+            with self._engine.execution_options(whence_write=True).begin() as connection:
+                yield connection
+        else:
+            with held.begin():
+                yield held
+
+    @contextmanager
+    def writing_on(self, connection: sa.Connection | None) -> Iterator[None]:
+        """This thread's write transactions inside use this connection."""
+        before = getattr(self._writing, "held", None)
+        self._writing.held = connection
+        try:
+            yield
+        finally:
+            self._writing.held = before
+
+    @contextmanager
     def reading(self) -> Iterator[None]:
         """Reads inside see one moment of the record, whatever others append meanwhile."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        self._usable()
+        with translated(), one_moment(self._engine).connect() as connection, connection.begin():
             self._writing.connection = connection
             try:
                 yield
@@ -149,8 +133,9 @@ class Catalogue:
                 self._writing.connection = None
 
     def _rows(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        self._usable()
         outer: sa.Connection | None = getattr(self._writing, "connection", None)
-        with _translated():
+        with translated():
             if outer is not None:
                 return outer.execute(statement).all()
             with self._engine.connect() as connection:
@@ -319,6 +304,13 @@ class Catalogue:
         row = self._rows(sa.select(tables.head))[0]
         return row.seq, row.digest
 
+    def version(self) -> int | None:
+        """A number that differs from an earlier one once anything was written since, by whomever; costs 5 µs. None
+        where the database has none: ask for `head`."""
+        self._usable()
+        with translated():
+            return self._version()
+
     def chain(self) -> Iterator[tuple[Event, str]]:
         """(event, stored digest) in order, unchecked; no digest where the event is not spelled as it was written."""
         for row in self._rows(sa.select(tables.events).order_by(tables.events.c.seq)):
@@ -362,7 +354,7 @@ class Catalogue:
         """The database's own check of its pages: None, or what it says."""
         if self._engine.dialect.name != "sqlite":
             return None
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         return None if said == ["ok"] else "; ".join(str(s) for s in said[:3])
 

@@ -1,5 +1,6 @@
-"""What is derived from the row file so that questions need not read it: the sorted id → ordinal index, the children
-of every row as one CSR array, and the row sets of sources, subjects, licences and slices.
+"""What is derived from the row file so that questions need not read it: the sorted id → ordinal index, the same for
+the names that rows have in their source, the children of every row as one CSR array, and the row sets of sources,
+subjects, licences and slices.
 
 All of it covers the ordinals below ``covers``; it lies in a folder named by that number and can be deleted at any time.
 """
@@ -10,24 +11,28 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from blake3 import blake3
 from pyroaring import BitMap64
 
 from whence.records import Damaged
-from whence.store.sets import PackedSets, group, to_array
+from whence.store.columns import U64, fixed, ids_array, places, prefix, ranges, whole, woven
+from whence.store.marks import marks
+from whence.store.sets import PackedSets, group, row_set, to_array
 
 KINDS = ("source", "subject", "licence", "slice")
-COLUMNS = ("ord", "id", "source", "subject", "licence", "slices", "parents")
-"""What an index is derived from."""
+FILES = frozenset({"ids.arrow", "records.arrow", "children.arrow", *(f"{kind}.arrow" for kind in KINDS)})
+"""What a saved index consists of, besides its manifest."""
 
-U64 = npt.NDArray[np.uint64]
+Read = Callable[[list[str]], Iterable[pa.Table]]
+"""``read(columns)`` → those columns of the rows that are added, ``ord`` among them, in order of ordinal, in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Index:
     """the other 24 bytes; shape (n, 24)"""
     ordinals: U64
     """shape (n,)"""
+    marks: U64
+    """of (source, record), see `marks`, sorted; shape (n,)"""
+    marked: U64
+    """the ordinals of `marks`; shape (n,)"""
     offsets: npt.NDArray[np.int64]
     """CSR: children of row i are children[offsets[i]:offsets[i + 1]]; shape (covers + 1,)"""
     children: U64
@@ -53,55 +62,67 @@ class Index:
         """Of a store without rows."""
         none = np.zeros(0, np.uint64)
         sets = {kind: PackedSets.empty() for kind in KINDS}
-        return cls(0, none, np.zeros((0, 24), np.uint8), none, np.zeros(1, np.int64), none, sets)
+        return cls(0, none, np.zeros((0, 24), np.uint8), none, none, none, np.zeros(1, np.int64), none, sets)
 
-    def extended(self, tail: pa.Table, covers: int) -> Index:
-        """This index with the rows of `tail` (columns `COLUMNS`, ordinals from `self.covers` on)."""
-        ordinals = tail["ord"].to_numpy().astype(np.uint64, copy=False)
-        new = ids_array(tail["id"])
-        prefixes = np.concatenate([self.prefixes, prefix(new)])
-        order = np.argsort(prefixes, kind="stable")
-        offsets, children = self._with_children(tail, ordinals, covers)
-        sets = {kind: self.sets[kind].merged(group(tail[kind], ordinals)) for kind in ("source", "subject", "licence")}
-        sets["slice"] = self.sets["slice"].merged(_slices(group(tail["slices"], ordinals)))
-        return Index(
-            covers,
-            prefixes[order],
-            np.concatenate([self.rest, new[:, 8:]])[order],
-            np.concatenate([self.ordinals, ordinals])[order],
-            offsets,
-            children,
-            sets,
+    def extended(self, read: Read, covers: int) -> Index:
+        """This index with the rows that `read` reads: the ordinals from `self.covers` up to `covers`."""
+        sets = {kind: self.sets[kind].merged(_named(kind, read)) for kind in KINDS}
+        return Index(covers, *self._with_ids(read, covers), *self._with_marks(read), *self._with_children(read), sets)
+
+    def _with_ids(self, read: Read, covers: int) -> tuple[U64, npt.NDArray[np.uint8], U64]:
+        ids, first = np.empty((covers - self.covers, 32), np.uint8), 0
+        ordinals = np.empty(len(ids), np.uint64)
+        for part in read(["ord", "id"]):
+            end = first + len(part)
+            ids[first:end], ordinals[first:end] = ids_array(part["id"]), part["ord"].to_numpy()
+            first = end
+        new = prefix(ids)
+        order = np.argsort(new, kind="stable")
+        at = places(self.prefixes, new[order])
+        return (
+            woven(self.prefixes, new[order], at),
+            woven(self.rest, ids[order, 8:], at),
+            woven(self.ordinals, ordinals[order], at),
         )
 
-    def _with_children(self, tail: pa.Table, ordinals: U64, covers: int) -> tuple[npt.NDArray[np.int64], U64]:
-        lists = tail["parents"].combine_chunks()
-        counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        parents = np.concatenate([self.parents_of_edges(), lists.flatten().to_numpy(zero_copy_only=False)])
-        kids = np.concatenate([self.children, np.repeat(ordinals, counts)])
-        order = np.lexsort((kids, parents))
-        offsets = np.zeros(covers + 1, np.int64)
-        np.cumsum(np.bincount(parents.astype(np.int64), minlength=covers), out=offsets[1:])
-        return offsets, kids[order].astype(np.uint64)
+    def _with_marks(self, read: Read) -> tuple[U64, U64]:
+        parts = [(marks(p["source"], p["record"]), p["ord"].to_numpy()) for p in read(["ord", "source", "record"])]
+        new = np.concatenate([np.zeros(0, np.uint64), *(mark for mark, _ in parts)])
+        ordinals = np.concatenate([np.zeros(0, np.uint64), *(ordinal for _, ordinal in parts)])
+        order = np.argsort(new, kind="stable")
+        at = places(self.marks, new[order])
+        return woven(self.marks, new[order], at), woven(self.marked, ordinals[order], at)
 
-    def parents_of_edges(self) -> U64:
-        """The parent of each entry of `children`; shape (edges,)."""
-        return np.repeat(np.arange(self.covers, dtype=np.uint64), np.diff(self.offsets))
+    def _with_children(self, read: Read) -> tuple[npt.NDArray[np.int64], U64]:
+        parts, covers = [(np.zeros(0, np.uint64), np.zeros(0, np.uint64))], self.covers
+        for part in read(["ord", "parents"]):
+            lists, ordinals = whole(part["parents"]), part["ord"].to_numpy()
+            counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+            parts.append((lists.flatten().to_numpy(zero_copy_only=False), np.repeat(ordinals, counts)))
+            covers += len(part)
+        parents, kids = (np.concatenate(side) for side in zip(*parts, strict=True))
+        order = np.lexsort((kids, parents))
+        before = np.repeat(np.arange(self.covers, dtype=np.uint64), np.diff(self.offsets))
+        at = places(before, parents[order])  # new rows come behind the children that were there
+        offsets = np.zeros(covers + 1, np.int64)
+        offsets[1 : self.covers + 1] = np.diff(self.offsets)
+        offsets[1:] += np.bincount(parents.astype(np.int64), minlength=covers)
+        return np.cumsum(offsets), woven(self.children, kids[order], at)
 
     def find(self, ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Ordinals of ids of shape (n, 32); −1 where there is none."""
         out = np.full(len(ids), -1, np.int64)
         if not len(self.prefixes) or not len(ids):
             return out
-        wanted = prefix(ids)
+        wanted, last = prefix(ids), len(self.prefixes) - 1
+        asked = np.arange(len(ids))
         at = np.searchsorted(self.prefixes, wanted)
-        for i in np.flatnonzero(self.prefixes[np.minimum(at, len(self.prefixes) - 1)] == wanted):
-            k = at[i]
-            while k < len(self.prefixes) and self.prefixes[k] == wanted[i]:
-                if self.rest[k].tobytes() == ids[i, 8:].tobytes():
-                    out[i] = self.ordinals[k]
-                    break
-                k += 1
+        while len(asked):
+            held = (at <= last) & (self.prefixes[np.minimum(at, last)] == wanted[asked])
+            asked, at = asked[held], at[held]
+            same = (self.rest[at] == ids[asked, 8:]).all(1)
+            out[asked[same]] = self.ordinals[at[same]]
+            asked, at = asked[~same], at[~same] + 1
         return out
 
     def find_prefix(self, hexes: str) -> list[int]:
@@ -119,8 +140,9 @@ class Index:
         """Every row made from these, at any depth, themselves left out unless made from each other."""
         found, frontier = BitMap64(), rows
         while frontier:
-            parts = [self.children[self.offsets[o] : self.offsets[o + 1]] for o in to_array(frontier).astype(np.int64)]
-            frontier = BitMap64(np.concatenate(parts)) - found
+            at = to_array(frontier).astype(np.int64)
+            starts = self.offsets[at]
+            frontier = row_set(self.children[ranges(starts, self.offsets[at + 1] - starts)]) - found
             found |= frontier
         return found
 
@@ -129,45 +151,56 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write as ``folder/COVERS`` with a manifest of digests; older ones are removed."""
         final = folder / f"{self.covers:020d}"
-        if final.exists():
+        if final in folders(folder):
             return
+        for unfinished in folder.glob(".*"):
+            shutil.rmtree(unfinished)
         partial = folder / f".{secrets.token_hex(4)}.part"
         partial.mkdir(parents=True)
         rest = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(24), len(self.rest), [None, pa.py_buffer(np.ascontiguousarray(self.rest))]
         )
         _save(partial / "ids.arrow", pa.table({"prefix": self.prefixes, "rest": rest, "ord": self.ordinals}))
+        _save(partial / "records.arrow", pa.table({"mark": self.marks, "ord": self.marked}))
         lists = pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.children))
         _save(partial / "children.arrow", pa.table({"children": lists}))
         for kind in KINDS:
             self.sets[kind].save(partial / f"{kind}.arrow")
-        manifest = {p.name: blake3(p.read_bytes()).hexdigest() for p in sorted(partial.glob("*.arrow"))}
+        manifest = {p.name: _digest(p) for p in sorted(partial.glob("*.arrow"))}
         (partial / "manifest.json").write_text(json.dumps(manifest))
+        others = list(folder.glob("[0-9]*"))
+        if final in others:
+            os.rename(final, partial.with_suffix(".old"))
         os.rename(partial, final)
-        for old in folders(folder)[:-1]:
-            shutil.rmtree(old, ignore_errors=True)
+        for old in [*others, partial.with_suffix(".old")]:
+            if old != final:
+                shutil.rmtree(old, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path) -> Index:
         """The newest saved index, memory-mapped; an empty one where there is none."""
-        found = folders(folder)
-        if not found:
-            return cls.empty()
-        try:
-            return cls._read(found[-1])
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            do = f"delete {found[-1]}: it is derived again"
-            raise Damaged(f"the index {found[-1]} cannot be read: {str(error)[:200]}\n  do: {do}") from error
+        while found := folders(folder):
+            try:
+                return cls._read(found[-1])
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                if folders(folder)[-1:] != found[-1:]:
+                    continue  # a writer saved a newer one meanwhile and removed this one
+                do = f"delete {found[-1]}: it is derived again"
+                raise Damaged(f"the index {found[-1]} cannot be read: {str(error)[:200]}\n  do: {do}") from error
+        return cls.empty()
 
     @classmethod
     def _read(cls, newest: Path) -> Index:
         ids = pa.ipc.open_file(pa.memory_map(str(newest / "ids.arrow"))).read_all().combine_chunks()
+        records = pa.ipc.open_file(pa.memory_map(str(newest / "records.arrow"))).read_all().combine_chunks()
         kids = pa.ipc.open_file(pa.memory_map(str(newest / "children.arrow"))).read_all()["children"].combine_chunks()
         return cls(
             int(newest.name),
             ids["prefix"].to_numpy(),
             fixed(ids["rest"], 24),
             ids["ord"].to_numpy(),
+            records["mark"].to_numpy(),
+            records["ord"].to_numpy(),
             kids.offsets.to_numpy(),
             kids.values.to_numpy(),
             {kind: PackedSets.load(newest / f"{kind}.arrow") for kind in KINDS},
@@ -175,49 +208,60 @@ class Index:
 
 
 def folders(folder: Path) -> list[Path]:
-    """Saved indexes, oldest first."""
-    return sorted(p for p in folder.glob("[0-9]*") if p.is_dir())
+    """Saved indexes, oldest first; what an older version of whence saved is none."""
+    return sorted(p for p in folder.glob("[0-9]*") if p.is_dir() and not _older(p))
 
 
-def damaged_files(folder: Path) -> Iterable[Path]:
+def _older(saved: Path) -> bool:
+    """Whether a manifest names other files."""
+    try:
+        return not set(json.loads((saved / "manifest.json").read_text())) >= FILES
+    except (OSError, ValueError):
+        return False
+
+
+def damaged_files(folder: Path) -> list[Path]:
     """Files of the newest saved index that do not match its manifest."""
-    for newest in folders(folder)[-1:]:
+    while found := folders(folder):
+        bad = list(_differing(found[-1]))
+        if not bad or folders(folder)[-1:] == found[-1:]:
+            return bad
+    return []
+
+
+def _differing(saved: Path) -> Iterable[Path]:
+    try:
+        manifest = json.loads((saved / "manifest.json").read_text())
+    except (OSError, ValueError):
+        manifest = {}
+    if set(manifest) != FILES:
+        yield saved / "manifest.json"
+    for name, expected in manifest.items():
         try:
-            manifest = json.loads((newest / "manifest.json").read_text())
-        except (OSError, ValueError):
-            manifest = {}
-        if set(manifest) != {"ids.arrow", "children.arrow", *(f"{kind}.arrow" for kind in KINDS)}:
-            yield newest / "manifest.json"
-        for name, expected in manifest.items():
-            path = newest / name
-            if not path.exists() or blake3(path.read_bytes()).hexdigest() != expected:
-                yield path
+            same = _digest(saved / name) == expected
+        except FileNotFoundError:
+            same = False
+        if not same:
+            yield saved / name
 
 
-def ids_array(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
-    """Row ids as bytes; shape (n, 32)."""
-    return fixed(column, 32)
-
-
-def fixed(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.uint8]:
-    """A fixed-size binary column without nulls as bytes; shape (n, width)."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], pa.binary(width))
-    if not len(array):
-        return np.zeros((0, width), np.uint8)
-    data = np.frombuffer(array.buffers()[1], np.uint8)
-    return data[array.offset * width : (array.offset + len(array)) * width].reshape(-1, width)
-
-
-def prefix(ids: npt.NDArray[np.uint8]) -> U64:
-    """The first 8 bytes of ids of shape (n, 32) as big-endian numbers; shape (n,)."""
-    return np.ascontiguousarray(ids[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
+def _digest(path: Path) -> str:
+    return blake3().update_mmap(path).hexdigest()
 
 
 def _save(path: Path, table: pa.Table) -> None:
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
+
+
+def _named(kind: str, read: Read) -> dict[str, BitMap64]:
+    """name → rows of one kind of set."""
+    column = "slices" if kind == "slice" else kind
+    parts = [(pc.dictionary_encode(whole(p[column])), p["ord"].to_numpy()) for p in read(["ord", column])]
+    if not parts:
+        return {}
+    found = group(pa.chunked_array([names for names, _ in parts]), np.concatenate([ordinals for _, ordinals in parts]))
+    return _slices(found) if kind == "slice" else found
 
 
 def _slices(by_json: dict[str, BitMap64]) -> dict[str, BitMap64]:

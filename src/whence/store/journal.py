@@ -7,6 +7,7 @@ its own, so lines never interleave; a killed process leaves at most one torn las
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence.records import Damaged, Json, encode, sha256
+from whence.records import Damaged, Json, encode, sha256, writing
 
 SEGMENT_BYTES = 64 << 20
 
@@ -41,26 +42,34 @@ class Journal:
 
     def append(self, body: Json, head: Json = None) -> Entry:
         """Write one entry; when this returns, a kill of this process does not lose it."""
-        salt = secrets.token_hex(16)
-        line = encode({"salt": salt, "head": head, "body": body}) + b"\n"
-        with self._appending:
+        salt, texts = secrets.token_hex(16), {"body": encode(body), "head": encode(head)}
+        digest = _digest(salt, texts["head"], texts["body"])
+        texts["salt"] = encode(salt)
+        line = b"{%b}\n" % b",".join(b'"%b":%b' % (k.encode(), text) for k, text in texts.items() if text != b"null")
+        with self._appending, writing(self._folder):
             if self._fd < 0 or self._size > SEGMENT_BYTES:
                 self._open_segment()
             offset = self._size
             written = os.write(self._fd, line)
             self._size += written
             if written != len(line):
-                self.close()
-                raise OSError(f"{self._folder / self._segment}: wrote {written} of {len(line)} bytes; disk full?")
-            return Entry(_digest(salt, head, body), self._segment, offset, len(line))
+                self._finish()
+                raise OSError(errno.ENOSPC, f"wrote {written} of {len(line)} bytes")
+            return Entry(digest, self._segment, offset, len(line))
 
     def sync(self) -> None:
         """Bring what was appended to the disk."""
-        if self._fd >= 0:
-            os.fsync(self._fd)
+        with self._appending:
+            if self._fd < 0:
+                return
+            fd = os.dup(self._fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def _open_segment(self) -> None:
-        self.close()
+        self._finish()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._segment, self._size = f"{os.getpid():x}-{secrets.token_hex(6)}.jsonl", 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -68,9 +77,17 @@ class Journal:
 
     def close(self) -> None:
         """Finish the open segment."""
+        with self._appending:
+            self._finish()
+
+    def _finish(self) -> None:
+        """A finished segment is on disk: `sync` reaches the open one only."""
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def read(self, entry: Entry) -> Json:
         """The body, checked against its digest. Raises Damaged."""
@@ -81,7 +98,7 @@ class Journal:
             line = json.loads(raw)
             if raw.find(b"\n") != entry.length - 1:
                 raise ValueError("no whole line")
-            found = _digest(line["salt"], line.get("head"), line.get("body"))
+            found = _digest(line["salt"], encode(line.get("head")), encode(line.get("body")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"journal {self._folder.name}/{entry.segment} at byte {entry.offset}: {error}") from error
         if found != entry.digest:
@@ -101,12 +118,13 @@ class Journal:
                     return
                 try:
                     line = json.loads(raw)
-                    head, digest = line.get("head"), _digest(line["salt"], line.get("head"), line.get("body"))
+                    head = line.get("head")
+                    digest = _digest(line["salt"], encode(head), encode(line.get("body")))
                 except (ValueError, KeyError, TypeError, AttributeError):
                     head, digest = None, ""
                 yield Entry(digest, segment, offset, len(raw)), head
                 offset += len(raw)
 
 
-def _digest(salt: str, head: Json, body: Json) -> str:
-    return sha256(bytes.fromhex(salt) + encode([head, body]))
+def _digest(salt: str, head: bytes, body: bytes) -> str:
+    return sha256(bytes.fromhex(salt) + b"[%b,%b]" % (head, body))

@@ -7,14 +7,17 @@ proof is a digest of the name under the key, so that a changed byte is found.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from whence.records import Conflict, Damaged, keyed
+from whence.records import Conflict, Damaged, keyed, writing
 
 PSEUDONYMS = "pseudonyms"
 TORN = b"#torn"
@@ -22,12 +25,13 @@ TORN = b"#torn"
 
 
 class KeyFile:
-    """All keys in memory; new ones are kept back until `save`."""
+    """All keys in memory; new ones are kept back until `save`. Any thread may use it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._one = threading.RLock()
         self._keys: dict[str, bytes] = {}
-        self._new: list[str] = []
+        self._new: dict[str, bytes] = {}
         self._read = 0
         self.reload()
 
@@ -35,22 +39,23 @@ class KeyFile:
         """Read what other processes appended since."""
         if not self.path.exists():
             return
-        with self.path.open("rb") as file:
+        with self._one, self.path.open("rb") as file:
             file.seek(self._read)
             data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), 1):
-            if line.endswith(TORN):
-                continue
-            try:
-                entry = json.loads(line)
-                name, key = entry["name"], bytes.fromhex(entry["key"])
-                if entry["proof"] != _proof(name, key):
-                    raise ValueError(name)
-                self._keys[name] = key
-            except (ValueError, KeyError, TypeError) as error:
-                raise Damaged(f"{self.path} line {number}: not a key entry; restore the file from its copy") from error
-        self._read += len(whole)
+            whole = data[: data.rfind(b"\n") + 1]
+            for number, line in enumerate(whole.splitlines(), 1):
+                if line.endswith(TORN):
+                    continue
+                try:
+                    entry = json.loads(line)
+                    name, key = entry["name"], bytes.fromhex(entry["key"])
+                    if entry["proof"] != _proof(name, key):
+                        raise ValueError(name)
+                    self._keys[name] = key
+                except (ValueError, KeyError, TypeError) as error:
+                    do = "restore the file from its copy"
+                    raise Damaged(f"{self.path} line {number}: not a key entry; {do}") from error
+            self._read += len(whole)
 
     def __contains__(self, name: str) -> bool:
         return name in self._keys
@@ -59,8 +64,10 @@ class KeyFile:
         """The key of this name, made now if there is none. Call `save` before anything that used it is stored."""
         key = self._keys.get(name)
         if key is None:
-            key = self._keys[name] = secrets.token_bytes(32)
-            self._new.append(name)
+            with self._one:
+                key = self._keys.get(name)
+                if key is None:
+                    key = self._keys[name] = self._new[name] = secrets.token_bytes(32)
         return key
 
     def find(self, name: str) -> bytes | None:
@@ -71,25 +78,48 @@ class KeyFile:
         """Append the new keys and sync them to disk. Raises Conflict where another process made one of them first."""
         if not self._new:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with self._one, self._appending() as fd:
+            taken = [name for name, key in self._new.items() if self._keys[name] != key]
+            for name in taken:
+                del self._new[name]
+            if taken:
+                raise Conflict(f"another process made keys in {self.path} at the same time\n  do: run this again")
+            self._append(fd, self._new)
+            self._new.clear()
+
+    def pseudonym(self, identifier: str) -> str:
+        """The pseudonym of a person's identifier; the same for the same identifier while this key file lives. The key
+        behind it is on disk when this returns, made by the first process that asks."""
+        if PSEUDONYMS not in self._keys:
+            with self._one, self._appending() as fd:
+                if PSEUDONYMS not in self._keys:
+                    made = {PSEUDONYMS: secrets.token_bytes(32)}
+                    self._append(fd, made)
+                    self._keys |= made
+        return "subject-" + keyed(self._keys[PSEUDONYMS], identifier.encode()).hex()[:32]
+
+    @contextmanager
+    def _appending(self) -> Iterator[int]:
+        """The file, locked against other processes, with all that they wrote read."""
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            mine = {name: self._keys[name] for name in self._new}
-            self._new.clear()
             self.reload()
-            if any(self._keys[name] != key for name, key in mine.items()):
-                raise Conflict(f"another process made keys in {self.path} at the same time\n  do: run this again")
-            torn = os.fstat(fd).st_size != self._read
-            os.write(fd, (TORN + b"\n" if torn else b"") + _lines(mine.items()))
-            os.fsync(fd)
-            self._read = os.fstat(fd).st_size
+            yield fd
         finally:
             os.close(fd)
 
-    def pseudonym(self, identifier: str) -> str:
-        """The pseudonym of a person's identifier; the same for the same identifier while this key file lives."""
-        return "subject-" + keyed(self.get(PSEUDONYMS), identifier.encode()).hex()[:32]
+    def _append(self, fd: int, made: Mapping[str, bytes]) -> None:
+        """Write keys and sync them. A line that was cut off before is closed with a mark."""
+        torn = os.fstat(fd).st_size != self._read
+        data = (TORN + b"\n" if torn else b"") + _lines(made.items())
+        with writing(self.path):
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, "the keys could not be written whole")
+            os.fsync(fd)
+        self._read = os.fstat(fd).st_size
 
 
 def _lines(entries: Iterable[tuple[str, bytes]]) -> bytes:

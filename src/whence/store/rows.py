@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 from blake3 import blake3
 from pyroaring import BitMap64
 
-from whence.records import Damaged
-from whence.store import index
+from whence.records import Damaged, writing
+from whence.store.columns import U64, fixed
+from whence.store.index import Index
+from whence.store.marks import Runs, marks
 from whence.store.sets import to_array
 
 SCHEMA = pa.schema(
@@ -43,6 +45,9 @@ FACTS = tuple(name for name in SCHEMA.names if name not in ("content", "content_
 
 SMALL_FRAGMENTS = 32
 """More fragments than this are compacted when a writer closes."""
+
+PART_ROWS = 1 << 19
+"""As many rows are in memory at once while an index is made."""
 
 
 def batch(rows: Sequence[Sequence[Any]]) -> pa.Table:
@@ -69,7 +74,7 @@ def facts_digest(table: pa.Table) -> str:
             hasher.update(pc.binary_length(column).to_numpy(zero_copy_only=False).tobytes())
             hasher.update(_text_bytes(column))
         elif pa.types.is_fixed_size_binary(column.type):
-            hasher.update(index.fixed(column, column.type.byte_width).tobytes())
+            hasher.update(fixed(column, column.type.byte_width).tobytes())
         else:
             hasher.update(column.to_numpy(zero_copy_only=False).astype("<u8").tobytes())
     return "b3:" + hasher.hexdigest()
@@ -88,7 +93,12 @@ class RowFile:
 
     def __init__(self, url: str, index_folder: Path) -> None:
         self._url, self._folder = url, index_folder
-        self._index: index.Index | None = None
+        self._index: Index | None = None
+        self._named: tuple[int, Runs] = (0, Runs(*[np.zeros(0, np.uint64)] * 2))  # rows covered, their marks
+
+    def close(self) -> None:
+        """Let go of the index and its memory maps."""
+        self._index = None
 
     # -- writing (under the writer's lock) ---------------------------------------------------------------------------
 
@@ -96,7 +106,12 @@ class RowFile:
         """Give `table` (a `batch`) ordinals from `first` on and write it. Returns it with its ordinals."""
         numbers = pa.array(np.arange(first, first + table.num_rows, dtype=np.uint64))
         full = table.add_column(0, SCHEMA.field("ord"), numbers)
-        lance.write_dataset(full, self._url, mode="append" if self._exists() else "create", schema=SCHEMA)
+        with writing(self._url):
+            lance.write_dataset(full, self._url, mode="append" if self._exists() else "create", schema=SCHEMA)
+        covers, runs = self._named
+        if covers == first:
+            runs.add(marks(full["source"], full["record"]), full["ord"].to_numpy())
+            self._named = first + full.num_rows, runs
         return full
 
     def drop_uncommitted(self, committed: int) -> int:
@@ -106,37 +121,83 @@ class RowFile:
         dataset = self._open()
         extra = int(dataset.count_rows()) - committed
         if extra > 0:
-            dataset.delete(f"ord >= {committed}")
+            with writing(self._url):
+                dataset.delete(f"ord >= {committed}")
         return max(extra, 0)
 
     def settle(self, committed: int) -> None:
         """Save the index and compact small files."""
-        self.index(committed).save(self._folder)
+        index = self.index(committed)
+        with writing(self._folder):
+            index.save(self._folder)
         if self._exists():
             dataset = self._open()
             if len(dataset.get_fragments()) > SMALL_FRAGMENTS:
-                dataset.optimize.compact_files()
-                dataset.cleanup_old_versions()
+                with writing(self._url):
+                    dataset.optimize.compact_files()
+                    dataset.cleanup_old_versions()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def index(self, committed: int) -> index.Index:
+    def index(self, committed: int) -> Index:
         """The index over all committed rows; what the saved one lacks is read from the row file."""
         current = self._index
         if current is None or current.covers > committed:
-            current = index.Index.load(self._folder)
+            current = Index.load(self._folder)
             if current.covers > committed:
-                current = index.Index.empty()
+                current = Index.empty()
         if current.covers < committed:
-            tail = self.table(list(index.COLUMNS), f"ord >= {current.covers} AND ord < {committed}").sort_by("ord")
-            if tail.num_rows != committed - current.covers:
-                raise Damaged(
-                    f"the row file holds {tail.num_rows} rows from ordinal {current.covers} on, "
-                    f"the chain covers {committed - current.covers}"
-                )
-            current = current.extended(tail, committed)
-        self._index = current
+            first = current.covers
+            current = current.extended(lambda columns: self._parts(columns, first, committed), committed)
+        self._index, self._named = current, (committed, Runs(current.marks, current.marked))
         return current
+
+    def derived(self, covers: int) -> Index:
+        """The index over the ordinals below `covers`, from the row file alone."""
+        return Index.empty().extended(lambda columns: self._parts(columns, 0, covers), covers)
+
+    def _parts(self, columns: list[str], first: int, end: int) -> Iterator[pa.Table]:
+        """Those rows in order, `PART_ROWS` at a time. Raises Damaged where one is missing."""
+        for start in range(first, end, PART_ROWS):
+            wanted = np.arange(start, min(start + PART_ROWS, end), dtype=np.uint64)
+            part = self.at(columns, wanted)
+            if part.num_rows != len(wanted):
+                raise Damaged(f"the row file holds {part.num_rows} of the {len(wanted)} rows from ordinal {start} on")
+            yield part
+
+    def at(self, columns: list[str], ordinals: U64) -> pa.Table:
+        """The rows of these sorted ordinals that are there, in order; ``ord`` always comes along.
+
+        They usually lie at the position that their ordinal says. Where they do not, since rows before them were
+        deleted or moved, they are searched for.
+        """
+        wanted = columns if "ord" in columns else ["ord", *columns]
+        if not self._exists() or not len(ordinals):
+            return SCHEMA.empty_table().select(wanted)
+        dataset, first, last = self._open(), int(ordinals[0]), int(ordinals[-1])
+        whole = last - first + 1 == len(ordinals)
+        if last < self._guard(dataset.count_rows):
+            if whole:
+                found = self._guard(lambda: dataset.to_table(columns=wanted, offset=first, limit=len(ordinals)))
+            else:
+                found = self._guard(lambda: dataset.take(ordinals.tolist(), columns=wanted))
+            if np.array_equal(found["ord"].to_numpy(), ordinals):
+                return found
+        found = self.table(wanted, f"ord >= {first} AND ord <= {last}").sort_by("ord")
+        return found if whole else found.filter(pc.is_in(found["ord"], pa.array(ordinals)))
+
+    def records_at(self, source: str, names: Sequence[str], committed: int) -> dict[str, list[int]]:
+        """Source record id → ordinals, newest last, for one source."""
+        if self._named[0] != committed:
+            self.index(committed)
+        asked = pa.array(names, pa.string())
+        found = self._named[1].find(marks(pa.array([source] * len(names), pa.string()), asked))
+        table = self.at(["ord", "source", "record"], found[found < committed])
+        table = table.filter(pc.and_(pc.equal(table["source"], source), pc.is_in(table["record"], asked)))
+        out: dict[str, list[int]] = {}
+        for ordinal, record in zip(table["ord"].to_pylist(), table["record"].to_pylist(), strict=True):
+            out.setdefault(record, []).append(ordinal)
+        return out
 
     def table(self, columns: list[str], where: str) -> pa.Table:
         """Rows for which a Lance filter holds, whole."""
@@ -150,26 +211,34 @@ class RowFile:
         if not self._exists() or (rows is not None and not rows):
             return
         if rows is not None and len(rows) <= 2000:
-            numbers = ", ".join(str(o) for o in rows)
-            yield from self.table(wanted, f"ord IN ({numbers})").to_batches()
+            yield from self.at(wanted, to_array(rows)).to_batches()
             return
-        mask = to_array(rows) if rows is not None else None
+        asked = np.zeros(rows.max() + 2 if rows is not None else 0, bool)
+        if rows is not None:
+            asked[to_array(rows)] = True
         batches = self._open().to_batches(columns=wanted)
         while True:
             chunk = self._guard(lambda: next(batches, None))
             if chunk is None:
                 return
             ordinals = chunk["ord"].to_numpy(zero_copy_only=False)
-            keep = ordinals < committed if mask is None else np.isin(ordinals, mask)
+            keep = ordinals < committed if rows is None else asked[np.minimum(ordinals, len(asked) - 1)]
             if keep.any():
                 yield chunk if keep.all() else chunk.filter(pa.array(keep))
+
+    def count(self, first: int, end: int) -> int:
+        """How many rows there are with ordinals from `first` up to `end`."""
+        return self.table(["ord"], f"ord >= {first} AND ord < {end}").num_rows if end > first else 0
 
     def versions(self) -> int:
         """How many versions of the row file exist."""
         return len(self._open().versions()) if self._exists() else 0
 
     def _exists(self) -> bool:
-        return Path(self._url).exists() if "://" not in self._url else bool(lance.dataset(self._url))
+        """Whether anything was ever committed: a writer killed in its first write leaves a folder without a version."""
+        if "://" in self._url:
+            return bool(lance.dataset(self._url))
+        return any(Path(self._url, "_versions").glob("*.manifest"))
 
     def _open(self) -> Any:
         return self._guard(lambda: lance.dataset(self._url))

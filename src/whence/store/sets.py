@@ -5,6 +5,7 @@ A packed file is an Arrow file of two columns, sorted by name: ``name`` (string)
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,12 +20,14 @@ RowSet = BitMap64
 
 def row_set(ordinals: Iterable[int] | npt.NDArray[np.uint64]) -> BitMap64:
     """A row set of these ordinals."""
+    if isinstance(ordinals, np.ndarray):
+        return BitMap64(array("Q", np.ascontiguousarray(ordinals, np.uint64).tobytes()))  # four times as fast
     return BitMap64(ordinals)
 
 
 def to_array(rows: BitMap64) -> npt.NDArray[np.uint64]:
     """Sorted ordinals, uint64."""
-    return np.fromiter(rows, dtype=np.uint64, count=len(rows))
+    return np.frombuffer(rows.to_array(), np.uint64)
 
 
 class PackedSets:
@@ -69,6 +72,15 @@ class PackedSets:
         """All names, sorted."""
         return list(self._names.to_pylist())
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the same names stand for the same rows, however they are written."""
+        if not isinstance(other, PackedSets) or not self._names.equals(other._names):
+            return False
+        pairs = zip(self._sets.to_pylist(), other._sets.to_pylist(), strict=True)
+        return all(a == b or BitMap64.deserialize(a) == BitMap64.deserialize(b) for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def items(self) -> Iterator[tuple[str, BitMap64]]:
         """(name, set) in order of name."""
         for name, data in zip(self._names, self._sets, strict=True):
@@ -78,14 +90,14 @@ class PackedSets:
         """These sets with `more` added; sets that did not change are not decoded."""
         if not more:
             return self
-        old = dict(zip(self._names.to_pylist(), self._sets, strict=True))
+        old = dict(zip(self._names.to_pylist(), self._sets.to_pylist(), strict=True))
         names = sorted(old.keys() | more.keys())
         blobs = []
         for name in names:
             if name not in more:
-                blobs.append(old[name].as_py())
+                blobs.append(old[name])
             elif name in old:
-                blobs.append((BitMap64.deserialize(old[name].as_py()) | more[name]).serialize())
+                blobs.append((BitMap64.deserialize(old[name]) | more[name]).serialize())
             else:
                 blobs.append(more[name].serialize())
         return PackedSets(pa.array(names, pa.large_string()), pa.array(blobs, pa.large_binary()))
@@ -95,17 +107,15 @@ def group(names: pa.ChunkedArray, ordinals: npt.NDArray[np.uint64]) -> dict[str,
     """name → set of the ordinals that carry it; null names belong to none."""
     if not len(ordinals):
         return {}
-    column = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
-    coded = pc.dictionary_encode(column)
-    if isinstance(coded, pa.ChunkedArray):
-        coded = coded.combine_chunks()
+    encoded = names if pa.types.is_dictionary(names.type) else pc.dictionary_encode(names)
+    coded = encoded.unify_dictionaries().combine_chunks()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     order = np.argsort(codes, kind="stable")
     found, starts = np.unique(codes[order], return_index=True)
     ends = np.append(starts[1:], len(order))
-    labels = coded.dictionary
+    labels = coded.dictionary.to_pylist()
     return {
-        labels[int(code)].as_py(): BitMap64(ordinals[order[start:end]])
+        labels[code]: row_set(ordinals[order[start:end]])
         for code, start, end in zip(found, starts, ends, strict=True)
         if code >= 0
     }

@@ -1,13 +1,13 @@
 """A store: the record of one or more projects, in a folder.
 
 ``catalogue.db`` records, references, events · ``rows.lance`` rows · ``index/`` derived from rows · ``blobs/`` bytes
-under their digest · ``journal/`` words that can be erased · ``lock`` the writer's lock. Keys lie outside.
+under their digest · ``journal/`` words that can be erased · ``lock`` the writer's lock. Keys lie outside. The catalogue
+may lie in PostgreSQL instead, lock included; then every writer needs to reach the folder, which is checked.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,33 +15,34 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap64
 
 from whence.records import (
     Conflict,
-    Damaged,
     Json,
     NotFound,
     Row,
     Snapshot,
     Trace,
     Unmet,
+    WhenceError,
     encode,
+    ids_root,
     merkle_root,
     plain,
-    text_time,
 )
 from whence.store import rows as rowfile
 from whence.store.blobs import Blobs
-from whence.store.catalogue import Catalogue, connect, decode, migrate
-from whence.store.index import Index, ids_array
+from whence.store.catalogue import Catalogue, decode
+from whence.store.columns import ids_array, sorted_ids
+from whence.store.database import SessionLock, connect, migrate
+from whence.store.index import Index
 from whence.store.journal import Entry, Journal
 from whence.store.keys import KeyFile
-from whence.store.lock import WriterLock
-
-FORMAT = 1
-"""Layout of the folder."""
+from whence.store.lock import FileLock, WriterLock
+from whence.store.marker import Marker
 
 UNIDENTIFIED = "unidentified"
 
@@ -51,12 +52,13 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def identify(env: dict[str, str]) -> str:
-    """Who acts: ``WHENCE_ACTOR``, else git's user.email, else `UNIDENTIFIED`."""
+def identify(env: dict[str, str], folder: Path | None = None) -> str:
+    """Who acts: ``WHENCE_ACTOR``, else git's user.email in `folder`, else `UNIDENTIFIED`."""
     if env.get("WHENCE_ACTOR"):
         return env["WHENCE_ACTOR"]
     try:
-        said = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True, timeout=5, check=False)
+        asked = ["git", "config", "user.email"]
+        said = subprocess.run(asked, cwd=folder, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return UNIDENTIFIED
     return said.stdout.strip() or UNIDENTIFIED
@@ -69,15 +71,18 @@ def _say(text: str) -> None:
 class Store(Catalogue):
     """The record. Open one with `Store.open`."""
 
-    def __init__(self, root: Path, keys: Path, clock: Callable[[], datetime], actor: str) -> None:
-        engine = connect(f"sqlite:///{root / 'catalogue.db'}")
+    def __init__(
+        self, root: Path, keys: Path, catalogue: str | None, clock: Callable[[], datetime], actor: str
+    ) -> None:
+        engine = connect(catalogue or f"sqlite:///{root / 'catalogue.db'}")
         migrate(engine)
         super().__init__(engine, clock, actor)
         self.root, self.clock, self.actor = root, clock, actor
         self.keys = KeyFile(keys)
         self.blobs = Blobs(str(root / "blobs"))
         self.rows = rowfile.RowFile(str(root / "rows.lance"), root / "index")
-        self._lock = WriterLock(root / "lock")
+        self._exclusive = SessionLock(engine) if catalogue else FileLock(root / "lock")
+        self._lock = WriterLock(self._exclusive, str(root))
         self._journals: dict[str, Journal] = {}
 
     @classmethod
@@ -87,31 +92,54 @@ class Store(Catalogue):
         keys: Path | None = None,
         *,
         create: bool = False,
+        catalogue: str | None = None,
         clock: Callable[[], datetime] = wall_clock,
         actor: str = UNIDENTIFIED,
     ) -> Store:
-        """Open the store in `root`; `keys` defaults to ``whence.key`` beside it. Raises NotFound, Conflict."""
+        """Open the store in `root`; `keys` defaults to ``whence.key`` beside it. `catalogue` is the address of a
+        PostgreSQL database; the store remembers it. Raises NotFound, Conflict, Unmet, Damaged, BackendFailed."""
         root = root.resolve()
         keys = (keys or root.parent / "whence.key").resolve()
         if root in keys.parents:
             raise Unmet(
                 f"the key file {keys} lies inside the store", "a place outside it", "move it beside whence.toml"
             )
-        marker = root / "store.json"
-        if not marker.exists():
+        marker = Marker(root / "store.json")
+        fresh = False
+        if not marker.path.exists():
             if not create:
                 raise NotFound(f"there is no store at {root}\n  do: run `whence run`, or `whence init FILE` first")
-            root.mkdir(parents=True, exist_ok=True)
-            partial = root / f"{marker.name}.{os.getpid()}.part"
-            partial.write_text(json.dumps({"format": FORMAT, "created": text_time(clock())}) + "\n")
-            partial.replace(marker)
+            fresh = marker.write(catalogue, clock())
+        found = marker.read(catalogue)
         try:
-            found = json.loads(marker.read_bytes())["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise Damaged(f"{marker} is no store's marker: {error}\n  do: restore the file from its copy") from error
-        if found != FORMAT:
-            raise Conflict(f"{root} has format {found}, this whence knows {FORMAT}\n  do: upgrade whence")
-        return cls(root, keys, clock, actor)
+            store = cls(root, keys, found, clock, actor)
+            if found:
+                store.reach(marker.id())
+        except WhenceError:
+            if fresh:
+                marker.path.unlink()
+            raise
+        return store
+
+    def reach(self, name: str) -> None:
+        """That this folder is where the catalogue's rows lie. Raises Conflict."""
+        made = self.events("store.made", last=True) or [self.append("store.made", name)]
+        last = self.events("rows.appended", last=True)
+        first, rows = (last[0].data["first"], last[0].data["rows"]) if last else (0, 0)
+        held = self.rows.count(first, first + rows)
+        if made[0].about != name or held != rows:
+            why = f"rows {first} to {first + rows - 1} are not all in it" if held != rows else f"it is {name}"
+            raise Conflict(
+                f"the catalogue belongs to {made[0].about} of {made[0].actor}, and {self.root} is not its folder: {why}"
+                f"\n  do: give every writer the same folder (a shared mount), or name another catalogue"
+            )
+
+    def close(self) -> None:
+        """Give back every file and connection. A second call does nothing."""
+        super().close()
+        for journal in self._journals.values():
+            journal.close()
+        self.rows.close()
 
     def person(self) -> str:
         """The actor of a decision. Raises Unmet where nobody is named."""
@@ -126,7 +154,7 @@ class Store(Catalogue):
     @contextmanager
     def writer(self, purpose: str, wait_s: float = 600, say: Callable[[str], None] = _say) -> Iterator[None]:
         """Hold the writer's lock; on the way in, clear what a killed writer left. Raises Conflict."""
-        with self._lock.hold(purpose, wait_s, say):
+        with self._lock.hold(purpose, wait_s, say), self.writing_on(self._exclusive.connection):
             self.keys.reload()
             self.rows.drop_uncommitted(self.committed())
             yield
@@ -162,7 +190,7 @@ class Store(Catalogue):
 
     def row(self, ordinal: int) -> Row:
         """One row, whole."""
-        found = self.rows.table(rowfile.SCHEMA.names, f"ord = {ordinal}").to_pylist()
+        found = self.rows.at(rowfile.SCHEMA.names, np.array([ordinal], np.uint64)).to_pylist()
         if not found or ordinal >= self.committed():
             raise NotFound(f"there is no row {ordinal}")
         r = found[0]
@@ -191,15 +219,7 @@ class Store(Catalogue):
 
     def records_at(self, source: str, names: Sequence[str]) -> dict[str, list[int]]:
         """Source record id → ordinals, newest last, for one source."""
-        out: dict[str, list[int]] = {}
-        committed = self.committed()
-        for start in range(0, len(names), 1000):
-            listed = ", ".join(_quoted(n) for n in names[start : start + 1000])
-            table = self.rows.table(["ord", "record"], f"source = {_quoted(source)} AND record IN ({listed})")
-            for ordinal, record in sorted(zip(*(c.to_pylist() for c in table.columns), strict=True)):
-                if ordinal < committed:
-                    out.setdefault(record, []).append(ordinal)
-        return out
+        return self.rows.records_at(source, names, self.committed())
 
     # -- row sets and snapshots --------------------------------------------------------------------------------------
 
@@ -215,10 +235,11 @@ class Store(Catalogue):
         """The ordinals of a snapshot."""
         return self.get_set(snapshot.set)
 
-    def root_of(self, rows: BitMap64) -> str:
-        """Merkle root over the ids of these rows."""
-        ids = [ids_array(b["id"]) for b in self.scan(["ord", "id"], rows)]
-        return merkle_root(bytes(i) for part in ids for i in part)
+    def root_of(self, rows: BitMap64, like: str = "") -> str:
+        """Merkle root over the ids of these rows; of the older kind where `like` is one."""
+        parts = [ids_array(batch["id"]) for batch in self.scan(["id"], rows)]
+        ids = sorted_ids(np.concatenate(parts) if parts else np.zeros((0, 32), np.uint8))
+        return merkle_root(map(bytes, ids)) if like.startswith("sha256:") else ids_root(ids.tobytes())
 
     # -- tables and lines as blobs -----------------------------------------------------------------------------------
 
@@ -245,9 +266,8 @@ class Store(Catalogue):
 
     def journal(self, kind: str) -> Journal:
         """The journal of one kind of words: payload, trace, feedback, quarantine."""
-        if kind not in self._journals:
-            self._journals[kind] = Journal(self.root / "journal" / kind)
-        return self._journals[kind]
+        self._usable()
+        return self._journals.setdefault(kind, Journal(self.root / "journal" / kind))
 
     def write_words(self, kind: str, body: Json) -> str:
         """Keep words apart; returns their salted digest."""
@@ -304,7 +324,3 @@ def trace_from(head: Json, content: str) -> Trace:
 def row_name(raw: bytes) -> str:
     """``b2k1:`` and hex."""
     return "b2k1:" + raw.hex()
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

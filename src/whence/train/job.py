@@ -134,12 +134,12 @@ def planned(store: Store, asked: Job) -> Planned | None:
     return Planned(recipe_ref, recipe, recipe.schedule, closure_ref)
 
 
-def freeze(store: Store, asked: Job, rows: int, tokens: int) -> Planned:
+def freeze(store: Store, asked: Job, rows: int, tokens: int, code: Path) -> Planned:
     """Fix the plan before the first step: the schedule, the closure, and the event ``run.planned`` that names both.
 
     rows: how many are fed. tokens: how many of theirs are learnt in one epoch. A schedule that came with the recipe
     (the replay of an older plan) is kept as it is. steps_per_epoch = ceil(rows / batch_rows), divisor = tokens /
-    steps_per_epoch; the key is the digest of the recipe that was asked for.
+    steps_per_epoch; the key is the digest of the recipe that was asked for. code: the folder whose git state counts.
     """
     schedule = asked.recipe.schedule
     if schedule is None:
@@ -148,7 +148,7 @@ def freeze(store: Store, asked: Job, rows: int, tokens: int) -> Planned:
         schedule = Schedule(key=key, epochs=asked.recipe.epochs, steps_per_epoch=steps, divisor=tokens / steps)
     check(schedule)
     recipe = replace(asked.recipe, schedule=schedule)
-    commit, clean = surroundings.git_state(Path.cwd())
+    commit, clean = surroundings.git_state(code)
     environment = store.put_lines(surroundings.installed())
     with store.transaction():
         recipe_ref = store.put(recipe)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from whence import records
@@ -61,8 +62,11 @@ def prepare(
         return store.put(Run(activity="train", used=used, inputs=dict(inputs or {}), attempt=attempt))
 
 
-def train(store: Store, run: str, *, on_progress: Callable[[Progress], None] | None = None) -> Ref:
-    """Train a prepared run and return its adapter's digest; a finished one returns at once.
+def train(
+    store: Store, run: str, *, on_progress: Callable[[Progress], None] | None = None, code: Path | None = None
+) -> Ref:
+    """Train a prepared run and return its adapter's digest; a finished one returns at once. `code` is the folder whose
+    git state the closure names; None: the one that the store lies in.
 
     The worker ends when this process does: it dies at its next sign of life, and the next call goes on from its last
     whole checkpoint. Raises what the worker raised, BackendFailed where it died, Damaged where a finished run's
@@ -80,7 +84,7 @@ def train(store: Store, run: str, *, on_progress: Callable[[Progress], None] | N
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=environment(store, asked.recipe),
+            env=environment(store, asked.recipe, code),
             text=True,
         ) as worker:
             try:
@@ -98,11 +102,12 @@ def train(store: Store, run: str, *, on_progress: Callable[[Progress], None] | N
     return done.adapter_ref
 
 
-def environment(store: Store, recipe: Recipe) -> dict[str, str]:
-    """The worker's environment: this one, the store's place, and what makes arithmetic and file order repeatable."""
+def environment(store: Store, recipe: Recipe, code: Path | None = None) -> dict[str, str]:
+    """The worker's environment: this one, where store and code lie, and what makes arithmetic and file order repeat."""
     fixed = {
         "WHENCE_STORE": str(store.root),
         "WHENCE_KEYS": str(store.keys.path),
+        "WHENCE_CODE": str(code or store.root.parent),
         "WHENCE_ACTOR": store.actor,
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": str(recipe.threads),

@@ -1,8 +1,9 @@
 """The training process: ``python -m whence.train.worker RUN_ID``.
 
-The store is the one that ``WHENCE_STORE`` names, its keys ``WHENCE_KEYS``. Standard output carries JSON lines only:
-signs of life (`run.Progress`), and at most one error. Whatever a library prints goes to standard error. When nobody
-reads the lines any more the process ends; the next one goes on from the last whole checkpoint.
+The store is the one that ``WHENCE_STORE`` names, its keys ``WHENCE_KEYS``; the code lies in ``WHENCE_CODE``. Standard
+output carries JSON lines only: signs of life (`run.Progress`), and at most one error. Whatever a library prints goes to
+standard error. When nobody reads the lines any more the process ends; the next one goes on from the last whole
+checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from whence.records import Json, Unmet, WhenceError
+from whence.records import Json, Unmet, WhenceError, unwritable
 from whence.store import Store, identify
 from whence.train.backends.trl_sft import work
 
@@ -35,8 +36,11 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
             )
         keys = env.get("WHENCE_KEYS")
         store = Store.open(Path(env["WHENCE_STORE"]), Path(keys) if keys else None, actor=identify(dict(env)))
-        work(store, arguments[0], say)
-    except WhenceError as error:
+        work(store, arguments[0], say, Path(env["WHENCE_CODE"]) if env.get("WHENCE_CODE") else None)
+    except Exception as failure:
+        error = failure if isinstance(failure, WhenceError) else unwritable("a file of the training run", failure)
+        if error is None:
+            raise
         args = [error.found, error.expected, error.do] if isinstance(error, Unmet) else [str(error)]
         say({"error": type(error).__name__, "args": args})
         return 1

@@ -1,4 +1,4 @@
-"""The HTTP door, built on FastAPI. It parses, asks the gateway, and spells out what comes back; it logs no content."""
+"""The HTTP door, built on Starlette. It parses, asks the gateway, spells out what comes back, and logs no content."""
 
 from __future__ import annotations
 
@@ -12,37 +12,54 @@ from typing import TYPE_CHECKING, Any
 from whence.models import Reply
 from whence.records import BackendFailed, Conflict, NotFound, Unmet, WhenceError
 from whence.serve import protocol
+from whence.serve.desk import Busy
+from whence.serve.log import tell
+from whence.serve.watch import CLOSED, Call, Watch
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI, Request
-    from fastapi.responses import Response
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
 
     from whence.serve.desk import Desk, Ticket
 
 BODY_BYTES = 2 << 20
 """The largest body that is read."""
+BODY_S = 30.0
+"""Seconds in which a body must have come."""
+RETRY_S = 1
+"""Seconds after which one that found no room may come again."""
 STATUS = {NotFound: 404, Unmet: 400, Conflict: 503, BackendFailed: 500}
 CODES = {404: "not_found", 400: "invalid_request", 503: "unavailable", 500: "server_error"}
 
-log = logging.getLogger("whence.serve")
-
 Handler = Callable[["Request"], Awaitable["Response"]]
+Arrivals = asyncio.Queue[str | Reply | WhenceError]
 
 
 class TooLarge(Exception):
     """A body over `BODY_BYTES`."""
 
 
-def build_app(desk: Desk, token: str | None) -> FastAPI:
-    """The ASGI application of one gateway; with `token`, each /v1 request must bear it."""
-    from fastapi import FastAPI
-    from fastapi.responses import JSONResponse
+class TooSlow(Exception):
+    """A body that took longer than `BODY_S`."""
 
-    app = FastAPI(title="whence", openapi_url=None, docs_url=None, redoc_url=None)
+
+def build_app(desk: Desk, token: str | None, exposition: Callable[[], tuple[bytes, str]]) -> Starlette:
+    """The ASGI application of one gateway; with `token`, each request but that for health must bear it.
+
+    exposition: the metrics' text and its content type. It runs inside a `Watch`.
+    """
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
 
     async def health(_: Request) -> Response:
         fine = desk.alive()
         return JSONResponse({"status": "ok" if fine else "the model's worker has ended"}, 200 if fine else 503)
+
+    async def metrics(_: Request) -> Response:
+        text, kind = await asyncio.to_thread(exposition)
+        return Response(text, headers={"content-type": kind})
 
     async def models(_: Request) -> Response:
         names = await asyncio.to_thread(desk.names)
@@ -56,120 +73,169 @@ def build_app(desk: Desk, token: str | None) -> FastAPI:
     async def chat(request: Request) -> Response:
         return await _chat(desk, request)
 
-    app.add_route("/healthz", _guarded(health, None), methods=["GET"])
-    app.add_route("/v1/models", _guarded(models, token), methods=["GET"])
-    app.add_route("/v1/feedback", _guarded(feedback, token), methods=["POST"])
-    app.add_route("/v1/chat/completions", _guarded(chat, token), methods=["POST"])
-    app.add_exception_handler(404, _plain_error)
-    app.add_exception_handler(405, _plain_error)
-    return app
+    return Starlette(
+        routes=[
+            Route("/healthz", _guarded(health, "health", None), methods=["GET"]),
+            Route("/metrics", _guarded(metrics, "metrics", token), methods=["GET"]),
+            Route("/v1/models", _guarded(models, "models", token), methods=["GET"]),
+            Route("/v1/feedback", _guarded(feedback, "feedback", token), methods=["POST"]),
+            Route("/v1/chat/completions", _guarded(chat, "chat", token), methods=["POST"]),
+        ],
+        exception_handlers={404: _plain_error, 405: _plain_error},
+    )
 
 
-async def _plain_error(_: Request, failure: Any) -> Response:
-    from fastapi.responses import JSONResponse
-
-    return JSONResponse(protocol.error("there is no such endpoint", "unknown_url"), failure.status_code)
+async def _plain_error(request: Request, failure: Any) -> Response:
+    return _refused(request.scope["call"], failure.status_code, "there is no such endpoint", "unknown_url")
 
 
-def _guarded(handler: Handler, token: str | None) -> Handler:
+def _guarded(handler: Handler, route: str, token: str | None) -> Handler:
     """A handler behind the token, whose every failure is an answer in OpenAI's shape without a traceback."""
-    from fastapi.responses import JSONResponse
     from starlette.requests import ClientDisconnect
 
     async def guarded(request: Request) -> Response:
+        call: Call = request.scope["call"]
+        call.route = route
         try:
             if token is not None and not _bears(request, token):
-                body = protocol.error("the bearer token is missing or wrong", "invalid_api_key", "authentication_error")
-                return JSONResponse(body, 401, headers={"WWW-Authenticate": "Bearer"})
+                return _refused(call, 401, "the bearer token is missing or wrong", "invalid_api_key")
             return await handler(request)
         except TooLarge:
-            return JSONResponse(protocol.error(f"the body is over {BODY_BYTES} bytes", "request_too_large"), 413)
+            return _refused(call, 413, f"the body is over {BODY_BYTES} bytes", "request_too_large")
+        except TooSlow:
+            return _refused(call, 408, f"the body did not come within {BODY_S:g} s", "request_timeout")
         except WhenceError as failure:
-            return _failed(failure)
+            return _failed(call, failure)
         except ClientDisconnect:
-            return JSONResponse(protocol.error("the client has gone", "cancelled"), 499)
+            return _refused(call, CLOSED, "the client has gone", "cancelled")
         except Exception as failure:  # noqa: BLE001  a request's outermost loop; content could be in the message
-            log.error("%s failed with %s", request.url.path, type(failure).__name__)
-            return JSONResponse(protocol.error("the server failed", "server_error", "server_error"), 500)
+            tell("request failed", logging.ERROR, route=route, error=type(failure).__name__)
+            return _refused(call, 500, "the server failed", "server_error")
 
     return guarded
 
 
-def _failed(failure: WhenceError) -> Response:
-    from fastapi.responses import JSONResponse
-
+def _failed(call: Call, failure: WhenceError) -> Response:
     status = next((status for kind, status in STATUS.items() if isinstance(failure, kind)), 500)
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return JSONResponse(protocol.error(str(failure), CODES[status], kind), status)
+    return _refused(call, status, str(failure), CODES[status], again=isinstance(failure, Busy))
+
+
+def _refused(
+    call: Call, status: int, said: str, code: str, *, again: bool = False, param: str | None = None
+) -> Response:
+    """An answer in OpenAI's shape of an error. again: the same request may be taken later."""
+    from starlette.responses import JSONResponse
+
+    call.code = code
+    kind = "authentication_error" if status == 401 else "invalid_request_error" if status < 500 else "server_error"
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(RETRY_S)} if again else {}
+    if status in (408, 413):
+        headers["Connection"] = "close"
+    return JSONResponse(protocol.error(said, code, kind, param), status, headers)
 
 
 def _bears(request: Request, token: str) -> bool:
+    """Whether the request bears the token; compared in constant time, and the scheme only after it."""
     said = request.headers.get("authorization", "")
     scheme, _, given = said.partition(" ")
-    return hmac.compare_digest(given.strip().encode(), token.encode()) and scheme.lower() == "bearer"
+    return hmac.compare_digest(given.strip().encode("latin-1"), token.encode()) and scheme.lower() == "bearer"
 
 
 async def _read(request: Request) -> bytes:
-    """The body, at most `BODY_BYTES` of it, whatever length was announced."""
+    """The body, at most `BODY_BYTES` of it within `BODY_S`, whatever length was announced.
+
+    Raises Unmet for a body of two lengths, TooLarge, TooSlow, Busy where other bodies take the room.
+    """
+    call: Call = request.scope["call"]
+    watch: Watch = request.scope["watch"]
     announced = request.headers.get("content-length", "0")
+    if "content-length" in request.headers and "transfer-encoding" in request.headers:
+        raise Unmet("the request names a length and chunks as well", "one of them", "leave one out")
     if announced.isdigit() and int(announced) > BODY_BYTES:
         raise TooLarge
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_BYTES:
-            raise TooLarge
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                watch.hold(call, len(part))
+                body += part
+                if len(body) > BODY_BYTES:
+                    raise TooLarge
+    except TimeoutError:
+        raise TooSlow from None
     return bytes(body)
 
 
 async def _chat(desk: Desk, request: Request) -> Response:
-    from fastapi.responses import JSONResponse, StreamingResponse
+    from starlette.responses import JSONResponse, StreamingResponse
 
+    call: Call = request.scope["call"]
+    call.traceparent = request.headers.get("traceparent")
     body = protocol.parse_chat(await _read(request))
+    call.stream = bool(body.stream)
     loop = asyncio.get_running_loop()
-    arrivals: asyncio.Queue[str | Reply | WhenceError] = asyncio.Queue()
+    arrivals: Arrivals = asyncio.Queue()
 
     def arrive(item: str | Reply | WhenceError) -> None:
-        loop.call_soon_threadsafe(arrivals.put_nowait, item)
+        if body.stream or not isinstance(item, str):
+            loop.call_soon_threadsafe(arrivals.put_nowait, item)
 
     consent = request.headers.get("x-whence-consent")
     try:
-        ticket = await asyncio.to_thread(desk.ask, body, consent, arrive)
+        asked = (body, consent, arrive)
+        ticket = desk.ask(*asked) if desk.at_hand(body) else await asyncio.to_thread(desk.ask, *asked)
+        call.ticket = ticket
     except NotFound as failure:
-        return JSONResponse(protocol.error(str(failure), "model_not_found", param="model"), 404)
+        return _refused(call, 404, str(failure), "model_not_found", param="model")
     headers = {"x-whence-release": ticket.release, "x-whence-trace": ticket.answer.id}
-    first = await arrivals.get()
-    if isinstance(first, WhenceError):
-        return _failed(first)
+    gone = asyncio.create_task(_cancelled_when_gone(request, ticket))
+    try:
+        item = await arrivals.get()
+    except asyncio.CancelledError:
+        ticket.cancel()
+        raise
+    finally:
+        gone.cancel()
+    if isinstance(item, WhenceError):
+        return _failed(call, item)
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
-        return StreamingResponse(
-            _events(ticket, first, arrivals, usage), media_type="text/event-stream", headers=headers
-        )
-    while isinstance(first, str):
-        first = await arrivals.get()
-    if isinstance(first, WhenceError):
-        return _failed(first)
-    return JSONResponse(ticket.answer.whole(first), headers=headers)
+        parts = _events(call, ticket, item, arrivals, usage)
+        return StreamingResponse(parts, media_type="text/event-stream", headers=headers)
+    assert isinstance(item, Reply)
+    call.answered(item)
+    if item.finish == "cancelled":
+        return _refused(call, CLOSED, "the client has gone", "cancelled")
+    return JSONResponse(ticket.answer.whole(item), headers=headers)
+
+
+async def _cancelled_when_gone(request: Request, ticket: Ticket) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    ticket.cancel()
 
 
 async def _events(
-    ticket: Ticket, item: str | Reply | WhenceError, arrivals: asyncio.Queue[Any], with_usage: bool
+    call: Call, ticket: Ticket, item: str | Reply | WhenceError, arrivals: Arrivals, with_usage: bool
 ) -> AsyncIterator[str]:
     """Server-sent events: role, text as it comes, why it ended, counts where asked for, ``[DONE]``."""
     answer = ticket.answer
+    call.code = "cancelled"
     try:
         yield _event(answer.chunk({"role": "assistant", "content": ""}))
         while isinstance(item, str):
             yield _event(answer.chunk({"content": item}))
             item = await arrivals.get()
         if isinstance(item, WhenceError):
+            call.code = "server_error"
             yield _event(protocol.error(str(item), "server_error", "server_error"))
             return
+        call.answered(item)
         yield _event(answer.chunk({}, item.finish))
         if with_usage:
             yield _event(answer.usage_chunk(item))
         yield "data: [DONE]\n\n"
+        call.code = None
     finally:
         ticket.cancel()
 

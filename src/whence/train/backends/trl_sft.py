@@ -21,7 +21,7 @@ import pyarrow as pa
 from whence.models import adapter_digests, fingerprint, load_base
 from whence.records import Adapter, Base, Conditions, Json, Ref, RunReport, Unmet, digest, encode
 from whence.store import Store, row_set
-from whence.store.lock import WriterLock
+from whence.store.lock import FileLock, WriterLock
 from whence.train import surroundings
 from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
 from whence.train.checkpoints import Checkpoint, sweep
@@ -58,20 +58,22 @@ class Trained:
     """steps that an earlier process had done"""
 
 
-def work(store: Store, run: str, say: Say) -> Ref:
+def work(store: Store, run: str, say: Say, code: Path | None = None) -> Ref:
     """Train a run to its end, or go on where a killed process stopped. One process a run, by a lock in its folder.
 
     A checkpoint counts only for the closure, the rows and the conditions that it was made under: what the report says
-    then holds for every step, and a row erased meanwhile is in none of them.
+    then holds for every step, and a row erased meanwhile is in none of them. code: see `train.train`.
     """
     asked = job(store, run)
     asked.folder.mkdir(parents=True, exist_ok=True)
-    with WriterLock(asked.folder / "lock").hold("train", LOCK_WAIT_S, lambda text: say({"stage": text})):
+    with WriterLock(FileLock(asked.folder / "lock"), str(asked.folder)).hold(
+        "train", LOCK_WAIT_S, lambda text: say({"stage": text})
+    ):
         done = outcome(store, run)
-        return done.adapter_ref if done else _work(store, asked, say)
+        return done.adapter_ref if done else _work(store, asked, say, code or store.root.parent)
 
 
-def _work(store: Store, asked: Job, say: Say) -> Ref:
+def _work(store: Store, asked: Job, say: Say, code: Path) -> Ref:
     meter = Meter(store.clock(), time.monotonic())
     say({"stage": "loading"})
     before = planned(store, asked)
@@ -81,7 +83,7 @@ def _work(store: Store, asked: Job, say: Say) -> Ref:
     meter.import_cpu_s = time.process_time() - before_import
     check_template(tokenizer)
     rows = _tokenise(store, asked, tokenizer, say)
-    frozen = before or freeze(store, asked, len(rows.ids), rows.learnt())
+    frozen = before or freeze(store, asked, len(rows.ids), rows.learnt(), code)
     conditions = _conditions(torch, asked.recipe.threads)
     fed = store.put_set(row_set(rows.ordinals))
     under = {"closure": frozen.closure, "rows": fed, "conditions": digest(conditions)}

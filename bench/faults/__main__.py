@@ -1,0 +1,102 @@
+"""``python -m bench.faults kills --total 200 --seed 1`` · ``full`` · ``damage``: faults, counted, as a table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from bench.faults import full, kills
+from bench.faults.process import prepare
+from bench.faults.project import Templates
+from bench.machine import describe
+
+SHARES = {"ingest": 0.3, "curate": 0.2, "train": 0.1, "evaluate": 0.1, "serve": 0.15, "rights withdraw": 0.15}
+
+
+def run_kills(args: argparse.Namespace, work: Path) -> bool:
+    """The table of kills; False where anything was lost."""
+    from whence.demo.base import cached_base
+    from whence.demo.generate import INTENTS
+
+    prepare(heavy=True)
+    templates = Templates(work, cached_base(INTENTS))
+    print(f"# kill -9 at random moments, seed {args.seed} ({describe()})\n{kills.HEAD}", flush=True)
+    walks = {station.name: station for station in kills.WALKS}
+    fine = True
+    for name in args.stations or SHARES:
+        chance, count = random.Random(f"{args.seed} {name}"), round(args.total * SHARES[name])
+        began = time.monotonic()
+        if name in walks:
+            tally = kills.walk(walks[name], templates, count, chance)
+        else:
+            tally = (kills.served if name == "serve" else kills.withdrawals)(templates, count, chance)
+        print(tally.row(), flush=True)
+        print(f"{name}: {time.monotonic() - began:.0f} s; {tally.findings[:3]} {tally.unequal[:3]}", file=sys.stderr)
+        fine &= not (tally.lost or tally.findings or tally.unequal)
+    return fine
+
+
+def run_full(args: argparse.Namespace, work: Path) -> bool:
+    """The tables of disks that fill up."""
+    from whence.demo.base import cached_base
+    from whence.demo.generate import INTENTS
+
+    prepare(heavy=True)
+    templates = Templates(work, cached_base(INTENTS))
+    reason, fine = full.mountable(), True
+    for way in ("a file system that is full", "files that may grow no further"):
+        print(f"\n# {way}, seed {args.seed} ({describe()})\n{full.HEAD}", flush=True)
+        names = [*full.STATIONS, *(["serve"] if way.startswith("a file") else [])]
+        if way.startswith("a file") and reason:
+            print(f"not tried: {reason}")
+            continue
+        for name in args.stations or names:
+            chance = random.Random(f"{args.seed} {way} {name}")
+            count = args.total if name not in ("train", "evaluate") else max(2, args.total // 5)
+            if way.startswith("files"):
+                if name == "serve":
+                    continue
+                tally = full.limited(name, templates, count, chance)
+            else:
+                with full.disk(work / "disk") as place:
+                    trials = full.serving if name == "serve" else partial(full.tight, name)
+                    tally = trials(templates, place, count, chance)
+            print(tally.row(), flush=True)
+            for said in (*tally.unclear[:3], *tally.findings[:3], *tally.unequal[:3]):
+                print(f"  {name}: {said}", file=sys.stderr)
+            fine &= not (tally.unclear or tally.findings or tally.unequal)
+    return fine
+
+
+def _isolated() -> int:
+    """This command again, where it may mount."""
+    words = [sys.executable, "-m", "bench.faults", *sys.argv[1:]]
+    probe = subprocess.run(full.isolated(["true"]), check=False, capture_output=True)
+    os.environ["WHENCE_ISOLATED"] = "1"
+    return subprocess.run(words if probe.returncode else full.isolated(words), check=False).returncode
+
+
+def main() -> int:
+    """Print the table; exit code 1 where something was lost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("fault", choices=["kills", "full"])
+    parser.add_argument("--total", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stations", nargs="*", help="default: all")
+    args = parser.parse_args()
+    if args.fault == "full" and not os.environ.get("WHENCE_ISOLATED"):
+        return _isolated()
+    with tempfile.TemporaryDirectory() as work:
+        faults = {"kills": run_kills, "full": run_full}
+        return 0 if faults[args.fault](args, Path(work)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The verbs for programs. The command line prints what these return, and a notebook gets the same from `whence.open`.
+
+They return records and plain values, print nothing, and raise `whence.WhenceError`. What the environment says is read
+when a project is opened and never again.
+"""
+
+from whence.verbs.ask import Ask, BlastRadius, Served, Why
+from whence.verbs.data import Data, Listing, Quarantined, Removed
+from whence.verbs.judge import Eval, Ship
+from whence.verbs.model import Listed, Models, Rebuilt
+from whence.verbs.rights import Changed, Reactions, Rights
+from whence.verbs.session import Session, init, open
+
+__all__ = [
+    "Ask",
+    "BlastRadius",
+    "Changed",
+    "Data",
+    "Eval",
+    "Listed",
+    "Listing",
+    "Models",
+    "Quarantined",
+    "Reactions",
+    "Rebuilt",
+    "Removed",
+    "Rights",
+    "Served",
+    "Session",
+    "Ship",
+    "Why",
+    "init",
+    "open",
+]

@@ -1,0 +1,137 @@
+"""``data``: rows in, lines that did not become rows, what each curation step removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from whence.lineage import find
+from whence.records import Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step
+from whence.store import Store
+
+if TYPE_CHECKING:
+    from whence.lifecycle.run import Outcome
+    from whence.verbs.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A line that did not become a row."""
+
+    source: str
+    """name"""
+    line: int
+    """number of the record in its file, from 1"""
+    reason: str
+    """code"""
+    words: Json = field(default=None, repr=False)
+    """`reason` and `line` in full, where they were asked for: content"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """A row that a curation step did not keep."""
+
+    row: str
+    """`SOURCE:RECORD`"""
+    ordinal: int
+    """its number in the store"""
+    reason: str
+    """code"""
+    because: str | None
+    """the row that was kept in its place, as `SOURCE:RECORD`"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Sources and snapshots in a store."""
+
+    sources: Mapping[str, int]
+    """name → rows"""
+    snapshots: Mapping[Ref, Snapshot]
+    """oldest first"""
+
+
+class Data:
+    """Rows in, and what was left out. Each verb is that of `whence data`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._store = session, session.store
+
+    def ingest(self) -> Outcome:
+        """Read every source of whence.toml into rows."""
+        return self._session.run("ingest")
+
+    def curate(self) -> Outcome:
+        """Ingest, then apply the curation steps and freeze a snapshot."""
+        return self._session.run("curate")
+
+    def quarantine(self, source: str | None = None, *, words: bool = False) -> list[Quarantined]:
+        """Lines that did not become rows, of each source's newest reading. source: only this one. words: with the
+        reasons and lines themselves, which are content."""
+        newest: dict[str, str | None] = {}
+        for _, report in self._store.all(RunReport):
+            run = self._store.get(report.run, Run)
+            if run.activity == "ingest":
+                newest[self._store.get(run.used[0], Source).name] = report.removed
+        return [
+            Quarantined(
+                source=name,
+                line=entry["line"],
+                reason=entry["reason"],
+                words=self._store.words(entry["words"]) if words else None,
+            )
+            for name, table in newest.items()
+            if table and source in (None, name)
+            for entry in self._store.get_table(table).to_pylist()
+        ]
+
+    def removed(self, snapshot: str | None = None, *, step: str | None = None) -> list[Step] | list[Removed]:
+        """What each curation step did not keep: its Steps, or with `step` the rows that this one removed.
+
+        snapshot: name or digest; None: the newest. Raises NotFound.
+        """
+        store = self._store
+        if snapshot:
+            made = store.get(str(find(store, snapshot)), Snapshot)
+        else:
+            known = store.all(Snapshot)
+            if not known:
+                raise NotFound("there is no snapshot yet\n  do: whence data curate")
+            made = known[-1][1]
+        steps = [store.get(ref, Step) for ref in made.steps]
+        if step is None:
+            return steps
+        named = [s for s in steps if s.name == step]
+        if not named:
+            had = ", ".join(dict.fromkeys(s.name for s in steps))
+            raise NotFound(f"the snapshot has no step {step!r}\n  expected: one of {had or 'none'}")
+        return [_removed(store, entry) for s in named for entry in store.get_table(s.removed).to_pylist()]
+
+    def list(self) -> Listing:
+        """Sources and snapshots in the store."""
+        sources = {name: len(rows) for name, rows in self._store.index().sets["source"].items()}
+        return Listing(sources=sources, snapshots=dict(self._store.all(Snapshot)))
+
+    def show(self, row: str) -> Row:
+        """One row with its content, which is personal data. row: its id or first digits, or `SOURCE:RECORD`."""
+        found = find(self._store, row)
+        if not isinstance(found, int):
+            raise NotFound(f"{row} names no row")
+        return self._store.row(found)
+
+
+def _removed(store: Store, entry: dict[str, Any]) -> Removed:
+    because = entry["because"]
+    return Removed(
+        row=_named(store, entry["ordinal"]),
+        ordinal=entry["ordinal"],
+        reason=entry["reason"],
+        because=None if because is None else _named(store, because),
+    )
+
+
+def _named(store: Store, ordinal: int) -> str:
+    row = store.row(ordinal)
+    return f"{row.source}:{row.record}"

@@ -1,0 +1,115 @@
+"""``rights`` and ``feedback``: what people allow, what they take back, and what they say to an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from whence.lineage import Scope
+from whence.records import NotFound, Ref, Unmet, parse_time
+from whence.verbs.ask import BlastRadius, blast_radius, one_scope
+
+if TYPE_CHECKING:
+    from whence.verbs.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A right that was granted or withdrawn."""
+
+    event: int
+    """its number in the chain"""
+    about: str
+    """`subject:PSEUDONYM`, `source:NAME` or `licence:EXPRESSION`"""
+    blast: BlastRadius | None
+    """what stands downstream; None: no row belongs to it"""
+
+
+class Rights:
+    """Rights to train on rows. Each verb is that of `whence rights`; each is a decision and needs a person as actor.
+
+    Name one of subject (a person's identifier as in your data), source (a name) and licence (an SPDX expression).
+    valid_at: from when; None: now. reason: kept apart, erasable. Raises Unmet without a person.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._store = session.store
+
+    def withdraw(
+        self,
+        *,
+        subject: str | None = None,
+        source: str | None = None,
+        licence: str | None = None,
+        valid_at: datetime | str | None = None,
+        reason: str | None = None,
+    ) -> Changed:
+        """The right to train on these rows ends; says what must come down."""
+        return self._change("withdraw", one_scope(subject, source, licence), valid_at, reason)
+
+    def grant(
+        self,
+        *,
+        subject: str | None = None,
+        source: str | None = None,
+        licence: str | None = None,
+        valid_at: datetime | str | None = None,
+        reason: str | None = None,
+    ) -> Changed:
+        """The right to train on these rows is given (again)."""
+        return self._change("grant", one_scope(subject, source, licence), valid_at, reason)
+
+    def _change(
+        self, what: Literal["grant", "withdraw"], given: tuple[str, str], at: datetime | str | None, reason: str | None
+    ) -> Changed:
+        from whence import govern
+
+        kind, name = given
+        valid_at = None if at is None else moment(at)
+        self._store.person()
+        if kind == "subject" and not name.startswith("subject-"):
+            name = self._store.keys.pseudonym(name)
+        scope = Scope(kind, name)  # type: ignore[arg-type]
+        event = govern.change(self._store, scope.about, what, valid_at=valid_at, reason=reason)
+        try:
+            blast = blast_radius(self._store, scope)
+        except NotFound:
+            blast = None
+        return Changed(event=event, about=scope.about, blast=blast)
+
+
+class Reactions:
+    """Reactions to served answers. Each verb is that of `whence feedback`."""
+
+    def __init__(self, session: Session) -> None:
+        self._store = session.store
+
+    def send(
+        self,
+        trace: str,
+        *,
+        intent: str = "rating",
+        value: float | None = None,
+        text: str | None = None,
+        actor: str = "user",
+        surface: str = "python",
+    ) -> Ref:
+        """Record a typed reaction to a served answer; returns the Feedback's digest.
+
+        trace: the answer's id. intent: rating (with `value` from −1 to 1), correction or comment (with `text`), flag.
+        actor: the kind of giver, such as user or reviewer. surface: where it was given. Raises NotFound, Unmet.
+        """
+        from whence import feedback
+
+        return feedback.send(self._store, trace, surface=surface, actor=actor, intent=intent, value=value, text=text)
+
+
+def moment(at: datetime | str) -> datetime:
+    """A time with its zone, from itself or from ISO 8601. Raises Unmet."""
+    try:
+        if isinstance(at, datetime) and at.tzinfo is None:
+            raise ValueError(f"{at} has no time zone")
+        return at if isinstance(at, datetime) else parse_time(at)
+    except ValueError as error:
+        raise Unmet(str(error), "an ISO 8601 time with its zone", "add the zone, such as Z") from error

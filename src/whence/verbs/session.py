@@ -1,0 +1,215 @@
+"""An open project: its folder, its store, and the verbs. Nothing here is global; two of them never meet."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from whence.project import FILE, Project, draft, locked_head, read_project
+from whence.project.config import StorePart
+from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet
+from whence.store import Store, identify, verify, wall_clock
+from whence.verbs.ask import Ask
+from whence.verbs.data import Data
+from whence.verbs.judge import Eval, Ship
+from whence.verbs.model import Models
+from whence.verbs.rights import Reactions, Rights
+
+if TYPE_CHECKING:
+    from whence.lifecycle.run import Outcome, Told
+    from whence.serve import Gateway
+    from whence.serve.run import ModelFactory
+
+
+class Silent:
+    """Tells nobody what happens."""
+
+    def progress(self, stage: str, what: str, done: float, total: float) -> None:
+        """See `lifecycle.run.Told`."""
+
+    def stage(self, stage: str, fresh: bool, lines: list[str]) -> None:
+        """See `lifecycle.run.Told`."""
+
+
+def open(
+    path: str | Path | None = None,
+    *,
+    create: bool = False,
+    actor: str | None = None,
+    clock: Callable[[], datetime] = wall_clock,
+    told: Told | None = None,
+) -> Session:
+    """Open a project, or a store that has none.
+
+    path: a folder with a `whence.toml`, or one that holds a `.whence`, or a store itself. None: the working directory,
+    and the store that `WHENCE_STORE` and `WHENCE_KEYS` name where they name one, as the command line does.
+    create: make the store of a project that has none yet. actor: who acts; None: `WHENCE_ACTOR`, else git's
+    `user.email`. clock: gives the time, aware. told: gets `progress` and `stage` calls while something long runs.
+    Raises NotFound where there is no store, Unmet where the project file has faults, Conflict for a newer store,
+    Damaged. See docs/decisions/0006.
+    """
+    folder = Path(path or ".").resolve()
+    if folder.name == FILE:
+        folder = folder.parent
+    actor = actor or identify(dict(os.environ), folder)
+    named = os.environ.get("WHENCE_STORE") if path is None else None
+    part, root, keys, catalogue = None, folder, None, None
+    if named:
+        root, keys = Path(named), os.environ.get("WHENCE_KEYS")
+    elif (folder / "store.json").exists():
+        folder = folder.parent
+    else:
+        part = _store_part(folder)
+        root, keys, catalogue = folder / part.path, folder / part.keys, part.catalogue
+    keys = Path(keys) if keys else None
+    if create and not (root / "store.json").exists():
+        read_project(folder)  # its faults come before anything is made
+    store = Store.open(root, keys, create=create, catalogue=catalogue, clock=clock, actor=actor)
+    return Session(folder, store, told or Silent(), part)
+
+
+def _store_part(folder: Path) -> StorePart:
+    """Where a project keeps its store. Other faults of its file do not keep anybody from asking the record."""
+    file = folder / FILE
+    if not file.exists():
+        return StorePart()
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8")).get("store", {})
+        return TypeAdapter(StorePart).validate_json(json.dumps(said, default=str), strict=True)
+    except ValueError:
+        return read_project(folder).file.store
+
+
+def init(file: str | Path, folder: str | Path = ".", *, force: bool = False) -> Path:
+    """Write a commented `whence.toml` into `folder` from a look at a data file; returns its path.
+
+    force: replace one that is there. Raises Unmet where there is one, or where nothing in the file can be read.
+    """
+    target = Path(folder) / FILE
+    if target.exists() and not force:
+        raise Unmet(f"{target} is there already", "an empty place", "edit it, or replace it: --force, force=True")
+    target.write_text(draft(file, Path(folder)), encoding="utf-8")
+    return target
+
+
+class Session:
+    """An open project. Any thread may use it; a forked process opens its own."""
+
+    def __init__(self, folder: Path, store: Store, told: Told, part: StorePart | None) -> None:
+        """Use `whence.open`."""
+        self.folder, self.store, self.told, self._part = folder, store, told, part
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back every file and connection. A second call does nothing."""
+        self.store.close()
+
+    def __repr__(self) -> str:
+        said = f"<whence {self.folder}, as {self.store.actor}: "
+        if self.store.closed:
+            return said + "closed>"
+        counted = ((kind, self.store.count(kind)) for kind in (Snapshot, Adapter, Release))
+        counts = [f"{n:,} {kind.__name__.lower()}{'s' * (n != 1)}" for kind, n in counted]
+        return said + f"{self.store.committed():,} rows, {', '.join(counts)}, {self.store.head()[0]:,} events>"
+
+    @property
+    def project(self) -> Project:
+        """What `whence.toml` says now. Raises Unmet with every fault, Conflict where it now names another store."""
+        project = read_project(self.folder)
+        if self._part not in (None, project.file.store):
+            raise Conflict(f"{FILE} names another store than when {self.folder} was opened\n  do: open it again")
+        return project
+
+    # -- verbs -------------------------------------------------------------------------------------------------------
+
+    def run(self, to: str = "release") -> Outcome:
+        """Walk the path that whence.toml describes up to a stage (ingest, curate, train, evaluate, judge, release);
+        finished stages are skipped. Raises Unmet, Conflict, BackendFailed."""
+        from whence.lifecycle.run import STAGES, run
+
+        if to not in STAGES:
+            raise Unmet(f"{to!r} is no stage", f"one of {', '.join(STAGES)}", "name one of them")
+        return run(self.project, self.store, self.told, to)
+
+    @property
+    def ask(self) -> Ask:
+        """Why is this here, and what must come down?"""
+        return Ask(self)
+
+    def verify(self) -> list[Finding]:
+        """Re-derive rows, records, events, blobs and words; what is damaged, an empty list where nothing is."""
+        head = locked_head(self.folder)
+        return verify(self.store, head, lambda part, n, total: self.told.progress("verify", part, n, total))
+
+    @property
+    def data(self) -> Data:
+        """Ingest, quarantine, what each step removed."""
+        return Data(self)
+
+    @property
+    def eval(self) -> Eval:
+        """Evaluate base and candidate on the same items."""
+        return Eval(self)
+
+    @property
+    def ship(self) -> Ship:
+        """Judge and release in one; waivers, aliases, rollback."""
+        return Ship(self)
+
+    @property
+    def model(self) -> Models:
+        """Adapters, releases and where they are served."""
+        return Models(self)
+
+    @property
+    def rights(self) -> Rights:
+        """Grant or withdraw a licence or a consent."""
+        return Rights(self)
+
+    def serve(
+        self,
+        *release: str,
+        host: str | None = None,
+        port: int | None = None,
+        model_factory: ModelFactory | None = None,
+    ) -> Gateway:
+        """A gateway for releases or aliases (none named: every alias), with what whence.toml says of serving.
+
+        `with w.serve(port=0) as url:` serves in threads of its own until the block ends. host: other than loopback
+        needs `WHENCE_TOKEN`. port: 0 takes a free one. model_factory: (base folder, release → adapter folder) → the
+        model that answers; None: transformers with PEFT. Entering raises Unmet with every reason not to serve.
+        """
+        from functools import partial
+
+        from whence import feedback
+        from whence.models.backends.transformers_peft import TransformersModel
+        from whence.serve import Gateway, Settings
+
+        project = self.project
+        part = project.file.serving
+        settings = Settings(
+            host=host or part.host,
+            port=part.port if port is None else port,
+            consent=part.consent,
+            lease_s=part.lease_s,
+            max_tokens=part.max_tokens,
+        )
+        model = model_factory or partial(TransformersModel, threads=project.file.recipe.threads)
+        return Gateway(self.store, release, settings, model_factory=model, feedback=feedback.send)
+
+    @property
+    def feedback(self) -> Reactions:
+        """Send a reaction to an answer."""
+        return Reactions(self)
