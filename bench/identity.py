@@ -24,7 +24,7 @@ from typing import Any
 
 from bench.machine import describe
 from whence.data import CurationPlan, Plan, curate, ingest
-from whence.records import Snapshot, Source, content_digest, merkle_root, row_id
+from whence.records import Snapshot, Source, content_digest, ids_root, row_id
 from whence.store import Store, row_set
 
 Row = dict[str, Any]
@@ -138,7 +138,7 @@ class Ours:
 
     def root(self, rows: list[Row]) -> str:
         """Merkle root over row ids."""
-        return merkle_root(self.leaf(row) for row in rows)
+        return ids_root(b"".join(sorted(self.leaf(row) for row in rows)))
 
     def leaf(self, row: Row) -> bytes:
         """One row's id, by identity of the Python object where it is the original."""

@@ -1,6 +1,6 @@
-"""A disk that fills up under each station: a small file system of memory that a ballast file fills, or, where nobody may
-mount one, a limit on how large a file may grow. What is said, whether the record verifies, and whether the same command
-ends where an undisturbed one ends once there is space."""
+"""A disk that fills up under each station: a small file system of memory that a ballast file fills, and, where nobody
+may mount one too, a limit on how large a file may grow. What is said, whether the record verifies, and whether the
+same command ends where an undisturbed one ends once there is space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -92,9 +92,11 @@ def disk(place: Path) -> Iterator[Path]:
 
 def fill(place: Path, leave: int) -> Path:
     """A ballast file that leaves this many bytes free."""
-    ballast, free = place / "ballast", os.statvfs(place)
-    os.posix_fallocate(fd := os.open(ballast, os.O_CREAT | os.O_WRONLY), 0, max(free.f_bavail * BLOCK - leave, 1))
-    os.close(fd)
+    ballast, free = place / "ballast", os.statvfs(place).f_bavail * BLOCK
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):  # others take some of it meanwhile
+        while free > 0:
+            free -= file.write(bytes(min(free, 1 << 20)))
+    os.truncate(ballast, max(0, ballast.stat().st_size - leave))
     return ballast
 
 

@@ -19,18 +19,16 @@ def serve() -> int:
     """The gateway's process."""
     from whence import feedback
     from whence.models import ScriptedModel
-    from whence.serve import Settings
-    from whence.serve import serve as run
+    from whence.serve import Gateway, Settings
     from whence.store import Store
 
     model = ScriptedModel(lambda request: "you said " + str(request.messages[-1]["content"]), seconds_per_token=0.001)
-    run(
+    Gateway(
         Store.open(Path(".whence"), Path("whence.key"), actor="gateway@example.org"),
         settings=Settings(port=0, lease_s=LEASE_S),
         model_factory=lambda base, adapters: model,
         feedback=feedback.send,
-        on_ready=lambda url: print(url, flush=True),
-    )
+    ).run(lambda url: print(url, flush=True))
     return 0
 
 

@@ -157,7 +157,7 @@ def walk(station: Station, templates: Templates, kills: int, chance: random.Rand
 
 
 def _undisturbed(station: Station, templates: Templates, do: Callable[[], int]) -> tuple[Path, Path, float]:
-    """(the finished project, its keys, seconds of work). Done twice under one set of keys: the first pays for caches."""
+    """(the finished project, its keys, seconds of work). Done twice, under one set of keys."""
     keys = templates.work / f"{station.name}.key"
     times = []
     for _ in range(2):

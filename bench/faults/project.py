@@ -37,7 +37,8 @@ def _generate(folder: Path) -> None:
     for name, count in ITEMS.items():
         _cut(folder / "suites" / f"{name}.jsonl", count)
     head, _, tail = files("whence.demo").joinpath("whence.toml").read_text().partition("[recipe]\n")
-    gate = tail[tail.index("[[suites]]") :].replace("min_items = 200", "min_items = 30").replace("min_value = 0.7\n", "")
+    gate = tail[tail.index("[[suites]]") :].replace("min_items = 200", "min_items = 30")
+    gate = gate.replace("min_value = 0.7\n", "")
     (folder / "whence.toml").write_text(f"{head}[recipe]\n{RECIPE}\n{gate}")
 
 

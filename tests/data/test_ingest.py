@@ -308,3 +308,18 @@ def test_a_file_that_is_no_parquet_says_so(take: Take) -> None:
 def test_an_ending_that_is_unknown_says_so(take: Take, tmp_path: Path) -> None:
     with pytest.raises(Unmet, match="ending"):
         take(b"x", ending=".txt")
+
+
+def test_a_record_id_is_used_once_in_a_file_however_far_apart(
+    store: Store, take: Callable[..., RunReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whence.data.rows.BATCH_ROWS", 3)
+    lines = [{"id": f"r{n}", "text": f"text {n}"} for n in range(11)]
+    assert take(lines, id="id").facts["quarantined"] == {}  # control: other ids only
+    changed = [{"id": "r1", "text": "another text"}, {"id": "r2", "text": "text 2"}]
+    report = take([*lines, *changed, {"id": "r11", "text": "text 11"}], id="id")
+    assert report.facts["quarantined"] == {"repeated_id": 2}
+    assert store.get_table(report.removed)["line"].to_pylist() == [12, 13]
+    assert (report.facts["rows"], report.facts["new"]) == (12, 1)
+    assert take([changed[0], *lines[2:]], id="id").facts["new"] == 1  # a new file may say something new about r1
+    assert store.find_rows("tickets:r1") == [1, 12]

@@ -7,7 +7,7 @@ import hashlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whence.records import merkle_root
+from whence.records import ids_root, merkle_root
 
 LEAVES = st.lists(st.binary(min_size=1, max_size=4), min_size=1, max_size=12)
 
@@ -53,3 +53,13 @@ def test_a_node_cannot_pose_as_a_leaf() -> None:
     assert root in ("sha256:" + node(a, b).hex(), "sha256:" + node(b, a).hex())
     assert merkle_root([a + b]) != root
     assert merkle_root([b"\x01" + a + b]) != root
+
+
+def test_a_root_over_ids_is_a_tree_over_blocks_of_them() -> None:
+    ids = [hashlib.sha256(bytes([n])).digest() for n in range(150)]
+    ids.sort()
+    blocks = [leaf(b"".join(ids[at : at + 64])) for at in (0, 64, 128)]
+    assert ids_root(b"".join(ids)) == "tree64:" + node(node(blocks[0], blocks[1]), blocks[2]).hex()
+    assert ids_root(ids[0]) == "tree64:" + leaf(ids[0]).hex()
+    roots = {ids_root(b"".join(ids[:n])) for n in range(151)} | {ids_root(b"".join(ids[:9] + ids[10:]))}
+    assert len(roots) == 152

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 
 BODY = b'{"model": "desk", "messages": [{"role": "user", "content": "one of many"}]}'
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
 
 
 async def one(port: int, go: asyncio.Event) -> tuple[str, bool, str | None]:

@@ -32,7 +32,7 @@ def chat(text: str = "hi", **more) -> dict:
 
 def posted(body: bytes, *headers: str, path: str = "/v1/chat/completions") -> bytes:
     """A request as it goes over the wire; a Content-Length of the body unless one is given."""
-    lines = [f"POST {path} HTTP/1.1", "host: x", *headers]
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", *headers]
     if not any(h.lower().startswith(("content-length", "transfer-encoding")) for h in headers):
         lines.append(f"content-length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import socket
 import subprocess
 import sys
 import threading
@@ -251,16 +250,6 @@ def test_other_addresses_need_a_token() -> None:
     for host in ("0.0.0.0", "10.0.0.1", "example.org", "::"):
         with pytest.raises(Unmet, match="WHENCE_TOKEN"):
             token_for(host, None)
-
-
-def test_a_port_in_use_is_named(shelf: Store) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(Unmet, match=f"127.0.0.1:{port} cannot be listened on"):
-            gateway(shelf, ScriptedModel({}), port=port).start()
-    assert shelf.all(Deployment) == []
 
 
 def test_a_model_that_does_not_load_leaves_nothing_running(shelf: Store) -> None:

@@ -48,7 +48,7 @@ def test_what_runs_and_what_waits_is_answered(tmp_path: Path) -> None:
     with Outside(shelf(tmp_path), env=SLOW) as gateway:
         idle = gateway.connect()
         half_said = gateway.connect()
-        half_said.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+        half_said.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n")
         asked = [ask(gateway, n, words=30) for n in range(60)]
         until_taken(gateway, 60)
         gateway.process.send_signal(signal.SIGTERM)
@@ -177,7 +177,7 @@ def test_the_same_port_again_at_once(tmp_path: Path) -> None:
     root = shelf(tmp_path)
     with Outside(root) as gateway:
         client = gateway.connect()
-        client.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert client.recv(100)
         gateway.process.kill()
         gateway.process.wait()

@@ -87,7 +87,7 @@ def test_lengths_that_are_not_the_body_s(gateway: Outside, headers: tuple[str, .
     [
         b"",
         b"\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n",
         posted(BODY)[: -len(BODY)],
         posted(BODY)[:-5],
         posted(b"", "transfer-encoding: chunked") + b"%x\r\n" % len(BODY) + BODY,
@@ -105,10 +105,10 @@ def test_those_that_leave_before_all_is_said(gateway: Outside, sent: bytes) -> N
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET /healthz HTTP/1.1\r\n\r\n",
         b"GET /healthz\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: a\x00b\r\n\r\n",
-        b"GET /he\x00althz HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nbad header\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: a\x00b\r\n\r\n",
+        b"GET /he\x00althz HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nhost: localhost\r\n\r\n",
         b"A" * 100_000,
         posted(b"", "transfer-encoding: chunked") + b"zz\r\nhello\r\n",
         posted(b"", "transfer-encoding: chunked") + b"-5\r\nhello\r\n",
@@ -235,11 +235,11 @@ def trickle(sock: socket.socket, data: bytes, every_s: float = 0.1) -> bytes:
 
 def test_a_head_that_trickles_is_cut_off(gateway: Outside) -> None:
     with gateway.connect() as sock:
-        assert trickle(sock, b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 100) == b""
+        assert trickle(sock, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n" + b"x: y\r\n" * 100) == b""
     with gateway.connect() as sock:
-        sock.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert status(read_some(sock, b"}")) == 200
-        assert trickle(sock, b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 100) == b""
+        assert trickle(sock, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n" + b"x: y\r\n" * 100) == b""
 
 
 def test_a_line_on_which_nothing_is_said_is_cut_off(gateway: Outside) -> None:
@@ -300,12 +300,15 @@ def test_requests_in_a_row_without_waiting(gateway: Outside) -> None:
 
 def test_other_doors_of_http(gateway: Outside) -> None:
     """A request to become a WebSocket, for a continuation, by another method, in capitals."""
-    upgrade = b"GET /healthz HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n\r\n"
+    upgrade = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n\r\n"
     assert status(gateway.raw(upgrade)) == 200
     assert gateway.raw(posted(BODY, "expect: 100-continue", CLOSE)).startswith(b"HTTP/1.1 100")
     for method in (b"HEAD", b"DELETE", b"TRACE", b"CONNECT", b"BREW"):
-        assert status(gateway.raw(method + b" /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")) in (200, 405)
-    absolute = b"GET http://elsewhere/healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        assert status(gateway.raw(method + b" /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")) in (
+            200,
+            405,
+        )
+    absolute = b"GET http://elsewhere/healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     assert status(gateway.raw(absolute)) == 404
 
 

@@ -122,10 +122,11 @@ def test_secrets_that_are_sent_are_in_no_log(tmp_path: Path) -> None:
     assert [secret for secret in SECRETS if secret in output] == []
     assert "Traceback" not in output
     events = Counter(line["event"] for line in lines)
-    assert events.keys() >= {"starting", "ready", "request", "refused", "lease", "draining", "ended"}
+    assert events.keys() >= {"starting", "ready", "request", "refused", "failed", "left", "lease", "draining", "ended"}
     assert all({"at", "level", "event"} <= line.keys() for line in lines)
-    codes = Counter(line.get("code") for line in lines if line["event"] in ("refused", "failed"))
-    assert codes.keys() >= {"invalid_api_key", "model_not_found", "request_too_large", "unknown_url", "server_error"}
+    codes = {(line["event"], line.get("code")) for line in lines}
+    refusals = "invalid_api_key", "model_not_found", "request_too_large", "unknown_url", "invalid_request", "no_http"
+    assert codes >= {("refused", code) for code in refusals} | {("failed", "server_error"), ("left", "cancelled")}
     kept = Store.open(root, actor="tester@example.org")
     whole = next(line for line in lines if line["event"] == "request" and line["route"] == "chat")
     trace = next(trace for _, trace in kept.all(Trace) if trace.id == whole["trace"])

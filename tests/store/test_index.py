@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -158,3 +159,19 @@ def test_grouping_leaves_nulls_out() -> None:
     assert found == {"b": BitMap64([5, 8]), "a": BitMap64([7])}
     assert group(pa.chunked_array([pa.array([], pa.string())]), np.array([], np.uint64)) == {}
     assert to_array(row_set([3, 1, 2**33])).tolist() == [1, 3, 2**33]
+
+
+def test_what_an_older_version_saved_is_derived_again(tmp_path: Path) -> None:
+    drawn = [(bytes(30), "a", None, None, [])] * 4
+    index = Index.empty().extended(read(rows(0, drawn)), 4)
+    index.save(tmp_path)
+    saved = folders(tmp_path)[0]
+    manifest = json.loads((saved / "manifest.json").read_text())
+    del manifest["records.arrow"]
+    (saved / "records.arrow").unlink()
+    (saved / "manifest.json").write_text(json.dumps(manifest))
+    assert folders(tmp_path) == damaged_files(tmp_path) == []
+    assert Index.load(tmp_path).covers == 0
+    index.save(tmp_path)
+    assert whole(Index.load(tmp_path)) == whole(index)
+    assert [p.name for p in tmp_path.iterdir()] == [saved.name]

@@ -106,7 +106,7 @@ def _failed(error: Exception, as_json: bool) -> int:
     from whence.records import WhenceError, unwritable
 
     known = isinstance(error, WhenceError)
-    if not known and not isinstance(error, PermissionError):
+    if not known:
         error = unwritable(getattr(error, "filename", None) or "a file", error) or error
         known = isinstance(error, WhenceError)
     if as_json:

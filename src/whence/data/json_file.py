@@ -36,7 +36,7 @@ NEAR = 16
 
 _blank = re.compile(r"[ \t\n\r]*").match
 _outside = re.compile(r'"|[\[{]+|[\]},]').search
-_inside = re.compile(r'["\\]').search
+_inside = re.compile(r'["\\\n]').search
 
 
 def read_json(stream: io.BufferedReader, told: Callable[[], None]) -> Iterator[Record]:
@@ -64,22 +64,20 @@ def _spelled(value: Json) -> dict[str, Json] | Fault:
 def _elements(window: _Window) -> Iterator[Record]:
     """The elements of the array that the window stands before, then what is wrong with its end."""
     window.pos += 1
-    number, more = 0, window.peek() != "]"
+    number, more = 0, not window.at_end()
     while more:
         number += 1
         yield number, window.element()
-        while window.peek() not in ("]", ","):
+        while window.peek() != "," and not window.at_end():
             if window.spent:
                 return
             number += 1
             yield number, window.pass_over("syntax", "text stands where ',' or the end of the array was expected")
         more = window.peek() == ","
         window.pos += more
-    window.pos += 1
-    if window.peek():
-        yield number + 1, Fault("syntax", "extra text after the array", window.beginning())
-    elif breaks_off(window.stream):
-        yield number + 1, breaks_off(window.stream) or Fault("", "", b"")
+    fault = breaks_off(window.stream)
+    if fault:
+        yield number + 1, fault
 
 
 class _Window:
@@ -111,12 +109,18 @@ class _Window:
             if self.pos < len(self.text) or not self._fill():
                 return self.text[self.pos : self.pos + 1]
 
-    def beginning(self) -> bytes:
-        """The bytes from here on, as many as are kept of a bad line."""
-        return self._bytes(min(self.pos + KEEP_BYTES, len(self.text)))[:KEEP_BYTES]
+    def at_end(self) -> bool:
+        """Whether the next character ends the array: a ']' with nothing but blanks after it."""
+        if self.peek() != "]":
+            return False
+        while True:
+            here = _blank(self.text, self.pos + 1).end()  # type: ignore[union-attr]
+            if here < len(self.text) or here - self.pos > KEEP_BYTES or not self._fill():
+                return here == len(self.text) and self._ended
 
-    def _bytes(self, end: int) -> bytes:
-        return self.text[self.pos : end].encode("utf-8", "surrogateescape")
+    def _bytes(self, start: int, end: int) -> bytes:
+        """The bytes of a part of the text, as many as are kept of a bad line."""
+        return self.text[start : min(end, start + KEEP_BYTES)].encode("utf-8", "surrogateescape")[:KEEP_BYTES]
 
     def rest(self) -> bytes:
         """All that is left. Raises Unmet where that is more than `MAX_BYTES`."""
@@ -126,7 +130,7 @@ class _Window:
                     f"the file is one JSON value {TOO_LONG}", "an array of records, or a record a line",
                     "write the records as JSON lines: jq -c '.NAME[]' FILE > FILE.jsonl",
                 )  # fmt: skip
-        return self._bytes(len(self.text))
+        return self.text.encode("utf-8", "surrogateescape")
 
     def element(self) -> dict[str, Json] | Fault:
         """The element that begins here; where it is none, what stands there up to the next ',' is passed over."""
@@ -143,7 +147,7 @@ class _Window:
                 return self.pass_over(*why_not(error, self.pos))
             if end + NEAR < len(self.text) or not self._fill():
                 break
-        raw = self._bytes(end)
+        raw = self.text[self.pos : end].encode("utf-8", "surrogateescape")
         bad = not raw.isascii() and surrogate(self.text, self.pos, end)
         self.pos = end
         return Fault("encoding", "not UTF-8", raw[:KEEP_BYTES]) if bad else record_of(value, raw)
@@ -155,27 +159,34 @@ class _Window:
         return error.msg.startswith("Unterminated string") or error.pos >= len(self.text) - NEAR
 
     def pass_over(self, code: str, reason: str) -> Fault:
-        """Go to the ',' or ']' that ends the element here, strings and brackets observed. Returns its fault."""
-        raw, depth, inside = self.beginning(), 0, False
+        """Go to the ',' after the element here, or to the array's end; strings and brackets are observed, and no string
+        is longer than its line. Returns the element's fault."""
+        raw, start, depth, inside = b"", self.pos, 0, False
         while True:
             found = (_inside if inside else _outside)(self.text, self.pos)
             at = found.end() if found else len(self.text)
             mark = found.group() if found else ""
             if not mark or (mark == "\\" and at == len(self.text)):
                 self.pos = at - len(mark)
+                raw = (raw + self._bytes(start, self.pos))[:KEEP_BYTES]
                 if self._fill():
+                    start = 0
                     continue
                 self.spent = True
-                return breaks_off(self.stream, raw) or Fault(code, reason, raw)
-            if mark == '"':
-                inside = not inside
+                why = f"{reason}; what follows up to the end of the file cannot be told apart"
+                return breaks_off(self.stream, raw) or Fault(code, why, raw)
+            if mark in ('"', "\n"):
+                inside = mark == '"' and not inside
             elif mark == "\\":
-                at += 1
+                at += self.text[at] != "\n"
             elif mark[0] in "[{":
                 depth += len(mark)
             elif depth and mark != ",":
                 depth -= 1
-            elif not depth and mark != "}":
-                self.pos = found.start()  # type: ignore[union-attr]
-                return Fault(code, reason, raw)
+            elif not depth and mark in (",", "]"):
+                raw = (raw + self._bytes(start, at - 1))[:KEEP_BYTES]
+                self.pos = at - 1
+                if mark == "," or self.at_end():
+                    return Fault(code, reason, raw)
+                start, at = self.pos, self.pos + 1
             self.pos = at

@@ -72,7 +72,7 @@ class Work:
         self.before = store.index()  # no row of this file can meet another: their ids differ
         self.pending: list[Pending] = []
         self.orphans: list[Pending] = []  # their parents may stand further down in the file
-        self.seen: set[str] = set()
+        self.seen: set[str] = set()  # record ids of this file that are in no row yet; the store knows the others
         self.occurrences: Counter[bytes] = Counter()
         self.hashers: dict[str | None, Any] = {}
         self.pseudonyms: dict[str, str] = {}
@@ -107,7 +107,7 @@ class Work:
         except UnicodeEncodeError:
             self.refuse(number, "encoding", "a lone surrogate is not text", record)
         except _Repeated:
-            self.refuse(number, "repeated_id", "an earlier line of this file has the same id", record)
+            self.refuse(number, "repeated_id", REPEATED, record)
         except (ValueError, TypeError) as error:
             self.refuse(number, "value", str(error), record)
         if len(self.pending) >= BATCH_ROWS or self.held > BATCH_BYTES:
@@ -215,12 +215,14 @@ class Work:
         rows, self.pending, self.held = self.pending, [], 0
         if last:
             rows, self.orphans = rows + self.orphans, []
+        rows = self.not_repeated(rows)
         if not rows:
             return
         decisions = self.admit(self.plan.source, [r.subject for r in rows], [r.licence for r in rows])
         ids = np.frombuffer(b"".join([r.id for r in rows]), np.uint8).reshape(-1, 32)
         present = self.before.find(ids)
         self.rows |= row_set(present[present >= 0].astype(np.uint64))
+        self.seen.difference_update(rows[i].record for i in np.flatnonzero(present >= 0).tolist())
         write = []
         for i in np.flatnonzero(present < 0).tolist():  # a right that ended later is curation's matter, row by row
             code = decisions[i]
@@ -234,6 +236,16 @@ class Work:
             reason = "a row that it was made from is not in the store"
             self.refuse(row.line, "parent", reason, row.content.encode())
 
+    def not_repeated(self, rows: list[Pending]) -> list[Pending]:
+        """Without those whose record id a row of an earlier batch has."""
+        named = any(fact == "id" for fact, _ in self.mapping.facts)
+        at = self.store.records_at(self.plan.source.name, [r.record for r in rows]) if named else {}
+        repeated = {record for record, ordinals in at.items() if any(o in self.rows for o in ordinals)}
+        for row in rows if repeated else ():
+            if row.record in repeated:
+                self.refuse(row.line, "repeated_id", REPEATED, row.content.encode())
+        return [row for row in rows if row.record not in repeated] if repeated else rows
+
     def write(self, rows: list[Pending], parents: list[list[int]]) -> None:
         """Write rows with their parents' ordinals."""
         _, ids, records, shapes, contents, digests, subjects, groups, licences, slices, _, generators = zip(
@@ -245,6 +257,7 @@ class Work:
             batch((ids, names, records, shapes, contents, digests, *facts)), self.plan.source.name
         )
         self.rows |= row_set(range(first, first + len(rows)))
+        self.seen.difference_update(records)
         self.new += len(rows)
 
     def with_parents(self, rows: list[Pending]) -> Iterator[tuple[list[Pending], list[list[int]]]]:
@@ -306,6 +319,8 @@ class Work:
             removed=self.store.put_table(table),
         )
 
+
+REPEATED = "an earlier line of this file has the same id"
 
 RIGHTS_REASONS = {
     "no_licence": "neither the row nor its source claims a licence; declare one, it is never assumed",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from whence.records import SHAPES, content_fault, texts
@@ -98,12 +100,18 @@ class NormalisedDuplicate:
 
 def _duplicates(rows: Rows, reason: str, key: Callable[[str], str]) -> Removal:
     """Of rows with one key the lowest ordinal stays, whatever order the row file is in."""
-    marked = [(hashlib.blake2b(key(text).encode(), digest_size=16).digest(), o) for o, text in rows.columns("content")]
-    first = dict(sorted(marked, reverse=True))
-    out = Removal()
-    for mark, ordinal in marked:
-        if first[mark] != ordinal:
-            out.drop(ordinal, reason, first[mark])
+    marks, ordinals, out = bytearray(), array("Q"), Removal()
+    for ordinal, text in rows.columns("content"):
+        marks += hashlib.blake2b(key(text).encode(), digest_size=16).digest()
+        ordinals.append(ordinal)
+    held, at = np.frombuffer(marks, np.uint64).reshape(-1, 2), np.frombuffer(ordinals, np.uint64)
+    order = np.lexsort((at, held[:, 0], held[:, 1]))
+    held, at = held[order], at[order]
+    again = np.zeros(len(at), bool)
+    again[1:] = (held[1:] == held[:-1]).all(1)
+    first = at[~again][np.cumsum(~again) - 1]
+    for ordinal, because in zip(at[again].tolist(), first[again].tolist(), strict=True):
+        out.drop(ordinal, reason, because)
     return out
 
 

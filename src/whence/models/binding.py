@@ -61,7 +61,23 @@ def check_binding(adapter_folder: Path, base_path: Path, recorded: Fingerprint, 
                 f"another base than in training: {meaning}: found {_short(getattr(found_base, field))}, "
                 f"recorded {_short(getattr(recorded, field))}"
             )
-    return reasons + check_keys(adapter, settings, base, bool(settings.get("fan_in_fan_out")))
+    return (
+        reasons
+        + _strange(adapter_folder, settings)
+        + check_keys(adapter, settings, base, bool(settings.get("fan_in_fan_out")))
+    )
+
+
+def _strange(folder: Path, settings: Json) -> list[str]:
+    """What an adapter's folder may not do: be of another kind, name a module to import, lead out of itself."""
+    reasons = []
+    if settings.get("peft_type") != "LORA":
+        reasons.append(f"the adapter is a {settings.get('peft_type')}, only LORA is checked and served")
+    if settings.get("megatron_config"):
+        reasons.append("the adapter's configuration names a module to be imported (megatron_config)")
+    root = folder.resolve()
+    links = [path.name for path in sorted(folder.rglob("*")) if not path.resolve().is_relative_to(root)]
+    return reasons + _reason(links, "entries of the adapter's folder are links that lead out of it")
 
 
 def check_keys(

@@ -18,6 +18,8 @@ from whence.records import Json, Unmet, encode
 
 HEADER_BYTES = 100 << 20
 """The largest header the safetensors library accepts."""
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Endings of files that run code when they are opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ def weight_files(folder: Path, stem: str = "model") -> list[Path]:
         return [single]
     if index.is_file():
         shards = sorted(set(read_json(index).get("weight_map", {}).values()))
+        outside = [name for name in shards if Path(name).name != name]
+        if outside:
+            raise Unmet(f"{index} names a shard elsewhere: {outside[0]}", "shards beside their index", "mend the index")
         missing = [name for name in shards if not (folder / name).is_file()]
         if missing or not shards:
             raise Unmet(
@@ -53,7 +58,7 @@ def weight_files(folder: Path, stem: str = "model") -> list[Path]:
                 "download the model again",
             )
         return [folder / name for name in shards]
-    pickled = sorted(p.name for p in folder.glob("*.bin")) + sorted(p.name for p in folder.glob("*.pt"))
+    pickled = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLED)
     if pickled:
         raise Unmet(
             f"{folder} holds pickled weights only ({', '.join(pickled[:3])}), which run code when they are opened",

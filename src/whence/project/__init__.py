@@ -2,7 +2,7 @@
 
 from whence.project.checks import load_checks
 from whence.project.config import ProjectFile
-from whence.project.lockfile import locked_head, read_lock, write_lock
+from whence.project.lockfile import locked_head, read_lock, strangers, write_lock
 from whence.project.look import draft
 from whence.project.read import FILE, Project, read_project
 
@@ -15,5 +15,6 @@ __all__ = [
     "locked_head",
     "read_lock",
     "read_project",
+    "strangers",
     "write_lock",
 ]

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from whence.records import Conflict, Json, writing
+from whence.records import Conflict, Finding, Json, writing
 from whence.store import Store
 
 FILE = "whence.lock"
@@ -48,3 +48,14 @@ def locked_head(folder: Path) -> tuple[int, str] | None:
     """(events, digest of the last) as the lock file knows it."""
     head = read_lock(folder).get("head")
     return (head["events"], head["digest"]) if head else None
+
+
+def strangers(folder: Path, store: Store) -> list[Finding]:
+    """What the lock file names and the record does not know."""
+    filed, found = store.filed(), []
+    for name, value in read_lock(folder).items():
+        for digest in value if isinstance(value, list) else [value]:
+            if name != "head" and isinstance(digest, str) and digest not in filed:
+                message = f"{FILE} names {digest[:19]}… as {name}, which is not in the record"
+                found.append(Finding(check="store.lock", about=digest, verdict="fail", severity="high", message=message))
+    return found

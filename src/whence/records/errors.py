@@ -55,8 +55,6 @@ REFUSALS = {
     errno.EDQUOT: ("the quota is used up", "free some space, or have the quota raised"),
     errno.EFBIG: ("a file would grow larger than this process may write", "raise the limit (ulimit -f)"),
     errno.EROFS: ("the file system is read-only", "mount it for writing"),
-    errno.EACCES: ("this user may not write there", "change its owner or mode, or act as another user"),
-    errno.EPERM: ("this user may not write there", "change its owner or mode, or act as another user"),
 }
 """Why a system refuses to write, and what helps."""
 
@@ -77,6 +75,9 @@ def writing(place: object) -> Iterator[None]:
     """Raises BackendFailed where the system refuses to write to `place`; other errors pass."""
     try:
         yield
+    except PermissionError as error:
+        do = "change its owner or mode, or act as another user"
+        raise BackendFailed(f"{place} cannot be written: this user may not write there\n  do: {do}") from error
     except Exception as error:
         refused = None if isinstance(error, WhenceError) else unwritable(place, error)
         if refused is None:

@@ -81,7 +81,7 @@ def bind(store: Store, names: Iterable[str]) -> list[Bound]:
 def _bind(store: Store, ref: Ref, release: Release) -> tuple[Bound, Base, list[str]]:
     adapter = store.get(release.adapter, Adapter)
     base = store.get(store.get(adapter.closure, Closure).base, Base)
-    folder = store.root / adapter.location
+    folder = (store.root / adapter.location).resolve()
     path = load_base(base.location, base.revision, store.root.parent)
     reasons = check_binding(folder, path, adapter.base, adapter.weights, adapter.config)
     if base.fingerprint != adapter.base:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
+import gc
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,11 @@ from pathlib import Path
 
 from whence.models import Model
 from whence.models.backends.transformers_peft import TransformersModel
-from whence.records import Ref, Unmet, require
+from whence.records import Conflict, Ref, Unmet, require
 from whence.serve import leases
 from whence.serve.backends.http import build_app
 from whence.serve.backends.metrics import Meters
-from whence.serve.backends.server import Server, bound_socket, listen, open_files
+from whence.serve.backends.server import Server, bound_socket, listen, loopback, open_files
 from whence.serve.backends.spans import spans
 from whence.serve.desk import Desk, Feedback, Settings
 from whence.serve.engine import Engine
@@ -33,6 +34,8 @@ ModelFactory = Callable[[Path, Mapping[str, Path]], Model]
 
 FLUSH_S = 1.0
 """Seconds between two batches of traces."""
+TURN_S = 0.0005
+"""Seconds that a thread may compute while another waits for its turn."""
 
 
 class Gateway:
@@ -75,7 +78,7 @@ class Gateway:
         """Serve until SIGTERM or SIGINT, then stop; a second one cuts off the clients that are still answered.
 
         `on_ready` gets the address. Call it from the main thread of a process that is a gateway and nothing else: it
-        may open more files afterwards.
+        may open more files afterwards, and its threads take turns more often.
         """
         over = threading.Event()
 
@@ -90,7 +93,9 @@ class Gateway:
         before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             open_files()
-            on_ready(self.start())
+            url = self.start()
+            _take_turns()
+            on_ready(url)
             over.wait()
         except _EndedEarly:
             tell("ended before it was ready")
@@ -117,6 +122,8 @@ class Gateway:
         tell("starting", url=url, releases=[one.name for one in bound])
         meters = Meters()
         model = meters.measured(self._model_factory(bound[0].base, {one.name: one.adapter for one in bound}))
+        if bind(store, [one.name for one in bound]) != bound:
+            raise Conflict("the releases were replaced while they were loaded\n  do: run this again")
         listen(sock)
         tell("recovered", traces=store.recover_traces())
         self.deployments = [leases.start(store, one.release, url, settings.lease_s) for one in bound]
@@ -151,6 +158,14 @@ class Gateway:
         self._server = server
         tell("ready", url=url, deployments=self.deployments)
         return url
+
+
+def _take_turns() -> None:
+    """No thread of this process keeps the others waiting for long: it hands over after half a millisecond, not five,
+    and what is loaded by now, a model among it, is not searched for garbage again."""
+    sys.setswitchinterval(TURN_S)
+    gc.collect()
+    gc.freeze()
 
 
 class _EndedEarly(BaseException):
@@ -188,11 +203,7 @@ class _Keeper:
 
 def token_for(host: str, token: str | None) -> str | None:
     """The token that requests must bear. Raises Unmet for an address that others reach without one."""
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local and not token:
+    if not token and not loopback(host):
         raise Unmet(
             f"{host} can be reached from other machines and no token is set",
             "WHENCE_TOKEN in the environment, or a loopback address",

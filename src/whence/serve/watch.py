@@ -101,12 +101,12 @@ class Watch:
 
 
 def _log(call: Call) -> None:
-    failed = call.status >= 400
-    if call.route in QUIET and not failed:
+    event = _event(call)
+    if call.route in QUIET and event == "request":
         return
     tell(
-        "refused" if failed else "request",
-        logging.ERROR if call.status in (500, 502) else logging.INFO,
+        event,
+        logging.ERROR if event == "failed" else logging.INFO,
         route=call.route,
         status=call.status,
         code=call.code,
@@ -118,3 +118,12 @@ def _log(call: Call) -> None:
         duration_s=round(call.duration_s, 6),
         outside_model_s=round(call.outside_s, 6) if call.finish else None,
     )
+
+
+def _event(call: Call) -> str:
+    """request: answered; refused: it may not or not now; failed: it should have been answered; left: nobody waits."""
+    if call.status == CLOSED or call.code == "cancelled":
+        return "left"
+    if call.status == 500 or (call.status < 400 and call.code):
+        return "failed"
+    return "refused" if call.status >= 400 else "request"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 
 import fsspec
 
 from whence.records import BackendFailed, Damaged, NotFound, sha256, writing
+
+NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Blobs:
@@ -49,8 +52,10 @@ class Blobs:
         return bytes(data)
 
     def path(self, name: str) -> str:
-        """Where the blob lies."""
+        """Where the blob lies. Raises NotFound for what is no name of a blob."""
         hexes = name.removeprefix("sha256:")
+        if not NAME.fullmatch(hexes):
+            raise NotFound(f"{name!r} is no name of a blob")
         return f"{self._root}/{hexes[:2]}/{hexes}"
 
     def names(self) -> Iterator[str]:

@@ -31,6 +31,7 @@ from whence.records import (
 )
 from whence.store import tables
 from whence.store.database import Version, one_moment, translated
+from whence.store.head import HeadFile
 from whence.store.journal import Entry
 
 N = TypeVar("N")
@@ -58,8 +59,11 @@ def decode(body: str) -> Any:
 class Catalogue:
     """Records, references and events of one store."""
 
-    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime], actor: str) -> None:
-        self._engine, self._clock, self._actor = engine, clock, actor
+    def __init__(
+        self, engine: sa.Engine, clock: Callable[[], datetime], actor: str, second: HeadFile | None = None
+    ) -> None:
+        """`second` keeps the chain's head once more, outside the database."""
+        self._engine, self._clock, self._actor, self._second = engine, clock, actor, second
         self._writing = threading.local()
         self._process: int | None = os.getpid()
         self._version = Version(engine)
@@ -93,12 +97,15 @@ class Catalogue:
         if outer is not None:
             yield outer
             return
+        self._writing.head = None
         with translated(), self._write() as connection:
             self._writing.connection = connection
             try:
                 yield connection
             finally:
                 self._writing.connection = None
+        if self._second and self._writing.head:
+            self._second.keep(*self._writing.head)
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
@@ -281,6 +288,7 @@ class Catalogue:
                 rows.append(_event_row(event, previous))
             connection.execute(sa.insert(tables.events), rows)
             connection.execute(sa.update(tables.head).values(seq=seq, digest=previous))
+            self._writing.head = (seq, previous)
         return made
 
     def events(

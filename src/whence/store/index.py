@@ -115,12 +115,13 @@ class Index:
         if not len(self.prefixes) or not len(ids):
             return out
         wanted, last = prefix(ids), len(self.prefixes) - 1
-        asked = np.arange(len(ids))
-        at = np.searchsorted(self.prefixes, wanted)
+        theirs, held = np.ascontiguousarray(ids[:, 8:]).view(np.uint64), self.rest.view(np.uint64)
+        asked = np.argsort(wanted)  # in their order the index is read from front to back
+        at = np.searchsorted(self.prefixes, wanted[asked])
         while len(asked):
-            held = (at <= last) & (self.prefixes[np.minimum(at, last)] == wanted[asked])
-            asked, at = asked[held], at[held]
-            same = (self.rest[at] == ids[asked, 8:]).all(1)
+            near = (at <= last) & (self.prefixes[np.minimum(at, last)] == wanted[asked])
+            asked, at = asked[near], at[near]
+            same = (held[at] == theirs[asked]).all(1)
             out[asked[same]] = self.ordinals[at[same]]
             asked, at = asked[~same], at[~same] + 1
         return out

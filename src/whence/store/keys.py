@@ -43,6 +43,8 @@ class KeyFile:
             file.seek(self._read)
             data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
+            if data and not self._read and not data.startswith(b"{"):
+                raise Damaged(f"{self.path} is no key file\n  do: restore it from its copy, or name another file")
             for number, line in enumerate(whole.splitlines(), 1):
                 if line.endswith(TORN):
                     continue

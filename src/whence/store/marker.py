@@ -33,7 +33,7 @@ class Marker:
         partial = self.path.parent / f"{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
         try:
             with writing(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
                 partial.write_text(json.dumps(fields) + "\n")
                 os.link(partial, self.path)
         except FileExistsError:

@@ -1,8 +1,9 @@
 """A store: the record of one or more projects, in a folder.
 
 ``catalogue.db`` records, references, events · ``rows.lance`` rows · ``index/`` derived from rows · ``blobs/`` bytes
-under their digest · ``journal/`` words that can be erased · ``lock`` the writer's lock. Keys lie outside. The catalogue
-may lie in PostgreSQL instead, lock included; then every writer needs to reach the folder, which is checked.
+under their digest · ``journal/`` words that can be erased · ``head`` the chain's head once more · ``lock`` the writer's
+lock. Keys lie outside. The catalogue may lie in PostgreSQL instead, lock included; then every writer needs to reach the
+folder, which is checked.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from whence.store.blobs import Blobs
 from whence.store.catalogue import Catalogue, decode
 from whence.store.columns import ids_array, sorted_ids
 from whence.store.database import SessionLock, connect, migrate
+from whence.store.head import HeadFile
 from whence.store.index import Index
 from whence.store.journal import Entry, Journal
 from whence.store.keys import KeyFile
@@ -76,7 +78,8 @@ class Store(Catalogue):
     ) -> None:
         engine = connect(catalogue or f"sqlite:///{root / 'catalogue.db'}")
         migrate(engine)
-        super().__init__(engine, clock, actor)
+        self.second_head = HeadFile(root / "head")
+        super().__init__(engine, clock, actor, self.second_head)
         self.root, self.clock, self.actor = root, clock, actor
         self.keys = KeyFile(keys)
         self.blobs = Blobs(str(root / "blobs"))

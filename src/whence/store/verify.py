@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 from pyroaring import BitMap64
 
 from whence.records import (
+    Adapter,
     Damaged,
     Feedback,
     Finding,
@@ -23,6 +25,7 @@ from whence.records import (
     RunReport,
     Snapshot,
     Trace,
+    Unmet,
     Waiver,
     canonical,
     keyed,
@@ -32,6 +35,7 @@ from whence.records import (
 )
 from whence.store import index as indexes
 from whence.store.catalogue import NOTHING, decode, filing
+from whence.store.keys import PSEUDONYMS
 from whence.store.rows import SCHEMA, facts_digest
 from whence.store.store import Store, digests_root, row_name
 
@@ -43,12 +47,26 @@ def _bad(part: str, about: str, message: str) -> Finding:
     return Finding(check=f"store.{part}", about=about, verdict="fail", severity="high", message=message)
 
 
-def verify(store: Store, head: tuple[int, str] | None = None, progress: Progress = lambda *_: None) -> list[Finding]:
-    """All damage found, an empty list when there is none; `head` is a (seq, digest) that somebody else kept."""
+def verify(
+    store: Store,
+    head: tuple[int, str] | None = None,
+    progress: Progress = lambda *_: None,
+    adapter_digests: Callable[[Path], tuple[str, str]] | None = None,
+) -> list[Finding]:
+    """All damage found, an empty list when there is none. Raises Conflict for a record from a newer whence.
+
+    head: (seq, digest) of the chain that whence.lock keeps. adapter_digests: folder → (weights, config), to hold the
+    store's adapters against their records.
+    """
     found: list[Finding] = []
+    kept = {"whence.lock": head}
+    try:
+        kept[str(store.second_head.path)] = store.second_head.read()  # before the chain, which may grow meanwhile
+    except Damaged as error:
+        found.append(_bad("chain", str(store.second_head.path), str(error)))
     parts: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("catalogue", lambda: _catalogue(store)),
-        ("chain", lambda: _chain(store, head)),
+        ("chain", lambda: _chain(store, kept)),
         ("records", lambda: _records(store)),
         ("records", lambda: _events_about(store)),
         ("traces", lambda: _traces(store)),
@@ -57,6 +75,8 @@ def verify(store: Store, head: tuple[int, str] | None = None, progress: Progress
         ("blobs", lambda: _blobs(store)),
         ("snapshots", lambda: _snapshots(store)),
         ("words", lambda: _words(store)),
+        ("keys", lambda: _keys(store)),
+        ("adapters", lambda: _adapters(store, adapter_digests)),
     ]
     try:
         with store.reading():
@@ -84,8 +104,10 @@ def _catalogue(store: Store) -> Iterator[Finding]:
         yield _bad("catalogue", "catalogue.db", f"the database's pages are damaged: {said}")
 
 
-def _chain(store: Store, head: tuple[int, str] | None) -> Iterator[Finding]:
-    previous, seq, at_head = NOTHING, 0, None
+def _chain(store: Store, kept: Mapping[str, tuple[int, str] | None]) -> Iterator[Finding]:
+    """The chain itself, and the heads of it that others keep."""
+    previous, seq = NOTHING, 0
+    known: dict[int, str] = dict.fromkeys((head[0] for head in kept.values() if head), "")
     for event, stored in store.chain():
         seq += 1
         if event.seq != seq or event.previous != previous:
@@ -95,14 +117,15 @@ def _chain(store: Store, head: tuple[int, str] | None) -> Iterator[Finding]:
                 "chain", f"event {event.seq}", f"event {event.seq} ({event.kind}) was changed after it was written"
             )
         previous, seq = stored, event.seq
-        if head is not None and seq == head[0]:
-            at_head = stored
+        if seq in known:
+            known[seq] = stored
     if (seq, previous) != store.head():
         yield _bad("chain", "head", f"the chain ends at event {seq}, the head says {store.head()[0]}")
-    if head is not None and head[0] and at_head != head[1]:
-        yield _bad(
-            "chain", f"event {head[0]}", f"whence.lock knows event {head[0]} as {head[1][:19]}…; it is gone or changed"
-        )
+    known[0] = NOTHING
+    for keeper, head in kept.items():
+        if head and known[head[0]] != head[1]:
+            message = f"{keeper} knows event {head[0]} as {head[1][:19]}…; it is gone or changed"
+            yield _bad("chain", f"event {head[0]}", message)
 
 
 def _records(store: Store) -> Iterator[Finding]:
@@ -300,6 +323,27 @@ def _words_named(store: Store) -> Iterator[tuple[str, str]]:
     for name, report in store.all(RunReport):
         for line in _quarantined(store, report):
             yield line["words"], f"line {line['line']} in quarantine (run report {name[:19]}…)"
+
+
+def _keys(store: Store) -> Iterator[Finding]:
+    """The key that ties people to their pseudonyms is there where rows are about people."""
+    if PSEUDONYMS not in store.keys and store.index().sets["subject"].names():
+        message = f"the key of pseudonyms is gone from {store.keys.path}: nobody in the rows can be found by name"
+        yield _bad("keys", PSEUDONYMS, f"{message}\n  do: restore the file from its copy")
+
+
+def _adapters(store: Store, digests: Callable[[Path], tuple[str, str]] | None) -> Iterator[Finding]:
+    for name, adapter in store.all(Adapter) if digests else ():
+        folder = store.root / adapter.location
+        if not folder.is_relative_to(store.root):
+            continue
+        try:
+            same = digests(folder) == (adapter.weights, adapter.config)
+            what = "is not the one on record"
+        except Unmet as error:
+            same, what = False, f"cannot be read: {error.found}"
+        if not same:
+            yield _bad("adapters", name, f"adapter {name[:19]}… in {folder} {what}")
 
 
 def _quarantined(store: Store, report: RunReport) -> list[dict[str, Any]]:

@@ -7,12 +7,14 @@ import os
 import tomllib
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from whence.project import FILE, Project, draft, locked_head, read_project
+from whence.models import adapter_digests
+from whence.project import FILE, Project, draft, locked_head, read_project, strangers
 from whence.project.config import StorePart
 from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet
 from whence.store import Store, identify, verify, wall_clock
@@ -151,7 +153,8 @@ class Session:
     def verify(self) -> list[Finding]:
         """Re-derive rows, records, events, blobs and words; what is damaged, an empty list where nothing is."""
         head = locked_head(self.folder)
-        return verify(self.store, head, lambda part, n, total: self.told.progress("verify", part, n, total))
+        told = partial(self.told.progress, "verify")
+        return [*verify(self.store, head, told, adapter_digests), *strangers(self.folder, self.store)]
 
     @property
     def data(self) -> Data:

@@ -97,9 +97,11 @@ class TransformersModel:
         self._names = {name: f"adapter{n}" for n, name in enumerate(adapters or {})}
         with _translated(f"{base_path} cannot be loaded"), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(base_path, local_files_only=True, padding_side="left")
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                base_path, local_files_only=True, trust_remote_code=False, padding_side="left"
+            )
             model: Any = AutoModelForCausalLM.from_pretrained(
-                base_path, local_files_only=True, use_safetensors=True, dtype="auto"
+                base_path, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype="auto"
             )
             for name, folder in (adapters or {}).items():
                 inner = self._names[name]
@@ -159,7 +161,15 @@ class TransformersModel:
                 add_generation_prompt=True,
                 return_dict=True,
             )
-        except (TemplateError, TypeError, KeyError, ValueError) as error:
+        except (
+            TemplateError,
+            TypeError,
+            LookupError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             said = str(error) if isinstance(error, TemplateError) else type(error).__name__
             raise Unmet(
                 f"the base's chat template does not take this conversation: {said}",

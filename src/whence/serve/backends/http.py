@@ -8,10 +8,12 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from whence.models import Reply
 from whence.records import BackendFailed, Conflict, NotFound, Unmet, WhenceError
 from whence.serve import protocol
+from whence.serve.backends.server import loopback
 from whence.serve.desk import Busy
 from whence.serve.log import tell
 from whence.serve.watch import CLOSED, Call, Watch
@@ -97,6 +99,8 @@ def _guarded(handler: Handler, route: str, token: str | None) -> Handler:
         call: Call = request.scope["call"]
         call.route = route
         try:
+            if token is None and route != "health" and _foreign(request):
+                return _refused(call, 403, "a web page or another machine asks, and no token is set", "foreign_origin")
             if token is not None and not _bears(request, token):
                 return _refused(call, 401, "the bearer token is missing or wrong", "invalid_api_key")
             return await handler(request)
@@ -139,6 +143,18 @@ def _bears(request: Request, token: str) -> bool:
     said = request.headers.get("authorization", "")
     scheme, _, given = said.partition(" ")
     return hmac.compare_digest(given.strip().encode("latin-1"), token.encode()) and scheme.lower() == "bearer"
+
+
+def _foreign(request: Request) -> bool:
+    """Whether a browser asks for a page from elsewhere, or under a name of elsewhere that leads here: what reaches a
+    loopback address need not be meant by its user."""
+    origin = request.headers.get("origin")
+    try:
+        named = [urlsplit("//" + request.headers.get("host", "")).hostname]
+        named += [urlsplit(origin).hostname] if origin is not None else []
+    except ValueError:
+        return True
+    return not all(host and loopback(host) for host in named)
 
 
 async def _read(request: Request) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import resource
 import socket
 import threading
@@ -34,6 +35,14 @@ def room() -> int:
     """How many connections this process can hold while it refuses as many."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, (soft - RESERVED) // 2))
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine is reached under this name or address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -81,6 +90,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             lifespan="off",
             ws="none",
             backlog=BURST,

@@ -22,7 +22,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_pt_utils import BatchRebalanceSampler
 from trl import SFTConfig, SFTTrainer
 
-from whence.records import BackendFailed, Json, Recipe, Schedule
+from whence.records import BackendFailed, Json, Recipe, Schedule, writing
 from whence.train.backends.tokens import IGNORED
 from whence.train.checkpoints import FOLDER, seal
 from whence.train.plan import hashed
@@ -135,8 +135,14 @@ class KeyedTrainer(SFTTrainer):
         save_adapter(self.model, Path(output_dir or self.args.output_dir))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        Trainer._save_checkpoint(self, model, trial)
-        seal(Path(self.args.output_dir) / f"{FOLDER}{self.state.global_step}", self.course.under)
+        folder = Path(self.args.output_dir) / f"{FOLDER}{self.state.global_step}"
+        try:
+            with writing(folder):
+                Trainer._save_checkpoint(self, model, trial)
+                seal(folder, self.course.under)
+        except RuntimeError as error:  # torch's archive keeps nothing of what the system said
+            do = "see whether the disk is full, then run this again"
+            raise BackendFailed(f"{folder} cannot be written: {str(error)[:200]}\n  do: {do}") from error
 
 
 def lora(recipe: Recipe) -> LoraConfig:

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from whence.models import adapter_digests, fingerprint, load_base
-from whence.records import Adapter, Base, Conditions, Json, Ref, RunReport, Unmet, digest, encode
+from whence.records import Adapter, Base, Conditions, Json, Ref, RunReport, Unmet, digest, encode, writing
 from whence.store import Store, row_set
 from whence.store.lock import FileLock, WriterLock
 from whence.train import surroundings
@@ -91,7 +91,8 @@ def _work(store: Store, asked: Job, say: Say, code: Path) -> Ref:
     trained = _train(asked, frozen, rows, (folder, tokenizer, under), say)
     meter.train_cpu_s = time.process_time() - started
     say({"stage": "saving"})
-    adapter = _keep(store, asked, frozen, trained.model)
+    with writing(asked.folder):
+        adapter = _keep(store, asked, frozen, trained.model)
     facts = _facts(rows, frozen, trained, meter) | {"checkpoints": _digests(sweep(asked.folder, under))}
     report = RunReport(
         run=asked.run,

@@ -1,0 +1,229 @@
+"""What the store's folder, its database and the key file give to those who can read or write them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+import whence
+from serve.outside import chat
+from serve.shelf import paper_adapter, paper_base, shelve
+from whence import feedback
+from whence.models import ScriptedModel
+from whence.records import Damaged, NotFound, Trace, Unmet
+from whence.serve import Gateway, Settings
+from whence.store import Store, verify
+
+PERSON, ASKED, SAID, CORRECTED = "zoe.k@example.org", "my PIN is 4711", "the answer 8080", "corrected 9918"
+ROW, BAD_LINE, TOKEN = "the row says 7713", "the broken line 3306", "tok-5502-secret"
+CONTENT = (PERSON, ASKED, SAID, CORRECTED, ROW, BAD_LINE)
+
+
+@pytest.fixture
+def lived(store: Store, take: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store that has seen rows with a person, a broken line, a served request of that person and a reaction."""
+    row = {"id": "t1", "prompt": ROW, "completion": "ok", "who": PERSON}
+    take(json.dumps(row).encode() + b"\n{" + BAD_LINE.encode() + b"\n", prompt="prompt", completion="completion", subject="who")
+    shelve(store, paper_base(tmp_path / "base"), {"desk@1": paper_adapter(tmp_path / "adapter")})
+    monkeypatch.setenv("WHENCE_TOKEN", TOKEN)
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    model = ScriptedModel({ASKED: SAID})
+    gateway = Gateway(store, ["desk"], Settings(port=0), model_factory=lambda b, a: model, feedback=feedback.send)
+    with gateway as url, httpx.Client(base_url=url, headers=bearer) as http:
+        answer = http.post("/v1/chat/completions", json=chat(ASKED, user=PERSON)).json()
+        assert answer["choices"][0]["message"]["content"] == SAID
+        body = {"trace": answer["id"], "intent": "correction", "text": CORRECTED}
+        assert http.post("/v1/feedback", json=body).status_code == 201
+    return store
+
+
+def in_sql(store: Store) -> str:
+    """Every value of every table."""
+    engine, said = store._engine, []
+    with engine.connect() as connection:
+        for name in sa.inspect(engine).get_table_names():
+            said += [str(tuple(row)) for row in connection.execute(sa.text(f'SELECT * FROM "{name}"'))]  # noqa: S608
+    return "\n".join(said)
+
+
+def files(store: Store) -> Iterator[tuple[Path, bytes]]:
+    for path in store.root.rglob("*"):
+        if path.is_file():
+            yield path, path.read_bytes()
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_content_and_no_person_is_in_sql_or_in_an_event(lived: Store) -> None:
+    everything = in_sql(lived)
+    assert [word for word in (*CONTENT, TOKEN) if word in everything] == []
+    raw = b"".join(data for path, data in files(lived) if path.name.startswith("catalogue.db"))
+    assert [word for word in (*CONTENT, TOKEN) if word.encode() in raw] == []
+    journal = b"".join(data for path, data in files(lived) if "journal" in path.parts)
+    assert [word for word in (ASKED, SAID, CORRECTED) if word.encode() not in journal] == [], "the control: it was kept"
+
+
+def test_the_token_is_nowhere_in_the_store(lived: Store) -> None:
+    spelled = [TOKEN, *(hashlib.new(kind, TOKEN.encode()).hexdigest() for kind in ("sha256", "md5", "blake2b"))]
+    for path, data in files(lived):
+        assert not [word for word in spelled if word.encode() in data], path
+
+
+def test_a_pseudonym_cannot_be_tried_out_without_the_key(lived: Store, tmp_path: Path) -> None:
+    """No digest that somebody could make of a person's identifier without the key file is anywhere in the store, and
+    another key file gives another pseudonym."""
+    known = lived.keys.pseudonym(PERSON)
+    assert known in in_sql(lived), "the control: it is what the record says"
+    guesses = []
+    for kind in ("sha256", "sha1", "md5", "blake2b", "blake2s", "sha512", "sha3_256"):
+        guesses += [hashlib.new(kind, text.encode()).hexdigest()[:32] for text in (PERSON, "subject-" + PERSON)]
+    guesses += [hashlib.blake2b(PERSON.encode(), digest_size=size).hexdigest() for size in (16, 32)]
+    for path, data in files(lived):
+        assert PERSON.encode() not in data, path
+        assert not [guess for guess in guesses if guess.encode() in data], path
+    assert Store.open(lived.root, tmp_path / "other.key", actor="x@example.org").keys.pseudonym(PERSON) != known
+
+
+def test_words_cannot_be_confirmed_from_their_digest(lived: Store) -> None:
+    """The same words have another digest each time, since each is salted; the salt lies with the words."""
+    one, two = (lived.write_words("payload", {"text": ASKED}) for _ in range(2))
+    assert one != two
+    body = json.dumps({"text": ASKED}, separators=(",", ":")).encode()
+    assert hashlib.sha256(body).hexdigest() not in in_sql(lived)
+
+
+def test_others_on_this_machine_read_neither_store_nor_keys(lived: Store) -> None:
+    """Whatever the umask lets through: the folder, words and keys are their owner's."""
+    mode = lambda path: stat.S_IMODE(os.stat(path).st_mode)  # noqa: E731
+    assert mode(lived.root) == 0o700
+    assert mode(lived.keys.path) == 0o600
+    assert {mode(path) for path in (lived.root / "journal").rglob("*.jsonl")} == {0o600}
+
+
+def test_a_wide_umask_changes_nothing_about_that(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = Store.open(tmp_path / "deep" / ".whence", create=True, actor="tester@example.org")
+        store.write_words("payload", {"text": ASKED})
+        store.keys.pseudonym(PERSON)
+        test_others_on_this_machine_read_neither_store_nor_keys(store)
+    finally:
+        os.umask(before)
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["name", "dots", "link"])
+def test_keys_do_not_lie_in_the_store(tmp_path: Path, by: str) -> None:
+    """A copy of the store is then no copy of the keys."""
+    root = tmp_path / ".whence"
+    root.mkdir()
+    (tmp_path / "link").symlink_to(root)
+    inside = {"name": root / "whence.key", "dots": tmp_path / "x" / ".." / ".whence" / "k", "link": tmp_path / "link" / "k"}
+    with pytest.raises(Unmet, match="lies inside the store"):
+        Store.open(root, inside[by], create=True)
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["TOKEN=1", "TOKEN=1\n", "ssh-rsa AAAA\n# x\n", "\x00\x01"])
+def test_a_file_that_is_no_key_file_is_not_written_to(tmp_path: Path, text: str) -> None:
+    other = tmp_path / "other"
+    other.write_text(text)
+    with pytest.raises(Damaged):
+        Store.open(tmp_path / ".whence", other, create=True).keys.pseudonym(PERSON)
+    assert other.read_text() == text
+
+
+# -- names that are paths ----------------------------------------------------------------------------------------------
+
+OUTSIDE = ("../outside", "../../etc/passwd", "/etc/passwd", "a/../../x", "..", ".", "", "sha256:../outside", "x\x00y", "A" * 64)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_blob_s_name_is_no_path(store: Store, name: str) -> None:
+    (store.root.parent / "outside").write_text("secret")
+    with pytest.raises(NotFound, match="no name of a blob"):
+        store.blobs.get(name)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "..", "-x", "", "a\n", "a b", "x\x00", ".hidden"])
+def test_names_in_a_project_file_are_no_paths(tmp_path: Path, name: str) -> None:
+    """Of the project, a source, a suite and an alias: they become parts of records, refs and folders."""
+    from whence.project import read_project
+
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    whole = {
+        "project": {"name": "desk", "owner": "a@example.org"},
+        "sources": [{"name": "rows", "path": "rows.jsonl", "kind": "licensed"}],
+        "base": {"path": "org/base"},
+        "serving": {"alias": "desk"},
+    }
+
+    def spelled(values: dict) -> str:
+        head = f'[project]\nname = {json.dumps(values["project"]["name"])}\nowner = "a@example.org"\n'
+        source = f'[[sources]]\nname = {json.dumps(values["sources"][0]["name"])}\npath = "rows.jsonl"\nkind = "licensed"\n'
+        return head + source + f'[base]\npath = "org/base"\n[serving]\nalias = {json.dumps(values["serving"]["alias"])}\n'
+
+    (tmp_path / "whence.toml").write_text(spelled(whole))
+    assert read_project(tmp_path).file.serving.alias == "desk"
+    for change in (
+        {"project": {"name": name}},
+        {"sources": [{"name": name}]},
+        {"serving": {"alias": name}},
+    ):
+        (tmp_path / "whence.toml").write_text(spelled(whole | change))
+        with pytest.raises(Unmet, match="1 fault in"):
+            read_project(tmp_path)
+
+
+@pytest.mark.parametrize("segment", ["../../outside", "/etc/hostname"])
+def test_a_changed_record_cannot_read_words_elsewhere(lived: Store, segment: str) -> None:
+    """Who can write to the database can point a record at any file; what is read there must match the digest."""
+    (lived.root / "outside").write_text('{"salt": "00", "body": "secret"}\n')
+    (trace,) = [trace for _, trace in lived.all(Trace)]
+    with lived._engine.begin() as connection:
+        connection.execute(sa.text("UPDATE words SET segment = :to WHERE digest = :of"), {"to": segment, "of": trace.content})
+    with pytest.raises(Damaged) as refusal:
+        lived.words(trace.content)
+    assert "secret" not in str(refusal.value)
+    assert verify(lived) != []
+
+
+# -- code --------------------------------------------------------------------------------------------------------------
+
+RUNS_CODE = {"eval", "exec", "compile", "__import__"}
+OPENS_PICKLES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
+
+
+def test_whence_itself_runs_no_text_and_opens_no_pickle() -> None:
+    """Every call and import in the source, read as a tree; `re.compile` and our own `compile` methods are others."""
+    found = []
+    for path in Path(whence.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [(path.name, name) for name in names if name.split(".")[0] in OPENS_PICKLES]
+            if isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Name) and node.func.id in RUNS_CODE:
+                    found.append((path.name, node.func.id))
+                options = {k.arg: k.value for k in node.keywords}
+                for name, harmless in (("shell", False), ("trust_remote_code", False), ("allow_pickle", False), ("weights_only", True)):
+                    value = options.get(name)
+                    if value is not None and not (isinstance(value, ast.Constant) and value.value is harmless):
+                        found.append((path.name, name))
+                asks = isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained"
+                if asks and ast.unparse(node.func.value).startswith("Auto") and "trust_remote_code" not in options:
+                    found.append((path.name, "from_pretrained without trust_remote_code=False"))
+    assert found == [("read.py", "__import__")], "the project's own configuration classes, by a fixed module name"
