@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,8 +85,9 @@ def mutated(rng: random.Random, line: bytes) -> bytes:
     return bytes(held)
 
 
-def json_line(rng: random.Random) -> bytes:
-    """A record as JSON: as it is, with a field of another type, or mutated; sometimes blank."""
+def json_line(rng: random.Random, calm: bool = False) -> bytes:
+    """A record as JSON: as it is, with a field of another type, or mutated; sometimes blank. A calm one keeps its
+    quotes, brackets and commas."""
     held, chance = item(rng), rng.random()
     if chance < 0.02:
         return rng.choice((b"", b" ", b"\t"))
@@ -92,7 +95,13 @@ def json_line(rng: random.Random) -> bytes:
         for _ in range(rng.randint(1, 2)):
             held[rng.choice(FIELDS)] = value(rng)
     line = json.dumps(held, ensure_ascii=rng.random() < 0.3).encode("utf-8", "surrogatepass")
-    return mutated(rng, line) if chance > 0.6 else line
+    if chance < 0.6:
+        return line
+    other = mutated(rng, line)
+    return line if calm and (b"\\" in line + other or _frame(other) != _frame(line)) else other
+
+
+_frame = functools.partial(re.compile(rb'[^"\[\]{},\n]').sub, b"")
 
 
 def csv_line(rng: random.Random) -> bytes:

@@ -48,6 +48,7 @@ def litellm(folder: Path, upstream_url: str, upstream: subprocess.Popen[str], ho
         port = sock.getsockname()[1]
     env = os.environ | {
         "BENCH_TRACES": str(home / "traces.jsonl"),
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOG": "ERROR",
         "LITELLM_MODE": "PRODUCTION",
@@ -58,7 +59,7 @@ def litellm(folder: Path, upstream_url: str, upstream: subprocess.Popen[str], ho
         process = subprocess.Popen([programs / "litellm", *options.split()], stdout=log, stderr=log, env=env, cwd=home)
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_for(f"{url}/health/liveliness", process)
+            wait_for(f"{url}/health/liveliness", process, home / "log")
             run = load(url, folder, how, {"gateway": process, "upstream": upstream})
             time.sleep(5)
         finally:
@@ -67,7 +68,7 @@ def litellm(folder: Path, upstream_url: str, upstream: subprocess.Popen[str], ho
     return run, missing_in_file(home / "traces.jsonl", run.received)
 
 
-def wait_for(url: str, process: subprocess.Popen[Any]) -> None:
+def wait_for(url: str, process: subprocess.Popen[Any], log: Path) -> None:
     """Return when this address answers."""
     while process.poll() is None:
         try:
@@ -75,7 +76,7 @@ def wait_for(url: str, process: subprocess.Popen[Any]) -> None:
             return
         except OSError:
             time.sleep(0.2)
-    raise SystemExit(f"the server of {url} ended")
+    raise SystemExit(f"the server of {url} ended:\n{log.read_text()[-2000:]}")
 
 
 def litellm_programs() -> Path:

@@ -12,11 +12,12 @@ import time
 from functools import partial
 from pathlib import Path
 
-from bench.faults import full, kills
+from bench.faults import damage, full, kills
 from bench.faults.process import prepare
 from bench.faults.project import Templates
 from bench.machine import describe
 
+FIXTURE = Path(__file__).parents[2] / "tests" / "fixtures" / "store-0.1.0.tar.gz"
 SHARES = {"ingest": 0.3, "curate": 0.2, "train": 0.1, "evaluate": 0.1, "serve": 0.15, "rights withdraw": 0.15}
 
 
@@ -75,6 +76,22 @@ def run_full(args: argparse.Namespace, work: Path) -> bool:
     return fine
 
 
+def run_damage(args: argparse.Namespace, work: Path) -> bool:
+    """The table of damaged files."""
+    prepare()
+    whole = work / "whole"
+    damage.make(whole, FIXTURE)
+    print(f"# damaged files, seed {args.seed} ({describe()})\n{damage.HEAD}", flush=True)
+    fine = True
+    for kind in args.stations or damage.KINDS:
+        tally = damage.damage(kind, whole, work, args.total, random.Random(f"{args.seed} {kind}"))
+        print(tally.row(), flush=True)
+        for said in tally.unnoticed[:5]:
+            print(f"  {said}", file=sys.stderr)
+        fine &= not tally.unnoticed
+    return fine
+
+
 def _isolated() -> int:
     """This command again, where it may mount."""
     words = [sys.executable, "-m", "bench.faults", *sys.argv[1:]]
@@ -86,15 +103,15 @@ def _isolated() -> int:
 def main() -> int:
     """Print the table; exit code 1 where something was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("fault", choices=["kills", "full"])
-    parser.add_argument("--total", type=int, default=200)
+    parser.add_argument("fault", choices=["kills", "full", "damage"])
+    parser.add_argument("--total", type=int, default=200, help="of `full` and `damage`: trials of each")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--stations", nargs="*", help="default: all")
+    parser.add_argument("--stations", nargs="*", help="of `damage`: kinds of file; default: all")
     args = parser.parse_args()
     if args.fault == "full" and not os.environ.get("WHENCE_ISOLATED"):
         return _isolated()
     with tempfile.TemporaryDirectory() as work:
-        faults = {"kills": run_kills, "full": run_full}
+        faults = {"kills": run_kills, "full": run_full, "damage": run_damage}
         return 0 if faults[args.fault](args, Path(work)) else 1
 
 

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
     "WHENCE_ACTOR": "breaker@example.org",
+    "LANCE_LOG": "error",
 }
 LIGHT = ("whence.cli", "whence.lifecycle.run", "whence.feedback", "whence.store", "alembic.command", "lance")
 HEAVY = ("torch", "transformers", "peft", "whence.models.backends.transformers_peft", "uvicorn", "fastapi", "httpx")

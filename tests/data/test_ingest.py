@@ -311,7 +311,7 @@ def test_an_ending_that_is_unknown_says_so(take: Take, tmp_path: Path) -> None:
 
 
 def test_a_record_id_is_used_once_in_a_file_however_far_apart(
-    store: Store, take: Callable[..., RunReport], monkeypatch: pytest.MonkeyPatch
+    store: Store, take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("whence.data.rows.BATCH_ROWS", 3)
     lines = [{"id": f"r{n}", "text": f"text {n}"} for n in range(11)]

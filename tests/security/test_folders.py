@@ -156,7 +156,16 @@ def test_a_chat_template_reaches_nothing(tiny_base: Path, tmp_path: Path, templa
 
 def test_no_code_and_no_pickle_is_downloaded() -> None:
     """The patterns that the hub is asked for; the control is what a model needs."""
-    for name in ("modeling_mine.py", "pytorch_model.bin", "model.pt", "model.pkl", "x.so", "run.sh", "a/b.py", "m.gguf"):
+    for name in (
+        "modeling_mine.py",
+        "pytorch_model.bin",
+        "model.pt",
+        "model.pkl",
+        "x.so",
+        "run.sh",
+        "a/b.py",
+        "m.gguf",
+    ):
         assert not any(fnmatch(name, pattern) for pattern in PATTERNS), name
     for name in ("model-00001-of-00002.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"):
         assert any(fnmatch(name, pattern) for pattern in PATTERNS), name
@@ -206,7 +215,7 @@ def test_what_is_exchanged_while_it_is_loaded_is_not_served(folders, what: str, 
             shutil.rmtree(base)
             base.symlink_to(other_base)
 
-    with pytest.raises(WhenceError, match="changed|weights differ|replaced"):
+    with pytest.raises(WhenceError, match=r"changed|weights differ|replaced"):
         gateway(store, exchange).start()
     assert store.all(Deployment) == []
 

@@ -1,12 +1,13 @@
 """Many clients at once: ``herd.py PORT N`` connects N times, asks on each connection, prints what came as JSON.
 
 ``{"statuses": {STATUS: how many}, "again": how many refusals said when to come again, "ids": ids of answers}``; status
-"lost" is a connection that ended without a whole answer.
+"lost" is a connection that ended without a whole answer. All connections are open at once, as far as they are let in.
 """
 
-import asyncio
 import json
 import resource
+import selectors
+import socket
 import sys
 from collections import Counter
 
@@ -14,42 +15,49 @@ BODY = b'{"model": "desk", "messages": [{"role": "user", "content": "one of many
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
 
 
-async def one(port: int, go: asyncio.Event) -> tuple[str, bool, str | None]:
+def answer(data: bytes) -> tuple[str, bool, str | None]:
     """(status, whether it said when to come again, id of the answer)."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await go.wait()
-    try:
-        writer.write(HEAD % len(BODY) + BODY)
-        data = await reader.read()
-    except OSError:
-        return "lost", False, None
-    finally:
-        writer.close()
     head, _, body = data.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 ") or not body:
         return "lost", False, None
     return head[9:12].decode(), b"\r\nretry-after: 1" in head.lower(), json.loads(body).get("id")
 
 
-async def main(port: int, number: int) -> None:
-    go = asyncio.Event()
-    clients = [asyncio.create_task(one(port, go)) for _ in range(number)]
-    await asyncio.sleep(0)
-    go.set()
-    answers = await asyncio.gather(*clients)
-    statuses = Counter(status for status, _, _ in answers)
-    print(
-        json.dumps(
-            {
-                "statuses": statuses,
-                "again": sum(again for _, again, _ in answers),
-                "ids": [name for _, _, name in answers if name],
-            }
-        )
-    )
+def herd(port: int, number: int) -> list[bytes]:
+    """What came on each connection."""
+    waiting, came, over = selectors.DefaultSelector(), {}, []
+    for _ in range(number):
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", port))
+        waiting.register(sock, selectors.EVENT_WRITE)
+        came[sock] = b""
+    while came:
+        for key, events in waiting.select():
+            sock = key.fileobj
+            try:
+                if events & selectors.EVENT_WRITE:
+                    sock.sendall(HEAD % len(BODY) + BODY)
+                    waiting.modify(sock, selectors.EVENT_READ)
+                    continue
+                part = sock.recv(65536)
+            except OSError:
+                part = b""
+            came[sock] += part
+            if not part:
+                waiting.unregister(sock)
+                sock.close()
+                over.append(came.pop(sock))
+    return over
 
 
 if __name__ == "__main__":
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    answers = [answer(data) for data in herd(int(sys.argv[1]), int(sys.argv[2]))]
+    said = {
+        "statuses": Counter(status for status, _, _ in answers),
+        "again": sum(again for _, again, _ in answers),
+        "ids": [name for _, _, name in answers if name],
+    }
+    print(json.dumps(said))

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from whence.data.values import MAX_BYTES, MAX_DEPTH, TOO_DEEP, Fault, Record
+from whence.data.values import MAX_BYTES, MAX_DEPTH, TOO_DEEP, TOO_LONG, Fault, Record
 from whence.records import Json, Unmet
 
 BATCH_ROWS = 8192
@@ -153,25 +153,29 @@ def _at_once(rows: int, size: int) -> int:
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | Fault]:
-    """The rows of a batch; a row that cannot be read is a Fault."""
+    """The rows of a batch; a row that is too long or cannot be read is a Fault."""
     batch.validate()
     step = _at_once(batch.num_rows, batch.nbytes)
     for start in range(0, batch.num_rows, step):
         part = batch.slice(start, step)
-        try:
-            part.validate(full=True)
-            records = part.to_pylist()
-        except UNREADABLE:
-            records = [_record(part.slice(i, 1)) for i in range(part.num_rows)]
-        yield from records
+        records = None if part.nbytes > MAX_BYTES else _whole(part)
+        yield from records or (_row(part.slice(i, 1)) for i in range(part.num_rows))
 
 
-def _record(row: pa.RecordBatch) -> dict[str, Any] | Fault:
+def _whole(part: pa.RecordBatch) -> list[dict[str, Any]] | None:
+    """The rows of a part, or None where one of them cannot be read."""
     try:
-        row.validate(full=True)
-        return row.to_pylist()[0]  # type: ignore[no-any-return]
-    except UNREADABLE as error:
-        return Fault("value", f"a value of the row cannot be read ({type(error).__name__})", b"")
+        part.validate(full=True)
+        return part.to_pylist()  # type: ignore[no-any-return]
+    except UNREADABLE:
+        return None
+
+
+def _row(row: pa.RecordBatch) -> dict[str, Any] | Fault:
+    if row.nbytes > MAX_BYTES:
+        return Fault("too_long", f"the record is {TOO_LONG}", b"")
+    records = _whole(row)
+    return records[0] if records else Fault("value", "a value of the row cannot be read", b"")
 
 
 def _said(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from time import process_time
+from time import monotonic, process_time
 
 from whence.data.ingest import finished
 from whence.data.steps import STEPS, CurationStep, Removal, Rows
@@ -34,7 +34,7 @@ class CurationPlan:
 
 def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: None) -> tuple[Ref, bool]:
     """Make the snapshot. Returns (its digest, whether anything was done)."""
-    started, cpu = store.clock(), process_time()
+    started, began, cpu = store.clock(), monotonic(), process_time()
     declared = sha256(encode([[name, step.version, asdict(step)] for name, step in plan.steps]))
     inputs = {**plan.inputs, "steps": declared, "name": plan.name}
     run = store.put(Run(activity="curate", used=tuple(plan.ingests), inputs=inputs))
@@ -58,10 +58,15 @@ def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: Non
                     name=plan.name, rows=len(left), root=root, set=set_blob, steps=refs, parents=tuple(plan.ingests)
                 )
             )
-            seconds = (store.clock() - started).total_seconds()
             facts = {"rows_in": len(rows), "rows": len(left), "snapshot": snapshot}
             store.put(
-                RunReport(run=run, started_at=started, duration_s=seconds, cpu_s=process_time() - cpu, facts=facts)
+                RunReport(
+                    run=run,
+                    started_at=started,
+                    duration_s=monotonic() - began,
+                    cpu_s=process_time() - cpu,
+                    facts=facts,
+                )
             )
             store.append("run.finished", run, {"snapshot": snapshot})
     return snapshot, True

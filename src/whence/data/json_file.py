@@ -68,15 +68,13 @@ def _elements(window: _Window) -> Iterator[Record]:
     while more:
         number += 1
         yield number, window.element()
-        while window.peek() != "," and not window.at_end():
-            if window.spent:
-                return
-            number += 1
-            yield number, window.pass_over("syntax", "text stands where ',' or the end of the array was expected")
         more = window.peek() == ","
         window.pos += more
+        if window.peek() == "" and not window.spent:
+            yield number + 1, breaks_off(window.stream) or Fault("syntax", "the file ends inside the array", b"")
+            return
     fault = breaks_off(window.stream)
-    if fault:
+    if fault and not window.spent:
         yield number + 1, fault
 
 
@@ -150,6 +148,9 @@ class _Window:
         raw = self.text[self.pos : end].encode("utf-8", "surrogateescape")
         bad = not raw.isascii() and surrogate(self.text, self.pos, end)
         self.pos = end
+        if self.peek() not in (",", "") and not self.at_end():
+            fault = self.pass_over("syntax", "text stands where ',' or the end of the array was expected")
+            return Fault(fault.code, fault.reason, (raw + fault.raw)[:KEEP_BYTES])
         return Fault("encoding", "not UTF-8", raw[:KEEP_BYTES]) if bad else record_of(value, raw)
 
     def _may_go_on(self, error: ValueError | RecursionError) -> bool:

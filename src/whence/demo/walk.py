@@ -160,7 +160,7 @@ def _show_blast(store: Store, blast: Blast, say: Say) -> None:
     for ref in blast.releases:
         say(f"             release {store.get(ref, Release).name}")
     for ref in blast.deployments:
-        lives = state(store, ref, store.clock())
+        lives = state(store, ref)
         say(f"   MUST COME DOWN: {store.get(ref, Deployment).endpoint} ({lives})")
 
 

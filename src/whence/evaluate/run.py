@@ -74,7 +74,7 @@ def evaluate(
     name = store.put(run)
     for event in store.events("run.finished", about=name):
         return Ref(event.data["evaluation"])
-    started, cpu = store.clock(), time.process_time()
+    started, began, cpu = store.clock(), time.monotonic(), time.process_time()
     items = items_of(store, suite)
     scores, replies = [], []
     judged, said = store.get(suite, Suite), store.get(prompt, Prompt)
@@ -95,7 +95,7 @@ def evaluate(
     report = RunReport(
         run=name,
         started_at=started,
-        duration_s=(store.clock() - started).total_seconds(),
+        duration_s=time.monotonic() - began,
         cpu_s=time.process_time() - cpu,
         facts=_facts(evaluation, len(items), [r for r in replies if r is not None]),
     )

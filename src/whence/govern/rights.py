@@ -7,7 +7,8 @@ licence that is valid at the asked time decides from then on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Literal
 
 from whence.records import Finding, Ref, Snapshot, Source, encode, sha256
@@ -25,18 +26,25 @@ def change(
     reason: str | None = None,
 ) -> int:
     """Record that the right to train on something changed; a person decides it. `about` is ``subject:PSEUDONYM``,
-    ``source:NAME`` or ``licence:EXPRESSION``. Returns the event's number."""
+    ``source:NAME`` or ``licence:EXPRESSION``; `valid_at` is from when, None: from now on. Returns the event's number."""
     person = store.person()
     words = store.write_words("payload", {"reason": reason, "by": person}) if reason else None
-    return store.append(f"rights.{what}", about, {"scope": "train"}, valid_at or store.clock(), words).seq
+    return store.append(f"rights.{what}", about, {"scope": "train"}, valid_at, words).seq
 
 
 def states(store: Store, as_of: datetime | None = None) -> dict[str, str]:
-    """about → grant or withdraw, as the events recorded and valid by then say."""
-    now = as_of or store.clock()
-    events = [e for e in store.events("rights.*", as_of=as_of) if e.valid_at is None or e.valid_at <= now]
-    events.sort(key=lambda e: (e.valid_at or e.recorded_at, e.seq))
-    return {event.about: event.kind.removeprefix("rights.") for event in events}
+    """about → grant or withdraw, as the events recorded and valid by then say.
+
+    A clock that jumps changes no order: what names no time of its own is valid from its place in the chain on, and what
+    was valid when it was recorded stays so.
+    """
+    now, told, valid = as_of or store.clock(), datetime.min.replace(tzinfo=UTC), []
+    for event in store.events("rights.*", as_of=as_of):
+        told = max(told, min(event.recorded_at, now))
+        since = event.valid_at or event.recorded_at
+        if since <= max(now, event.recorded_at):
+            valid.append((min(event.valid_at, now) if event.valid_at else told, event.seq, event))
+    return {event.about: event.kind.removeprefix("rights.") for _, _, event in sorted(valid, key=itemgetter(0, 1))}
 
 
 def rights_digest(store: Store) -> str:

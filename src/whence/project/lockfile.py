@@ -56,6 +56,6 @@ def strangers(folder: Path, store: Store) -> list[Finding]:
     for name, value in read_lock(folder).items():
         for digest in value if isinstance(value, list) else [value]:
             if name != "head" and isinstance(digest, str) and digest not in filed:
-                message = f"{FILE} names {digest[:19]}… as {name}, which is not in the record"
-                found.append(Finding(check="store.lock", about=digest, verdict="fail", severity="high", message=message))
+                said = f"{FILE} names {digest[:19]}… as {name}, which is not in the record"
+                found.append(Finding(check="store.lock", about=digest, verdict="fail", severity="high", message=said))
     return found

@@ -35,12 +35,17 @@ def end(store: Store, deployments: Iterable[Ref]) -> None:
 
 
 def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State:
-    """What is known of a deployment at a time (now by default). Raises NotFound for no deployment."""
-    lease = store.get(deployment, Deployment)
-    as_of = as_of or store.clock()
+    """What is known of a deployment at a time (now by default). Raises NotFound for no deployment.
+
+    A clock that is set back makes nothing live: a sign of life that lies more than a lease ahead counts for nothing, and
+    what was recorded after it says that its time has passed.
+    """
+    lease = timedelta(seconds=store.get(deployment, Deployment).lease_s)
     last = store.events("deployment.*", deployment, as_of=as_of, last=True)
     if not last:
         return "unknown"
     if last[0].kind == "deployment.ended":
         return "ended"
-    return "live" if last[0].recorded_at + timedelta(seconds=lease.lease_s) >= as_of else "unknown"
+    seen, now = last[0].recorded_at, as_of or store.clock()
+    passed = now if as_of else max(now, store.recorded_since(last[0].seq))
+    return "live" if seen - lease <= now and passed <= seen + lease else "unknown"

@@ -307,6 +307,14 @@ class Catalogue:
             query = query.order_by(None).order_by(t.c.seq.desc()).limit(1)
         return [_event(row) for row in self._rows(query)]
 
+    def recorded_since(self, seq: int) -> datetime:
+        """The latest time at which this event or one after it was recorded. Raises NotFound where there is none."""
+        t = tables.events
+        latest = self._rows(sa.select(sa.func.max(t.c.recorded_at)).where(t.c.seq >= seq))[0][0]
+        if latest is None:
+            raise NotFound(f"there is no event {seq}")
+        return records.parse_time(latest)
+
     def head(self) -> tuple[int, str]:
         """(number of events, digest of the last one)."""
         row = self._rows(sa.select(tables.head))[0]

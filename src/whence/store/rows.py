@@ -94,7 +94,8 @@ class RowFile:
     def __init__(self, url: str, index_folder: Path) -> None:
         self._url, self._folder = url, index_folder
         self._index: Index | None = None
-        self._named: tuple[int, Runs] = (0, Runs(*[np.zeros(0, np.uint64)] * 2))  # rows covered, their marks
+        none = np.zeros(0, np.uint64)
+        self._named = 0, Runs(none, none)  # rows covered, their marks
 
     def close(self) -> None:
         """Let go of the index and its memory maps."""
@@ -108,11 +109,15 @@ class RowFile:
         full = table.add_column(0, SCHEMA.field("ord"), numbers)
         with writing(self._url):
             lance.write_dataset(full, self._url, mode="append" if self._exists() else "create", schema=SCHEMA)
-        covers, runs = self._named
-        if covers == first:
-            runs.add(marks(full["source"], full["record"]), full["ord"].to_numpy())
-            self._named = first + full.num_rows, runs
         return full
+
+    def name(self, full: pa.Table) -> None:
+        """Let `records_at` find rows that were appended and are committed now."""
+        covers, runs = self._named
+        ordinals = full["ord"].to_numpy()
+        if covers == ordinals[0]:
+            runs.add(marks(full["source"], full["record"]), ordinals)
+            self._named = covers + len(ordinals), runs
 
     def drop_uncommitted(self, committed: int) -> int:
         """Remove what a killed writer left at or above `committed`; returns how many rows."""
@@ -188,10 +193,12 @@ class RowFile:
 
     def records_at(self, source: str, names: Sequence[str], committed: int) -> dict[str, list[int]]:
         """Source record id → ordinals, newest last, for one source."""
-        if self._named[0] != committed:
-            self.index(committed)
+        covers, runs = self._named
+        if covers != committed:
+            held = self.index(committed)
+            runs = Runs(held.marks, held.marked)
         asked = pa.array(names, pa.string())
-        found = self._named[1].find(marks(pa.array([source] * len(names), pa.string()), asked))
+        found = runs.find(marks(pa.array([source] * len(names), pa.string()), asked))
         table = self.at(["ord", "source", "record"], found[found < committed])
         table = table.filter(pc.and_(pc.equal(table["source"], source), pc.is_in(table["record"], asked)))
         out: dict[str, list[int]] = {}

@@ -177,6 +177,7 @@ class Store(Catalogue):
         full = self.rows.append(table, first)
         facts = {"first": first, "rows": table.num_rows, "facts": rowfile.facts_digest(full)}
         self.append("rows.appended", f"source:{source}", facts)
+        self.rows.name(full)
         return first
 
     def index(self) -> Index:
@@ -270,7 +271,9 @@ class Store(Catalogue):
     def journal(self, kind: str) -> Journal:
         """The journal of one kind of words: payload, trace, feedback, quarantine."""
         self._usable()
-        return self._journals.setdefault(kind, Journal(self.root / "journal" / kind))
+        if kind not in self._journals:
+            self._journals.setdefault(kind, Journal(self.root / "journal" / kind))
+        return self._journals[kind]
 
     def write_words(self, kind: str, body: Json) -> str:
         """Keep words apart; returns their salted digest."""

@@ -333,7 +333,9 @@ def _keys(store: Store) -> Iterator[Finding]:
 
 
 def _adapters(store: Store, digests: Callable[[Path], tuple[str, str]] | None) -> Iterator[Finding]:
-    for name, adapter in store.all(Adapter) if digests else ():
+    if digests is None:
+        return
+    for name, adapter in store.all(Adapter):
         folder = store.root / adapter.location
         if not folder.is_relative_to(store.root):
             continue

@@ -140,7 +140,7 @@ def blast_radius(store: Store, scope: Scope) -> BlastRadius:
     """`lineage.blast_radius` with names, endpoints and what is known of the leases now."""
     from whence.serve.leases import state
 
-    blast, now = lineage.blast_radius(store, scope), store.clock()
+    blast = lineage.blast_radius(store, scope)
     return BlastRadius(
         direct=blast.direct,
         derived=blast.derived,
@@ -148,7 +148,7 @@ def blast_radius(store: Store, scope: Scope) -> BlastRadius:
         adapters=blast.adapters,
         releases={ref: store.get(ref, Release).name for ref in blast.releases},
         deployments=tuple(
-            Served(deployment=ref, endpoint=store.get(ref, Deployment).endpoint, state=state(store, ref, now))
+            Served(deployment=ref, endpoint=store.get(ref, Deployment).endpoint, state=state(store, ref))
             for ref in blast.deployments
         ),
     )

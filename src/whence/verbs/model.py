@@ -82,7 +82,7 @@ class Models:
         """Every adapter with its base, data, verdict, releases, aliases and live deployments, oldest first."""
         from whence.serve.leases import state
 
-        store, now = self._store, self._store.clock()
+        store = self._store
         pointed: dict[Ref, list[str]] = {}
         for alias, release in aliases(store).items():
             pointed.setdefault(release, []).append(alias)
@@ -91,7 +91,7 @@ class Models:
         for ref, adapter in store.all(Adapter):
             closure = store.get(adapter.closure, Closure)
             mine = {r: release.name for r, release in releases if release.adapter == ref}
-            states = [state(store, d, now) for d, deployment in deployments if deployment.release in mine]
+            states = [state(store, d) for d, deployment in deployments if deployment.release in mine]
             found.append(
                 Listed(
                     adapter=ref,

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from whence.serve.log import tell
 
-HEAD_S = 10.0
+HEAD_S = 30.0
 """Seconds in which a request's head must have come; as long is read on after an answer that did not need the body."""
 STALLED_S = 30.0
 """Seconds that a client may leave what was sent to it unread."""
