@@ -36,7 +36,9 @@ class Answering(asyncio.Protocol):
 
 
 def answer(body: bytes) -> bytes:
-    """An answer that repeats the last turn, under an id that is its own."""
+    """An answer that repeats the last turn, under an id that is its own; nothing is here for those who send none."""
+    if not body:
+        return b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
     asked = json.loads(body)
     said = asked["messages"][-1]["content"]
     tokens = {"prompt_tokens": 40, "completion_tokens": 20, "total_tokens": 60}

@@ -21,23 +21,32 @@ FIXTURE = Path(__file__).parents[2] / "tests" / "fixtures" / "store-0.1.0.tar.gz
 SHARES = {"ingest": 0.3, "curate": 0.2, "train": 0.1, "evaluate": 0.1, "serve": 0.15, "rights withdraw": 0.15}
 
 
-def run_kills(args: argparse.Namespace, work: Path) -> bool:
-    """The table of kills; False where anything was lost."""
+def _templates(args: argparse.Namespace, work: Path) -> Templates:
+    """The project to break, and the process to fork from; with ``--light`` nothing is trained in either."""
+    prepare(heavy=not args.light)
+    if args.light:
+        return Templates(work)
     from whence.demo.base import cached_base
     from whence.demo.generate import INTENTS
 
-    prepare(heavy=True)
-    templates = Templates(work, cached_base(INTENTS))
+    return Templates(work, cached_base(INTENTS))
+
+
+def run_kills(args: argparse.Namespace, work: Path) -> bool:
+    """The table of kills; False where anything was lost."""
+    templates = _templates(args, work)
     print(f"# kill -9 at random moments, seed {args.seed} ({describe()})\n{kills.HEAD}", flush=True)
     walks = {station.name: station for station in kills.WALKS}
     fine = True
     for name in args.stations or SHARES:
-        chance, count = random.Random(f"{args.seed} {name}"), round(args.total * SHARES[name])
+        share = SHARES[name] / sum(SHARES[n] for n in args.stations or SHARES)
+        chance, count = random.Random(f"{args.seed} {name}"), round(args.total * share)
         began = time.monotonic()
         if name in walks:
             tally = kills.walk(walks[name], templates, count, chance)
         else:
-            tally = (kills.served if name == "serve" else kills.withdrawals)(templates, count, chance)
+            station = kills.served if name == "serve" else kills.withdrawals
+            tally = station(templates, count, chance, "ingest" if args.light else "release")
         print(tally.row(), flush=True)
         print(f"{name}: {time.monotonic() - began:.0f} s; {tally.findings[:3]} {tally.unequal[:3]}", file=sys.stderr)
         fine &= not (tally.lost or tally.findings or tally.unequal)
@@ -46,15 +55,11 @@ def run_kills(args: argparse.Namespace, work: Path) -> bool:
 
 def run_full(args: argparse.Namespace, work: Path) -> bool:
     """The tables of disks that fill up."""
-    from whence.demo.base import cached_base
-    from whence.demo.generate import INTENTS
-
-    prepare(heavy=True)
-    templates = Templates(work, cached_base(INTENTS))
+    templates = _templates(args, work)
     reason, fine = full.mountable(), True
     for way in ("a file system that is full", "files that may grow no further"):
         print(f"\n# {way}, seed {args.seed} ({describe()})\n{full.HEAD}", flush=True)
-        names = [*full.STATIONS, *(["serve"] if way.startswith("a file") else [])]
+        names = full.LIGHT if args.light else [*full.STATIONS, "serve"]
         if way.startswith("a file") and reason:
             print(f"not tried: {reason}")
             continue
@@ -107,6 +112,7 @@ def main() -> int:
     parser.add_argument("--total", type=int, default=200, help="of `full` and `damage`: trials of each")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stations", nargs="*", help="of `damage`: kinds of file; default: all")
+    parser.add_argument("--light", action="store_true", help="no station that needs a model")
     args = parser.parse_args()
     if args.fault == "full" and not os.environ.get("WHENCE_ISOLATED"):
         return _isolated()

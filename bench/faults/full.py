@@ -28,7 +28,6 @@ DISK_BYTES = 96 << 20
 BLOCK = 4096
 WORKING_BYTES = 256 << 10
 """What SQLite needs for its log and shared memory while it works."""
-WAIVE = ("ship", "waive", "--reason", "fault set", "--until", "2099-01-01")
 STATIONS = {
     "ingest": ("new", ("data", "ingest")),
     "curate": ("ingest", ("data", "curate")),
@@ -39,6 +38,8 @@ STATIONS = {
     "feedback": ("answered", ()),
 }
 """Station → the template it starts from and its command line; ``()``: an event, see `command`."""
+LIGHT = ("ingest", "curate", "rights withdraw", "feedback")
+"""Stations without a model."""
 MEANT = (0, 2, 4)
 """Exit codes of work that was done: yes, no, too little evidence."""
 HEAD = (

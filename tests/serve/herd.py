@@ -4,6 +4,7 @@
 "lost" is a connection that ended without a whole answer. All connections are open at once, as far as they are let in.
 """
 
+import contextlib
 import json
 import resource
 import selectors
@@ -35,11 +36,12 @@ def herd(port: int, number: int) -> list[bytes]:
     while came:
         for key, events in waiting.select():
             sock = key.fileobj
-            try:
-                if events & selectors.EVENT_WRITE:
+            if events & selectors.EVENT_WRITE:
+                with contextlib.suppress(OSError):  # refused already; the reason is there to be read
                     sock.sendall(HEAD % len(BODY) + BODY)
-                    waiting.modify(sock, selectors.EVENT_READ)
-                    continue
+                waiting.modify(sock, selectors.EVENT_READ)
+                continue
+            try:
                 part = sock.recv(65536)
             except OSError:
                 part = b""

@@ -54,8 +54,7 @@ class Outside:
         command = [sys.executable, str(Path(__file__).with_name("child.py")), str(root), str(lease_s)]
 
         def limited() -> None:
-            if files is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -64,7 +63,7 @@ class Outside:
                 stderr=log,
                 text=True,
                 env=os.environ | dict(env or {}),
-                preexec_fn=limited,
+                preexec_fn=limited if files is not None else None,
             )
         assert self.process.stdout is not None
         if wait:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -144,6 +146,38 @@ def test_a_port_that_is_taken_is_found_before_the_model_is_loaded(store: Store) 
         gateway = Gateway(store, ["desk"], Settings(port=port), model_factory=not_loaded)
         with pytest.raises(Unmet, match=f"127.0.0.1:{port} cannot be listened on"):
             gateway.start()
+    assert store.all(Deployment) == []
+
+
+PROJECT = """
+[project]
+name = "desk"
+owner = "a@example.org"
+[[sources]]
+name = "rows"
+path = "rows.jsonl"
+kind = "licensed"
+[base]
+path = "org/base"
+[serving]
+alias = "desk"
+"""
+
+
+def test_the_command_line_says_so_and_ends_with_1(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "whence.toml").write_text(PROJECT)
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "whence", "serve", "desk", "--port", port]
+        said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert said.returncode == 1
+    assert f"127.0.0.1:{port} cannot be listened on: Address already in use" in said.stderr
+    assert "do: choose another port" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert said.stdout == ""
     assert store.all(Deployment) == []
 
 

@@ -20,6 +20,8 @@ from whence.store import Store
 
 BODY = json.dumps(chat("a true one")).encode()
 CLOSE = "connection: close"
+LEFT: list[str] = []
+"""First words of the prompts whose client went away while it was answered."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         store = Store.open(running.root, actor="tester@example.org")
         left = [trace for trace in kept.values() if trace.finish == "cancelled"]
         said = {str(store.words(trace.content)["messages"][-1]["content"]).split()[0] for trace in left}
-        assert said >= {"unread", "streamed", "whole"}, "the three whose client went away in the middle"
+        assert said >= set(LEFT), "those whose client went away in the middle"
         assert not [line for line in running.lines() if line["event"] in ("library", "thread ended", "request failed")]
 
 
@@ -260,6 +262,7 @@ def test_a_body_that_nobody_reads_any_more_may_not_trickle_for_ever(gateway: Out
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(gateway: Outside) -> None:
     """Its stream is larger than all buffers between the two; the gateway has its memory back, and the trace says so."""
+    LEFT.append("unread")
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", gateway.port))
@@ -279,6 +282,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(gateway: Outside) -> 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_while_it_is_answered_frees_the_model(gateway: Outside, stream: bool) -> None:
     marker = f"{'streamed' if stream else 'whole'} "
+    LEFT.append(marker.strip())
     with gateway.connect() as sock:
         sock.sendall(posted(json.dumps(chat(marker * 100_000, stream=stream, max_tokens=100_000)).encode()))
         if stream:
@@ -344,8 +348,8 @@ def test_ten_thousand_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.fault
 def test_where_few_files_may_be_open_the_store_still_has_its_own(tmp_path: Path) -> None:
-    """400 open files and 2,000 clients: most are cut off at the door, each answer is in the record all the same."""
-    with Outside(shelf(tmp_path), env={"SECONDS_PER_TOKEN": "0"}, files=400) as running:
+    """600 open files and 2,000 clients: most are cut off at the door, each answer is in the record all the same."""
+    with Outside(shelf(tmp_path), env={"SECONDS_PER_TOKEN": "0"}, files=600) as running:
         answers = herd(running, 2000)
         assert running.post(chat("afterwards")).status_code == 200
         refused = httpx.get(running.url + "/metrics").text.split("\nwhence_connections_refused ")[1].split()[0]
@@ -354,4 +358,4 @@ def test_where_few_files_may_be_open_the_store_still_has_its_own(tmp_path: Path)
         assert 0 < len(answers["ids"]) == len(kept) - 1
         assert set(answers["ids"]) <= kept.keys()
         assert not [line for line in running.lines() if line["level"] == "error"]
-        assert float(refused) == 2000 - len(answers["ids"])
+        assert 0 < answers["again"] <= float(refused) <= 2000 - len(answers["ids"])

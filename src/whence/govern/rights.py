@@ -26,7 +26,8 @@ def change(
     reason: str | None = None,
 ) -> int:
     """Record that the right to train on something changed; a person decides it. `about` is ``subject:PSEUDONYM``,
-    ``source:NAME`` or ``licence:EXPRESSION``; `valid_at` is from when, None: from now on. Returns the event's number."""
+    ``source:NAME`` or ``licence:EXPRESSION``; `valid_at` is from when, None: from now on. Returns the event's
+    number."""
     person = store.person()
     words = store.write_words("payload", {"reason": reason, "by": person}) if reason else None
     return store.append(f"rights.{what}", about, {"scope": "train"}, valid_at, words).seq

@@ -13,7 +13,7 @@ from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, ItemFields
 from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line
 from whence.lifecycle.model import LazyModel
-from whence.project import Project, load_checks, write_lock
+from whence.project import Project, load_checks, read_lock, write_lock
 from whence.records import (
     Adapter,
     Evaluation,
@@ -92,6 +92,7 @@ class Outcome:
 def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Outcome:
     """Walk the path up to and including the stage `to`. Raises Unmet, Conflict, BackendFailed."""
     walk = Walk(project, store, told)
+    read_lock(project.folder)  # one from a newer whence is refused before anything is done
     own(project, store)
     for stage in STAGES[: STAGES.index(to) + 1]:
         fresh, lines = getattr(walk, stage)()

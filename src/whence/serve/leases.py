@@ -37,8 +37,8 @@ def end(store: Store, deployments: Iterable[Ref]) -> None:
 def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State:
     """What is known of a deployment at a time (now by default). Raises NotFound for no deployment.
 
-    A clock that is set back makes nothing live: a sign of life that lies more than a lease ahead counts for nothing, and
-    what was recorded after it says that its time has passed.
+    A clock that is set back makes nothing live: a sign of life that lies more than a lease ahead counts for nothing,
+    and what was recorded after it says that its time has passed.
     """
     lease = timedelta(seconds=store.get(deployment, Deployment).lease_s)
     last = store.events("deployment.*", deployment, as_of=as_of, last=True)

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from whence import records
 from whence.records import (
+    Conflict,
     Damaged,
     Event,
     Json,
@@ -54,6 +55,17 @@ def decode(body: str) -> Any:
         return adapter.validate_json(json.dumps(absent | fields), strict=True)
     except (ValueError, KeyError, AttributeError, ValidationError) as error:
         raise Damaged(f"a stored record cannot be read: {str(error)[:200]}") from error
+
+
+def known(digest: str, body: str) -> Any:
+    """`decode`, where what cannot be read and yet has its digest was written by a newer whence: raises Conflict."""
+    try:
+        return decode(body)
+    except Damaged as error:
+        if sha256(body.encode()) != digest:
+            raise
+        found = f"record {digest[:19]}… is of a kind that this whence does not know"
+        raise Conflict(f"{found}\n  do: upgrade whence") from error
 
 
 class Catalogue:
@@ -182,7 +194,7 @@ class Catalogue:
         body = found[0].body
         if sha256(body.encode()) != digest:
             raise Damaged(f"record {digest} was changed after it was written")
-        noun: N = decode(body)
+        noun: N = known(digest, body)
         if kind is not None and not isinstance(noun, kind):
             raise NotFound(f"{digest} is a {type(noun).__name__}, expected a {kind.__name__}")
         return noun
@@ -193,7 +205,7 @@ class Catalogue:
         query = sa.select(t.c.digest, t.c.body).where(t.c.noun == kind.__name__).order_by(t.c.n)
         if name is not None:
             query = query.where(t.c.name == name)
-        return [(Ref(row.digest), decode(row.body)) for row in self._rows(query)]
+        return [(Ref(row.digest), known(row.digest, row.body)) for row in self._rows(query)]
 
     def count(self, kind: type[Any]) -> int:
         """How many records of this kind there are."""

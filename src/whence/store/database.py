@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -42,11 +43,19 @@ def connect(url: str) -> sa.Engine:
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
+    path = Path(url.database or "")
+    sealed = path.exists() and not os.access(path.parent, os.W_OK)
+    if sealed:  # nobody writes here; a log that was left is read where SQLite can, and never passed over
+        log = path.with_name(f"{path.name}-wal")
+        how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+        url = sa.make_url(f"sqlite:///file:{quote(str(path))}?{how}&uri=true")
     engine = sa.create_engine(url)
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:
         connection.isolation_level = None
+        if sealed:
+            return
         connection.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
         _write_ahead(connection)
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
@@ -133,12 +142,20 @@ def translated() -> Iterator[None]:
         raise (_of_sqlite(said) if on_sqlite else _of_postgresql(state, said)) from error
 
 
+_SQLITE_REFUSES = {
+    "full": "free some space where it lies",
+    "readonly": "see that its folder can be written by this user",
+    "unable to open": "see that its folder can be written by this user, and has space",
+    "I/O": "see whether the disk is full or fails",
+}
+
+
 def _of_sqlite(said: str) -> WhenceError:
     if "locked" in said:
         return Conflict(f"another process keeps the catalogue locked: {said}\n  do: try again")
-    if any(word in said for word in ("full", "readonly", "unable to open", "I/O")):
-        do = "free some space where it lies, or mount it for writing, then run this again"
-        return BackendFailed(f"the catalogue cannot be written: {said}\n  do: {do}")
+    for word, do in _SQLITE_REFUSES.items():
+        if word in said:
+            return BackendFailed(f"the catalogue cannot be written: {said}\n  do: {do}, then run this again")
     return Damaged(f"the catalogue cannot be read: {said}\n  do: restore the store from its copy")
 
 

@@ -18,6 +18,7 @@ from pyroaring import BitMap64
 
 from whence.records import (
     Adapter,
+    Conflict,
     Damaged,
     Feedback,
     Finding,
@@ -34,7 +35,7 @@ from whence.records import (
     sha256,
 )
 from whence.store import index as indexes
-from whence.store.catalogue import NOTHING, decode, filing
+from whence.store.catalogue import NOTHING, filing, known
 from whence.store.keys import PSEUDONYMS
 from whence.store.rows import SCHEMA, facts_digest
 from whence.store.store import Store, digests_root, row_name
@@ -92,6 +93,8 @@ def _tried(part: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Findin
     """What a check finds; that it cannot be done is a finding too."""
     try:
         yield from check()
+    except Conflict:
+        raise
     except Damaged as error:
         yield _bad(part, part, str(error))
     except Exception as error:  # noqa: BLE001  a damaged file may raise anything; it is recorded
@@ -134,7 +137,7 @@ def _records(store: Store) -> Iterator[Finding]:
         if sha256(body.encode()) != name:
             yield _bad("records", name, f"record {name[:19]}… was changed after it was written")
             continue
-        noun = decode(body)
+        noun = known(name, body)
         if canonical(noun).decode() != body:
             yield _bad("records", name, f"record {name[:19]}… does not read back to its own digest")
         if filed[name] != filing(noun):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from whence.models import adapter_digests
-from whence.project import FILE, Project, draft, locked_head, read_project, strangers
+from whence.project import FILE, Project, draft, locked_head, read_lock, read_project, strangers
 from whence.project.config import StorePart
 from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet
 from whence.store import Store, identify, verify, wall_clock
@@ -72,7 +72,8 @@ def open(
         root, keys, catalogue = folder / part.path, folder / part.keys, part.catalogue
     keys = Path(keys) if keys else None
     if create and not (root / "store.json").exists():
-        read_project(folder)  # its faults come before anything is made
+        read_project(folder)  # its faults come before anything is made, and so does a lock from a newer whence
+        read_lock(folder)
     store = Store.open(root, keys, create=create, catalogue=catalogue, clock=clock, actor=actor)
     return Session(folder, store, told or Silent(), part)
 

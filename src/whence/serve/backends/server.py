@@ -13,13 +13,13 @@ from whence.records import BackendFailed, Unmet
 
 DRAIN_S = 60
 """Seconds that running requests have to end when the server stops."""
-QUEUE = 2048
+QUEUE = 4096
 """Connections that the kernel keeps until they are accepted."""
-BURST = 32
+BURST = 64
 """Connections that are accepted in one go."""
 CONNECTIONS = 4096
 """Connections at once, at most; as many more are being refused."""
-RESERVED = 256
+RESERVED = 384
 """Open files that connections leave to the store and to bursts that are not counted yet."""
 
 

@@ -116,7 +116,7 @@ class KeyedTrainer(SFTTrainer):
             longest = int(part["attention_mask"].sum(1).max())
             part = {name: tensor[:, :longest] for name, tensor in part.items()}
             seed = hashed(self.course.schedule.key, "rng", self.course.recipe.seed, self.state.global_step, number)
-            torch.manual_seed(seed % 2**63)
+            _seed(seed % 2**63)
             loss = super().training_step(model, part, num_items_in_batch)
             total = loss if total is None else total + loss
         self.pulse.loss = float(total)
@@ -143,6 +143,14 @@ class KeyedTrainer(SFTTrainer):
         except RuntimeError as error:  # torch's archive keeps nothing of what the system said
             do = "see whether the disk is full, then run this again"
             raise BackendFailed(f"{folder} cannot be written: {str(error)[:200]}\n  do: {do}") from error
+
+
+def _seed(number: int) -> None:
+    """Seed every generator that is in use. Without a GPU that is one: going through them all costs 0.2 ms a call."""
+    if torch.cuda.is_initialized():
+        torch.manual_seed(number)
+    else:
+        torch.default_generator.manual_seed(number)
 
 
 def lora(recipe: Recipe) -> LoraConfig:
