@@ -1,6 +1,6 @@
 """CPU time of our training process beside a plain TRL script that trains the same: base, rows of each step, recipe.
 
-    python -m bench.train_overhead [--rows 640] [--epochs 1 6] [--pairs 5]
+    python -m bench.train_overhead [--rows 640] [--epochs 1 12] [--pairs 5]
 
 Both are processes of their own, started in turn, the order changing from pair to pair; CPU seconds are the whole
 process's, from its start to its end. Two lengths of training separate what is paid once (imports, reading and
@@ -154,7 +154,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=640)
-    parser.add_argument("--epochs", type=int, nargs=2, default=(1, 6))
+    parser.add_argument("--epochs", type=int, nargs=2, default=(1, 12))
     parser.add_argument("--pairs", type=int, default=5)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as tmp:

@@ -139,10 +139,13 @@ def test_only_blank_lines_and_a_missing_last_newline(store: Store, take: Take) -
     assert take(b'\n{"text": "a"}', "open").facts["rows"] == 1
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, lambda data: pa.Codec("zstd").compress(data, asbytes=True)])
 @pytest.mark.parametrize("cut", [1, 4, 9, 30, 200])
-def test_a_truncated_gzip_keeps_what_came_before(store: Store, take: Take, cut: int) -> None:
+def test_a_truncated_file_keeps_what_came_before(
+    store: Store, take: Take, cut: int, pack: Callable[[bytes], bytes]
+) -> None:
     lines = b"".join(GOOD % (n, n) for n in range(20_000))
-    whole = gzip.compress(lines)
+    whole = pack(lines)
     report = take(whole[:-cut], ending=".jsonl.gz", id="id")
     found = bad(store, report)
     assert [code for _, code in found][-1] == "truncated"

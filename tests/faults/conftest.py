@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stores import FIXTURES, ROOT, unpack
 
-ROOT = Path(__file__).parents[2]
-FIXTURES = sorted((ROOT / "tests" / "fixtures").glob("store-*.tar.gz"))
 sys.path.insert(0, str(ROOT))
 
 Rows = dict[str, list[int]]
@@ -44,25 +41,4 @@ def broken() -> Callable[..., list[Rows]]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project whose store an earlier version wrote, with something of everything in it."""
-    folder = tmp_path / "project"
-    with tarfile.open(FIXTURES[-1]) as packed:
-        packed.extractall(folder, filter="data")
-    return folder
-
-
-@pytest.fixture
-def whence() -> Callable[..., tuple[int, str]]:
-    """``whence(folder, "ask", …)`` in a process of its own: (exit code, what it said)."""
-
-    def run(folder: Path, *words: str, **env: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "whence", "-C", str(folder), *words]
-        done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
-        assert "Traceback" not in done.stderr
-        return done.returncode, done.stdout + done.stderr
-
-    return run
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return unpack(FIXTURES[-1], tmp_path / "project")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from bench.faults.damage import KINDS
 
 pytestmark = pytest.mark.fault

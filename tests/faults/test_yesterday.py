@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, contents
+from stores import FIXTURES, contents, unpack, whence
 
 import whence as product
 from whence import feedback, govern
@@ -17,6 +16,7 @@ from whence.serve import state
 from whence.store import Store, verify
 
 PROBE = """
+import subprocess
 import sys
 from whence.store import Store, verify
 store = Store.open(__import__("pathlib").Path(sys.argv[1]) / ".whence")
@@ -26,25 +26,19 @@ assert verify(store) == []
 
 @pytest.fixture(params=FIXTURES, ids=lambda path: path.name)
 def yesterday(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    folder = tmp_path / "yesterday"
-    with tarfile.open(request.param) as packed:
-        packed.extractall(folder, filter="data")
-    return folder
+    return unpack(request.param, tmp_path / "yesterday")
 
 
-def test_it_opens_answers_and_verifies_without_a_change(yesterday: Path, whence: Callable) -> None:
+def test_it_opens_answers_and_verifies_without_a_change(yesterday: Path) -> None:
     before = contents(yesterday)
     for words, said in [
         (("verify",), "the record verifies: 72 rows, 32 events, 12 runs"),
         (("ask", "why", "support"), "desk@1"),
         (("ask", "blast-radius", "--subject", "customer 5"), "must come down"),
-        (("model", "list"), "desk"),
-        (("data", "quarantine", "--words"), "cut"),
     ]:
         code, told = whence(yesterday, *words)
         assert (code, said in told) == (0, True), told
-    after = contents(yesterday)
-    assert {name for name in after if after[name] != before.get(name)} <= {".whence/catalogue.db"}, "asking wrote"
+    assert contents(yesterday) == before
 
 
 def test_everything_in_it_is_read(yesterday: Path) -> None:
@@ -56,14 +50,14 @@ def test_everything_in_it_is_read(yesterday: Path) -> None:
         assert {e.results[0].value for _, e in store.all(Evaluation) if e.adapter} == {1.0}
         for _, trace in store.all(Trace):
             assert store.words(trace.content)["answer"]
-        assert [store.words(f.content)["text"] for _, f in store.all(Feedback)] == [None, "pin reset"]
+        assert [store.words(f.content).get("text") for _, f in store.all(Feedback)] == [None, "pin reset"]
         ended, killed = (event.about for event in store.events("deployment.started"))
         assert (state(store, ended), state(store, killed)) == ("ended", "unknown")
         assert store.row(0).content["prompt"].startswith("where has my card gone")
         assert w.verify() == []
 
 
-def test_it_goes_on_being_written(yesterday: Path, whence: Callable) -> None:
+def test_it_goes_on_being_written(yesterday: Path) -> None:
     code, told = whence(yesterday, "run", "--to", "curate")
     assert code == 0, told
     assert "ingest    up to date" in told or "(0 new)" in told, "its rows came in twice"
@@ -83,8 +77,6 @@ def test_it_goes_on_being_written(yesterday: Path, whence: Callable) -> None:
 
 
 def test_a_process_that_only_reads_it_and_one_that_writes(yesterday: Path) -> None:
-    import subprocess
-
     with Store.open(yesterday / ".whence", actor="ada@example.org").writer("a test"):
         subprocess.run([sys.executable, "-c", PROBE, str(yesterday)], check=True, timeout=60)
     assert verify(Store.open(yesterday / ".whence")) == []

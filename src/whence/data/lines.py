@@ -28,7 +28,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
-            return self._stream.readinto(buffer) if self.error is None else 0
+            return self._stream.readinto(buffer[:STEP_BYTES]) if self.error is None else 0
         except OSError as error:
             self.error = error
             return 0
@@ -38,7 +38,7 @@ def unpacked(file: io.BufferedReader) -> io.BufferedReader:
     """The file, or what is packed in it; told by its first bytes."""
     start = file.peek(4)
     codec = next((codec for mark, codec in PACKED.items() if start.startswith(mark)), None)
-    return io.BufferedReader(_Unpacked(file, codec), STEP_BYTES) if codec else file  # type: ignore[arg-type]
+    return io.BufferedReader(_Unpacked(file, codec)) if codec else file  # type: ignore[arg-type]
 
 
 def breaks_off(stream: io.BufferedReader, raw: bytes = b"") -> Fault | None:

@@ -28,8 +28,8 @@ class ProjectPart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class StorePart(_Strict):
-    """Where the record lies; the key file must lie outside it. ``catalogue`` is the address of a PostgreSQL database, for
-    several writers on several machines that share the folder."""
+    """Where the record lies; the key file must lie outside it. ``catalogue`` is the address of a PostgreSQL database,
+    for writers on several machines that share the folder."""
 
     path: str = ".whence"
     keys: str = "whence.key"

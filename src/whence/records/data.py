@@ -96,7 +96,7 @@ class Snapshot:
     rows: int
     """how many"""
     root: str
-    """Merkle root over the sorted row ids"""
+    """Merkle root over the sorted row ids: ``tree64:`` (`ids_root`), ``sha256:`` in snapshots of version 0.1"""
     set: str
     """blob: the rows' ordinals as a roaring bitmap"""
     steps: tuple[Ref, ...]

@@ -38,8 +38,8 @@ from whence.store.journal import Entry
 N = TypeVar("N")
 NOTHING = "sha256:" + "0" * 64
 
-_adapters: dict[str, tuple[TypeAdapter[Any], dict[str, None]]] = {}
-"""Noun → its reader, and its fields without a default: absent in the canonical form, they were null."""
+_adapters: dict[str, tuple[TypeAdapter[Any], dict[str, None], frozenset[str]]] = {}
+"""Noun → its reader, its fields without a default (absent in the canonical form, they were null), and all of them."""
 
 
 def decode(body: str) -> Any:
@@ -50,8 +50,11 @@ def decode(body: str) -> Any:
         if name not in _adapters:
             kind = getattr(records, name)
             bare = (f for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING)
-            _adapters[name] = TypeAdapter(kind), {f.name: None for f in bare}
-        adapter, absent = _adapters[name]
+            fieldnames = frozenset(f.name for f in dataclasses.fields(kind))
+            _adapters[name] = TypeAdapter(kind), {f.name: None for f in bare}, fieldnames
+        adapter, absent, every = _adapters[name]
+        if not fields.keys() <= every:
+            raise ValueError(f"{name} has no field {', '.join(sorted(fields.keys() - every))}")
         return adapter.validate_json(json.dumps(absent | fields), strict=True)
     except (ValueError, KeyError, AttributeError, ValidationError) as error:
         raise Damaged(f"a stored record cannot be read: {str(error)[:200]}") from error
