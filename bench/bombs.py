@@ -140,7 +140,8 @@ def table(line: int, bomb: int) -> None:
     cases += [("jsonl", ".zst", bomb, "brackets"), ("csv", ".zst", bomb, "spaces"), ("json", ".zst", bomb, "brackets")]
     print(f"# one record that does not end, between {NEIGHBOURS} rows and {NEIGHBOURS} rows ({describe()})")
     print(
-        f"{'file':<14} {'of':<8} {'MB':>7} {'inflates to':>12} {'rows':>5} {'quarantine':<12} {'peak MiB':>8} {'CPU s':>7}"
+        f"{'file':<14} {'of':<8} {'MB':>7} {'inflates to':>12} {'rows':>5} {'quarantine':<12} "
+        f"{'peak MiB':>8} {'CPU s':>7}"
     )
     for format, packer, size, fill in cases:
         said = one(format, packer, size, fill)

@@ -19,11 +19,14 @@ def findings(folder: Path) -> list[str]:
     """What `verify` finds, held against the lock file too; nothing where there is no store yet."""
 
     def check() -> list[str]:
-        from whence.project import locked_head
-        from whence.store import verify
+        import whence
+        from whence.records import NotFound
 
-        store = opened(folder)
-        return [f.message for f in verify(store, locked_head(folder))] if store else []
+        try:
+            with whence.open(folder) as project:
+                return [finding.message for finding in project.verify()]
+        except NotFound:
+            return []
 
     return apart(check)
 

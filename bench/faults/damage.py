@@ -108,11 +108,11 @@ def reads(folder: Path) -> dict[str, Any]:
 
 def judged(folder: Path) -> str:
     """``whole``, or what is said about the damage."""
-    import whence
+    import whence as product
     from whence.records import WhenceError
 
     try:
-        with whence.open(folder) as project:
+        with product.open(folder) as project:
             found = project.verify()
     except WhenceError as error:
         return f"{type(error).__name__}: {error}"

@@ -69,10 +69,10 @@ class Tally:
 
 def mountable() -> str | None:
     """None where this process may mount a file system, else why not. See `isolated`."""
-    if os.geteuid():
+    if not shutil.which("unshare") or os.geteuid():
         return "mounting needs root, or a user namespace of one's own"
     probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, text=True)
-    return probe.stderr.strip() or None if probe.returncode else None
+    return probe.stderr.strip() or "it may not" if probe.returncode else None
 
 
 def isolated(words: list[str]) -> list[str]:

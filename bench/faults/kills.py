@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -49,6 +50,14 @@ class Tally:
     """projects that were run to their end"""
     left: Counter[str] = field(default_factory=Counter)
     """files by kind that the undisturbed project does not have"""
+
+    def count(self, code: int, now: int, least: int, most: int) -> None:
+        """One kill: the exit code, and how many events the record had before the work, now, and would have after it."""
+        self.kills += code < 0
+        self.ended += code >= 0
+        self.before += now <= least
+        self.amid += least < now < most
+        self.after += now >= most
 
     def row(self) -> str:
         """A line of the table."""
@@ -115,32 +124,19 @@ def walk(station: Station, templates: Templates, kills: int, chance: random.Rand
         return whence(*station.words)
 
     calm, keys, took = _undisturbed(station, templates, do)
-    wanted, wanted_bare, least = holds(calm), holds(calm, keys_too=False), events(source)
-    folder, chained, stages = None, 0, set()
+    wanted = {True: holds(calm), False: holds(calm, keys_too=False)}
+    least, most = events(source), len(wanted[True]["events"])
     while tally.kills < kills:
-        if folder is None:
-            folder, chained, stages = templates.copy(station.template, "trial"), 0, set()
-            keyed = tally.trials % 2 == 0
-            if keyed:
-                shutil.copy(keys, folder / "whence.key")
-        running = start(folder, do, out)
-        time.sleep(chance.uniform(station.lead * took, took * 1.02))
-        if running.kill() >= 0:
-            tally.ended += 1
-        else:
-            tally.kills += 1
-        chained += 1
-        now = events(folder)
-        if now <= least:
-            tally.before += 1
-        elif now < len(wanted["events"]):
-            tally.amid += 1
-        else:
-            tally.after += 1
-        stages |= _ended(running.said())
-        tally.findings += findings(folder)
-        if chained < station.chain and tally.kills < kills:
-            continue
+        folder, stages = templates.copy(station.template, "trial"), set()
+        keyed = tally.trials % 2 == 0  # else under keys that this project makes itself
+        if keyed:
+            shutil.copy(keys, folder / "whence.key")
+        for _ in range(min(station.chain, kills - tally.kills)):
+            running = start(folder, do, out)
+            time.sleep(chance.uniform(station.lead * took, took * 1.02))
+            tally.count(running.kill(), events(folder), least, most)
+            stages |= _ended(running.said())
+            tally.findings += findings(folder)
         code, said, _ = finish(folder, do, out)
         if code not in (0, 2, 4):
             tally.unequal.append(f"exit {code}: {said[-400:]}")
@@ -148,11 +144,10 @@ def walk(station: Station, templates: Templates, kills: int, chance: random.Rand
         tally.lost += len(stages & _fresh(said))
         tally.findings += findings(folder)
         held = holds(folder, keys_too=keyed)
-        tally.unequal += differing(held, wanted if keyed else wanted_bare)
+        tally.unequal += differing(held, wanted[keyed])
         tally.twice += held["twice"]
         tally.left += files(folder) - files(calm)
         tally.trials += 1
-        folder = None
     return tally
 
 
@@ -188,24 +183,18 @@ def withdrawals(templates: Templates, kills: int, chance: random.Random, templat
     calm = templates.copy(template, "calm-rights")
     code, said, took = finish(calm, partial(_withdraw, people), out)
     assert code == 0, said
-    wanted, least = apart(partial(_rights, calm)), events(templates.folder(template))
+    wanted = apart(partial(_rights, calm))
     while tally.kills < kills:
         folder = templates.copy(template, "trial")
-        told: list[int] = []
+        least, told = events(folder), []
         todo = list(people)
         while todo:
             running = start(folder, partial(_withdraw, todo), out)
             time.sleep(chance.uniform(0, took * 1.02 * len(todo) / len(people)))
             code = running.wait() if tally.kills == kills else running.kill()
-            tally.kills += code < 0
-            tally.ended += code >= 0
             heard = [int(line.split()[1][:-1]) for line in running.said().splitlines() if line.startswith("event ")]
-            now = events(folder)
-            if code < 0:
-                tally.before += now == least + len(told)
-                tally.amid += least + len(told) < now < least + len(told) + len(todo)
-                tally.after += now >= least + len(told) + len(todo)
-            told += heard
+            tally.count(code, now := events(folder), least, least + len(todo))
+            least, told = now, told + heard
             todo = todo[len(heard) :]
             tally.findings += findings(folder)
         held = apart(partial(_rights, folder))
@@ -241,12 +230,9 @@ def served(templates: Templates, kills: int, chance: random.Random, template: st
         seconds = chance.uniform(0.1, 2.0)
         before = events(folder)
         code, answers, reactions = gateway.killed(folder, seconds, templates.work)
-        tally.kills += code < 0
         received |= answers
         reacted |= reactions
-        now = events(folder)
-        tally.before += now == before
-        tally.amid += now > before
+        tally.count(code, events(folder), before, sys.maxsize)
         tally.findings += findings(folder)
         live += gateway.went_silent(folder)
         gone, wrong, twice = gateway.recovered(folder, received, reacted)

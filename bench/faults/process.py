@@ -39,7 +39,8 @@ def prepare(heavy: bool = False) -> None:
     warnings.filterwarnings("ignore", "lance is not fork-safe")  # opened after a fork only
     for name in (*LIGHT, *(f"whence.cli.{verb}" for verb in VERBS), *(HEAVY if heavy else ())):
         importlib.import_module(name)
-    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 
 
 def apart(do: Callable[[], Any]) -> Any:

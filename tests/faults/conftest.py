@@ -32,7 +32,8 @@ def broken() -> Callable[..., list[Rows]]:
                 tables.append({})
             elif line.startswith("| ") and not line.startswith("| ---"):
                 name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
-                tables[-1][name] = [int(n) for cell in cells for n in re.findall(r"\d+", cell)]
+                numbers = [int(n) for cell in cells for n in re.findall(r"\d+", cell)]
+                tables[-1] |= {name: numbers} if numbers else {}
         return tables
 
     return run

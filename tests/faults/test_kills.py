@@ -12,7 +12,7 @@ pytestmark = pytest.mark.fault
 def test_killed_work_loses_nothing_and_ends_as_if_undisturbed(broken: Callable) -> None:
     stations = ("--stations", "ingest", "curate", "rights withdraw")
     [table] = broken("kills", "--light", "--total", 20, "--seed", 5, *stations)
-    assert set(stations[1:]) < set(table)
+    assert set(stations[1:]) == set(table)
     acknowledged = 0
     for name in stations[1:]:
         kills, ended, before, amid, after, lost, said, *_ = table[name]

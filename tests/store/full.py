@@ -41,7 +41,8 @@ def fill(store: Store, take: Callable[..., Any]) -> Ref:
         inputs={},
     )
     snapshot, _ = curate(store, plan)
-    change(store, "subject:nobody", "withdraw", reason="they wrote us a letter")
+    letter = datetime(2026, 11, 1, tzinfo=UTC)
+    change(store, "subject:nobody", "withdraw", valid_at=letter, reason="they wrote us a letter")
     print_ = Fingerprint(weights="b3:0", shapes="sha256:1", tokenizer="sha256:2", template="sha256:3")
     base = store.put(Base(name="base", location="./base", fingerprint=print_))
     store.put(Prompt(template="t", text="subject-x"))

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from whence.data.values import MAX_BYTES, MAX_DEPTH, TOO_DEEP, TOO_LONG, Fault, Record
+from whence.data.values import MAX_BYTES, TOO_LONG, Fault, Record
 from whence.records import Json, Unmet
 
 BATCH_ROWS = 8192
@@ -140,11 +140,6 @@ def _named(record: dict[str, Json], names: dict[str, list[str]]) -> dict[str, Js
 def _refuse(schema: pa.Schema) -> None:
     if len(set(schema.names)) != len(schema.names):
         raise Unmet("the file names a column twice", "a name for each column", "rename one and write it again")
-    level = schema.types
-    for _ in range(MAX_DEPTH):
-        level = [kind.field(i).type for kind in level for i in range(kind.num_fields)]
-    if level:
-        raise Unmet(f"a column is {TOO_DEEP}", f"at most {MAX_DEPTH} levels", "flatten it and write the file again")
 
 
 def _at_once(rows: int, size: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -79,9 +80,13 @@ def read_project(path: Path) -> Project:
     try:
         text = file.read_text(encoding="utf-8")
         raw = tomllib.loads(text)
+    except OSError as error:
+        raise Unmet(f"{file} cannot be read: {error.strerror}", "a project file", "look at its rights") from error
     except UnicodeDecodeError as error:
         raise Unmet(f"{file.name} is not UTF-8 at byte {error.start}", "a UTF-8 file", "save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise Unmet(f"{file.name}: brackets lie too deep inside each other", "TOML", "close them") from error
+    except ValueError as error:
         raise Unmet(f"{file.name}: {error}", "TOML", "mend that line") from error
     faults: list[Fault] = []
     parsed: ProjectFile | None = None
@@ -243,8 +248,10 @@ def _suites(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
 def _base(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
     base = raw.get("base")
     path = base.get("path") if isinstance(base, dict) else None
-    if isinstance(path, str) and path.startswith((".", "/", "~")) and not (folder / Path(path).expanduser()).is_dir():
-        yield ("base", "path"), f"there is no folder {folder / path}"
+    if isinstance(path, str) and path.startswith((".", "/", "~")):
+        whole = os.path.join(folder, os.path.expanduser(path))
+        if not os.path.isdir(whole):
+            yield ("base", "path"), f"there is no folder {whole}"
 
 
 def _names(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:

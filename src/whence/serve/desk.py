@@ -10,7 +10,7 @@ from typing import Literal, Protocol, cast
 
 from whence.lineage import aliases
 from whence.models import Reply, Request
-from whence.records import BackendFailed, Conflict, NotFound, Ref, Trace, Unmet, WhenceError
+from whence.records import BackendFailed, Conflict, NotFound, Ref, Release, Trace, Unmet, WhenceError
 from whence.serve.engine import Engine, Job, Outcome
 from whence.serve.protocol import Answer, ChatBody, FeedbackBody, to_request
 from whence.serve.releases import Bound, Names
@@ -101,17 +101,21 @@ class Desk:
         pointing = [name for name, release in aliases(self._store).items() if release in self._served]
         return sorted(pointing) + sorted(bound.name for bound, _ in self._served.values())
 
-    def at_hand(self, body: ChatBody) -> bool:
-        """Whether `ask` has all it needs in memory, so that it may be called where nobody must wait."""
-        return self._names.at_hand(body.model) and (body.user is None or PSEUDONYMS in self._store.keys)
+    def at_hand(self, body: ChatBody) -> tuple[Ref, Release] | None:
+        """What the request's model is, where all else that `ask` needs is in memory too: then it waits for nothing."""
+        in_memory = body.user is None or PSEUDONYMS in self._store.keys
+        return self._names.at_hand(body.model) if in_memory else None
 
-    def ask(self, body: ChatBody, consent_header: str | None, arrive: Arrive) -> Ticket:
+    def ask(
+        self, body: ChatBody, consent_header: str | None, arrive: Arrive, model: tuple[Ref, Release] | None = None
+    ) -> Ticket:
         """Queue a request. `arrive` gets pieces of text, then a reply or an error, from another thread.
 
+        model: what `at_hand` said; None: what the record says.
         Raises NotFound for an unknown model, Conflict for one that is not served here, Busy when too many wait, Unmet
         for a consent that is none.
         """
-        release, record = self._names.resolve(body.model)
+        release, record = model or self._names.resolve(body.model)
         if release not in self._served:
             raise Conflict(
                 f"{body.model} is {record.name}, which is not loaded here; loaded: "

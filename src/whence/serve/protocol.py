@@ -113,8 +113,8 @@ _bodies = {kind: TypeAdapter(kind) for kind in (ChatBody, FeedbackBody)}
 
 def parse_chat(raw: bytes) -> ChatBody:
     """A checked body. Raises Unmet with every fault, quoting no content."""
-    body: ChatBody = _parse(ChatBody, raw)
-    sent = json.loads(raw)
+    body: ChatBody
+    body, sent = _parse(ChatBody, raw)
     for name, nothing in NOT_HONOURED.items():
         value = sent.get(name)
         if value is not None and not any(value == idle and type(value) is type(idle) for idle in nothing):
@@ -126,14 +126,16 @@ def parse_chat(raw: bytes) -> ChatBody:
 
 def parse_feedback(raw: bytes) -> FeedbackBody:
     """A checked body. Raises Unmet with every fault."""
-    body: FeedbackBody = _parse(FeedbackBody, raw)
+    body: FeedbackBody
+    body, _ = _parse(FeedbackBody, raw)
     return body
 
 
-def _parse(kind: Any, raw: bytes) -> Any:
+def _parse(kind: Any, raw: bytes) -> tuple[Any, Json]:
+    """The body, and all that was sent with it."""
     try:
-        body = _bodies[kind].validate_json(raw, strict=True)
-        json.dumps(json.loads(raw), ensure_ascii=False).encode()
+        body, sent = _bodies[kind].validate_json(raw, strict=True), json.loads(raw)
+        json.dumps(sent, ensure_ascii=False).encode()
     except ValidationError as error:
         faults = [
             f"{'.'.join(str(p) for p in e['loc']) or 'body'}: {e['msg']}" for e in error.errors(include_url=False)
@@ -142,7 +144,7 @@ def _parse(kind: Any, raw: bytes) -> Any:
     except (UnicodeEncodeError, RecursionError, ValueError):
         said = "it holds half characters (lone surrogates), a number of thousands of digits, or nests too deep"
         raise Unmet(f"the request is not valid: {said}") from None
-    return body
+    return body, sent
 
 
 def to_request(body: ChatBody, adapter: str, default_tokens: int) -> Request:

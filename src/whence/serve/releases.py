@@ -41,10 +41,10 @@ class Names:
             known[1][name] = resolve(self._store, name)
         return known[1][name]
 
-    def at_hand(self, name: str) -> bool:
-        """Whether `resolve` has the answer without a look at the record."""
+    def at_hand(self, name: str) -> tuple[Ref, Release] | None:
+        """What `resolve` would say, where it needs no look at the record for it."""
         version, known = self._known
-        return name in known and version == self._store.version()
+        return known[name] if name in known and version == self._store.version() else None
 
 
 def bind(store: Store, names: Iterable[str]) -> list[Bound]:

@@ -86,7 +86,7 @@ def _store_part(folder: Path) -> StorePart:
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8")).get("store", {})
         return TypeAdapter(StorePart).validate_json(json.dumps(said, default=str), strict=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         return read_project(folder).file.store
 
 

@@ -7,6 +7,7 @@ import hmac
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -148,9 +149,13 @@ def _bears(request: Request, token: str) -> bool:
 def _foreign(request: Request) -> bool:
     """Whether a browser asks for a page from elsewhere, or under a name of elsewhere that leads here: what reaches a
     loopback address need not be meant by its user."""
-    origin = request.headers.get("origin")
+    return _elsewhere(request.headers.get("host", ""), request.headers.get("origin"))
+
+
+@lru_cache(maxsize=64)
+def _elsewhere(host: str, origin: str | None) -> bool:
     try:
-        named = [urlsplit("//" + request.headers.get("host", "")).hostname]
+        named = [urlsplit("//" + host).hostname]
         named += [urlsplit(origin).hostname] if origin is not None else []
     except ValueError:
         return True
@@ -198,8 +203,8 @@ async def _chat(desk: Desk, request: Request) -> Response:
 
     consent = request.headers.get("x-whence-consent")
     try:
-        asked = (body, consent, arrive)
-        ticket = desk.ask(*asked) if desk.at_hand(body) else await asyncio.to_thread(desk.ask, *asked)
+        asked, model = (body, consent, arrive), desk.at_hand(body)
+        ticket = desk.ask(*asked, model) if model else await asyncio.to_thread(desk.ask, *asked)
         call.ticket = ticket
     except NotFound as failure:
         return _refused(call, 404, str(failure), "model_not_found", param="model")
