@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
-import io
 import itertools
 import json
 import random
@@ -32,7 +31,7 @@ from typing import Any
 import pyarrow as pa
 
 from bench.machine import describe
-from bench.mutate import arrow_file, csv_line, damaged, json_line, saved_folder
+from bench.mutate import WILD, arrow_file, csv_file, damaged, json_file, jsonl_file, saved_folder
 from whence.data import Plan, ingest
 from whence.data.ingest import finished
 from whence.data.readers import read
@@ -42,7 +41,7 @@ from whence.store import Store, verify
 
 MAP = {"id": "id", "subject": "who", "group": "conv", "licence": "lic", "slices": ["lang"], "parents": "of",
        "generator": "by"}  # fmt: skip
-FILE_LINES, STORE_FILES, WILD, MEMORY_BYTES = 4000, 12, 20, 8 << 30
+FILE_LINES, STORE_FILES, MEMORY_BYTES = 4000, 12, 8 << 30
 WIDTHS = (6, 9, 8, 6, 10, 8, 10)
 Found = list[tuple[int, Any]]
 
@@ -60,12 +59,6 @@ def promise(holds: bool, what: str) -> None:
 # -- files, and what must become of their lines ------------------------------------------------------------------------
 
 
-def jsonl_file(rng: random.Random, count: int) -> bytes:
-    """Lines of JSON."""
-    mark = b"\xef\xbb\xbf" if rng.random() < 0.1 else b""
-    return mark + b"".join(json_line(rng) + rng.choice((b"\n", b"\n", b"\r\n")) for _ in range(count))
-
-
 def jsonl_lines(data: bytes, found: Found) -> int:
     """Each line that is not blank is found once; returns how many are blank."""
     held = data.split(b"\n")
@@ -73,12 +66,6 @@ def jsonl_lines(data: bytes, found: Found) -> int:
     expected = [n for n, line in enumerate(held, 1) if line and not line.isspace()]
     promise([n for n, _ in found] == expected, "a line of JSON is lost, or found twice")
     return len(held) - len(expected)
-
-
-def csv_file(rng: random.Random, count: int) -> bytes:
-    """A header and lines of CSV."""
-    ends = (b"\n", b"\n", b"\r\n")
-    return b"id,prompt,completion,who,lang\n" + b"".join(csv_line(rng) + rng.choice(ends) for _ in range(count))
 
 
 def csv_lines(data: bytes, found: Found) -> int:
@@ -100,13 +87,6 @@ def csv_lines(data: bytes, found: Found) -> int:
 def _split(data: bytes) -> list[bytes]:
     held = [line + b"\n" for line in data.split(b"\n")]
     return held if held[-1] != b"\n" else held[:-1]
-
-
-def json_file(rng: random.Random, count: int) -> bytes:
-    """An array with an element a line. Only the last few are mutated in their quotes, brackets and commas: one too few
-    of those can make one element of all that follows."""
-    calm = [json_line(rng, calm=True) for _ in range(count - WILD)]
-    return b"[" + b",\n".join(calm + [json_line(rng) for _ in range(WILD)]) + b"]"
 
 
 def json_elements(data: bytes, found: Found) -> int:
@@ -198,7 +178,6 @@ def one_file(store: Store, number: int, place: tuple[Path, str, Callable[[Found]
 
 def one_reader(reader: str, lines: int, seed: int) -> dict[str, Any]:
     """Fuzz one reader until so many lines were accounted for."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     rng, count, started = random.Random(f"{reader} {seed}"), Counter[str](), time.process_time()
     kept: list[str] = []
     while count["records"] + count["blank"] + count["refused"] * FILE_LINES // 8 < lines and len(kept) < 5:
@@ -229,43 +208,6 @@ def keep(path: Path, reader: str, number: int) -> str:
     return str(kept)
 
 
-# -- coverage-guided ---------------------------------------------------------------------------------------------------
-
-
-def guided(seconds: int) -> None:
-    """atheris drives the text readers for so long; it ends the process with a crash file where anything else than a
-    whence error is raised. First byte: the format."""
-    import atheris
-
-    from whence.data import csv_file as csv_reader
-    from whence.data import json_file as json_reader
-    from whence.data import lines as line_reader
-    from whence.data import readers, shape, values
-
-    for module in (values, line_reader, json_reader, csv_reader, readers, shape):
-        for name, item in list(vars(module).items()):
-            if callable(item) and getattr(item, "__module__", "") == module.__name__ and hasattr(item, "__code__"):
-                setattr(module, name, atheris.instrument_func(item))
-
-    def one(data: bytes) -> None:
-        if not data:
-            return
-        format = ("jsonl", "json", "csv", "parquet")[data[0] % 4]
-        with contextlib.suppress(WhenceError):
-            for _, record in readers.read(io.BufferedReader(io.BytesIO(data[1:])), format):  # type: ignore[arg-type]
-                if not isinstance(record, Fault):
-                    shape.content_of(record, shape.FieldMap.of(MAP))
-
-    rng = random.Random(1)
-    with tempfile.TemporaryDirectory() as seeds:
-        for kind in range(3):
-            for n in range(20):
-                data = (jsonl_file, json_file, csv_file)[kind](rng, 4)
-                (Path(seeds) / f"{kind}-{n}").write_bytes(bytes([kind]) + data)
-        atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-max_len=4096", "-rss_limit_mb=4096", seeds], one)
-        atheris.Fuzz()
-
-
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
@@ -288,8 +230,10 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.coverage_guided:
-        guided(args.coverage_guided)
+        command = [sys.executable, "-m", "bench.guided", str(args.coverage_guided)]
+        raise SystemExit(subprocess.run(command, check=False).returncode)
     if args.one:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         print(json.dumps(one_reader(args.one[0], int(args.one[1]), int(args.one[2]))))
         return
     print(f"# {args.lines:,} fuzzed lines, seed {args.seed} ({describe()})")

@@ -15,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+WILD = 20
+"""last elements of a JSON file that may be mutated in their quotes, brackets and commas"""
 WORDS = ["card", "refund", "é", "日本", "👍", "a\nb", 'say "hi"', "x,y", "\u2028", "", " ", "{}", "[1]", "null", "\\"]
 PIECES = [
     b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\ud800", b"\\u0000", b"null", b"1e999", b"-0.0", b"NaN",
@@ -115,6 +117,25 @@ def csv_line(rng: random.Random) -> bytes:
     csv.writer(out, lineterminator="", quoting=rng.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL))).writerow(row)
     line = out.getvalue().encode()
     return mutated(rng, line) if chance > 0.7 else line
+
+
+def jsonl_file(rng: random.Random, count: int) -> bytes:
+    """Lines of JSON."""
+    mark = b"\xef\xbb\xbf" if rng.random() < 0.1 else b""
+    return mark + b"".join(json_line(rng) + rng.choice((b"\n", b"\n", b"\r\n")) for _ in range(count))
+
+
+def csv_file(rng: random.Random, count: int) -> bytes:
+    """A header and lines of CSV."""
+    ends = (b"\n", b"\n", b"\r\n")
+    return b"id,prompt,completion,who,lang\n" + b"".join(csv_line(rng) + rng.choice(ends) for _ in range(count))
+
+
+def json_file(rng: random.Random, count: int) -> bytes:
+    """An array with an element a line. Only the last few are mutated in their quotes, brackets and commas: one too few
+    of those can make one element of all that follows."""
+    calm = [json_line(rng, calm=True) for _ in range(count - WILD)]
+    return b"[" + b",\n".join(calm + [json_line(rng) for _ in range(WILD)]) + b"]"
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:

@@ -84,6 +84,23 @@ conversation), `licence` (else the source's), `slices` (a list of fields), `pare
 `SOURCE:ID`), `generator` (the model that wrote it). A suite's `map` names `id`, `input`, `expected`, `slices` and
 `group`."""
 
+SOURCES = """\
+JSON lines, JSON and CSV may be packed with gzip or zstd, which is told by their first bytes. A line or record of more
+than 64 MiB goes to quarantine by its beginning. A JSON file is read element by element; one that is no array of records
+but a single object may have 64 MiB.
+
+- **A file**: `rows.jsonl`, `rows.csv.gz`, `rows.json.zst`, `rows.parquet`. Of a file that breaks off, what can be
+  unpacked is rows, and a last line in quarantine says where it ends.
+- **A saved data set**: `train`, a folder that `Dataset.save_to_disk("train")` wrote. Of several splits, name the folder
+  of one. A class label `topic` stays the number that is stored; its name is the field `topic_name`.
+- **An object**: `s3://bucket/key.jsonl.zst`, with `pip install 'whence[s3]'`. Credentials and `AWS_ENDPOINT_URL` come
+  from the environment; a URL that holds any is refused.
+- **Another URL**: `https://…`, `gs://…`, `abfs://…`, `file://…`, what `fsspec` reads; the error names what to install.
+
+An object is fetched whole into a file without a name in the store's folder and read from there; the copy is gone when
+the ingest ends, however it ends. The run's digest is of the bytes that were read. A file or object that changes
+meanwhile, or a connection that breaks, ends the ingest with an error, and the next run goes on."""
+
 
 def spelled(kind: str) -> str:
     """A type as a person would say it."""
@@ -121,7 +138,7 @@ def project_file() -> str:
             else:
                 default = "required" if field.default_factory is MISSING else "empty"
             parts.append(f"| `{field.name}` | {kind} | {default} |")
-    parts += ["", "### map", "", MAP]
+    parts += ["", "### path", "", SOURCES, "", "### map", "", MAP]
     parts += ["", "## [[curate]]", "", "Steps in order; each names a `step` and its options.", ""]
     for name, step in STEPS.items():
         options = ", ".join(f"`{f.name} = {f.default!r}`" for f in fields(step)) or "no options"
