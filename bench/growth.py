@@ -1,12 +1,13 @@
 """How the cost of ingest, freeze, verify and ask grows with the number of rows.
 
-    python -m bench.growth [--to 10000000] [--only freeze ask]
+    python -m bench.growth [--from 10000] [--to 10000000]
 
 Each station is a process of its own on the store that the ones before it left: CPU seconds, wall seconds and peak
 memory, from 10^4 rows in steps of ten. The exponent is the slope of log CPU over log rows, over the last step and over
 all of them: 1 is proportional, 2 quadratic. Imports are done, and every path taken once on a small store, before the
 clock starts. A tenth of the rows were made from another row, a person stands behind twenty; freeze removes exact
-duplicates; ask is the lineage of one row both ways and the blast radius of one person, a licence and the source.
+duplicates and records a training run on what is left; ask is the lineage of one row both ways and the blast radius of
+one person, a licence and the source, down to the adapter.
 """
 
 from __future__ import annotations
@@ -25,9 +26,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import alone, describe
-
-STEPS = 4
-"""Training steps recorded on the snapshot, so that ask has a run to reach."""
 
 
 def write_rows(path: Path, count: int) -> None:
@@ -61,16 +59,23 @@ def ingest(folder: Path) -> None:
 
 
 def freeze(folder: Path) -> None:
-    """Rows become a snapshot without exact duplicates."""
+    """Rows become a snapshot without exact duplicates, and a training run is recorded that was fed all of it."""
     from whence.data import STEPS, CurationPlan, curate
-    from whence.records import Run
+    from whence.records import Adapter, Base, Fingerprint, Run, RunReport, Snapshot
     from whence.store import row_set
 
     store = _store(folder)
     ingests = [ref for ref, run in store.all(Run) if run.activity == "ingest"]
     steps = [("exact_duplicate", STEPS["exact_duplicate"]())]
     plan = CurationPlan(name="all", ingests=ingests, steps=steps, withdrawn=row_set([]), groups={}, inputs={})
-    curate(store, plan)
+    frozen, _ = curate(store, plan)
+    seen = Fingerprint(weights="b3:0", shapes="sha256:0", tokenizer="sha256:0", template="sha256:0")
+    base = store.put(Base(name="base", location="base", fingerprint=seen))
+    run = store.put(Run(activity="train", used=(base, frozen), inputs={}))
+    fed = store.put_set(store.snapshot_rows(store.get(frozen, Snapshot)))
+    store.put(RunReport(run=run, started_at=store.clock(), duration_s=0.0, cpu_s=0.0, set=fed))
+    adapter = {"name": "all", "weights": "b3:0", "config": "sha256:0", "location": "runs/0", "bytes": 0}
+    store.put(Adapter(closure=run, run=run, base=seen, **adapter))  # nothing was trained, so there is no closure
 
 
 def verify(folder: Path) -> None:
@@ -94,8 +99,8 @@ def ask(folder: Path) -> None:
             raise SystemExit(f"the record does not say where row {name} came from and went")
     for scope in (Scope("subject", str(middle.subject)), Scope("licence", "MIT"), Scope("source", "rows")):
         blast = blast_radius(store, scope)
-        if not blast.direct or len(blast.snapshots) != 1:
-            raise SystemExit(f"the blast radius of {scope.kind} misses its rows or its snapshot")
+        if not blast.direct or len(blast.snapshots) != 1 or len(blast.adapters) != 1:
+            raise SystemExit(f"the blast radius of {scope.kind} misses its rows, its snapshot or its adapter")
 
 
 STATIONS: dict[str, Callable[[Path], None]] = {"ingest": ingest, "freeze": freeze, "verify": verify, "ask": ask}

@@ -5,8 +5,8 @@ from whence.data.curate import CurationPlan, curate
 from whence.data.doors import Place, is_url, looked_at, url_fault
 from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
+from whence.data.plan import Plan
 from whence.data.readers import FORMATS, SAVED, detect_format
-from whence.data.rows import Plan
 from whence.data.shape import FACTS
 from whence.data.steps import CHOICES, STEPS, question_of
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from time import process_time
 
 from whence.data.doors import Progress, opened
+from whence.data.plan import Admit, Plan
 from whence.data.readers import read
-from whence.data.rows import Admit, Plan, Work
+from whence.data.rows import Work
 from whence.records import Ref, Run, RunReport, encode_parsed
 from whence.store import Store
 

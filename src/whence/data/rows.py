@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from whence.data.doors import Place
+from whence.data.plan import Admit, Pending, Plan
 from whence.data.shape import FieldMap, content_of
 from whence.data.values import KEEP_BYTES, MAX_BYTES, TOO_LONG, Fault
-from whence.records import Json, Ref, RunReport, Source, Unmet, encode_parsed
+from whence.records import Json, Ref, RunReport, Unmet, encode_parsed
 from whence.store import RowSet, Store, batch, row_set
 
 BATCH_ROWS = 65_536
@@ -24,40 +23,8 @@ BATCH_BYTES = 128 << 20
 """of content; whichever of the two is reached first, the rows so far are written"""
 MAX_FACT = 4096
 """characters of an id, a subject, a group …"""
-MAX_BAD = 10_000_000
+MAX_BAD = 2_000_000
 """lines in quarantine; a file that has more is not of the format that it is read as"""
-
-Admit = Callable[[Source, Sequence[str | None], Sequence[str | None]], Sequence[str | None]]
-"""``admit(source, subjects, licences)`` → for each row None, or the code of the right that is missing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One file of one source, and how to read it."""
-
-    source: Source
-    path: Place
-    format: str
-    map: Mapping[str, str | Sequence[str]]
-    rights: str
-    """digest of the rights that `admit` decides by: a changed right is a new run"""
-
-
-class Pending(NamedTuple):
-    """One row on its way into the file; a batch of them is turned into columns at once."""
-
-    line: int
-    id: bytes
-    record: str
-    shape: str
-    content: str
-    digest: bytes
-    subject: str | None
-    group: str | None
-    licence: str | None
-    slices: str | None
-    parents: list[str] | None
-    generator: str | None
 
 
 class _Repeated(ValueError):
@@ -202,7 +169,7 @@ class Work:
             raise Unmet(
                 f"{MAX_BAD:,} lines cannot be read, up to line {number:,}",
                 f"records as {self.plan.format}",
-                "look at the last of them (whence data quarantine), at `format` and at `map`",
+                "look at the file's lines, at `format` and at `map`; nothing of it was put into quarantine",
             )
         kept = raw if isinstance(raw, bytes) else json.dumps(raw, default=str).encode()[:KEEP_BYTES]
         words = {"line": kept.decode("utf-8", "backslashreplace"), "reason": reason}
@@ -295,7 +262,8 @@ class Work:
     def report(self, run: Ref, started: Any, cpu_s: float) -> RunReport:
         """What this ingest did; every line is a row, a row that was there, or in quarantine."""
         self.store.journal("quarantine").sync()
-        self.store.note_words("quarantine", self.entries)
+        for start in range(0, len(self.entries), BATCH_ROWS):
+            self.store.note_words("quarantine", self.entries[start : start + BATCH_ROWS])
         lines, codes, words = zip(*sorted(self.quarantine), strict=True) if self.quarantine else ((), (), ())
         table = pa.table(
             {
