@@ -17,7 +17,7 @@ from whence.models import Model
 from whence.models.backends.transformers_peft import TransformersModel
 from whence.records import Conflict, Ref, Unmet, require
 from whence.serve import leases
-from whence.serve.backends.http import build_app
+from whence.serve.backends.http import build_app, doors
 from whence.serve.backends.metrics import Meters
 from whence.serve.backends.server import Server, bound_socket, listen, loopback, open_files
 from whence.serve.backends.spans import spans
@@ -32,8 +32,8 @@ from whence.store import Store
 ModelFactory = Callable[[Path, Mapping[str, Path]], Model]
 """(base folder, release name → adapter folder) → model."""
 
-FLUSH_S = 1.0
-"""Seconds between two batches of traces."""
+FLUSH_S = 0.1
+"""Seconds between two batches of traces: a large one holds up the requests that come while it is recorded."""
 TURN_S = 0.0001
 """Seconds that a thread may compute while another waits for its turn."""
 
@@ -142,7 +142,7 @@ class Gateway:
             meters.count(call)
             span(call)
 
-        server = Server(Watch(build_app(desk, token, meters.text), ended), sock)
+        server = Server(Watch(build_app(doors(desk, token, meters.text)), ended), sock)
         meters.show(
             {
                 "whence_requests_waiting": ("Requests in the queue.", engine.waiting),

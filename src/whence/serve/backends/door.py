@@ -1,19 +1,21 @@
 """Connections with limits: how many, and how long one may keep the gateway waiting. Imported when a server starts.
 
-uvicorn waits for ever for a request's first line, its headers and a client that stopped reading; this does not.
+uvicorn waits for ever for a request's first line, its headers and a client that stopped reading, and keeps a head of
+any size; this does not. What is no HTTP behind requests that are still answered ends the line after their answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from whence.serve.log import tell
 
 HEAD_S = 30.0
 """Seconds in which a request's head must have come; as long is read on after an answer that did not need the body."""
+HEAD_BYTES = 64 << 10
+"""The largest head, and the most that is read of what turns out to be neither head nor body."""
 STALLED_S = 30.0
 """Seconds that a client may leave what was sent to it unread."""
 LINGER_S = 1.0
@@ -25,7 +27,7 @@ BUSY = (
 )
 
 
-class Door(H11Protocol):
+class Door(HttpToolsProtocol):
     """One connection."""
 
     room = 1
@@ -38,6 +40,7 @@ class Door(H11Protocol):
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._refused = len(self.connections) > self.room
+        self._head = self._unused = 0
         type(self).turned_away += self._refused
         if len(self.connections) > 2 * self.room:
             transport.abort()
@@ -56,8 +59,31 @@ class Door(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._refused:
+            self._unused += len(data)
             super().data_received(data)
+            if self._unused > HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The head is too large.")
             self._mind()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._head += len(name) + len(value)
+        if self._head > HEAD_BYTES:
+            raise ValueError("the head is too large")
+
+    def on_headers_complete(self) -> None:
+        if not self.url.startswith(b"/") or sum(name == b"host" for name, _ in self.headers) != 1:
+            raise ValueError("another address than a path of one host")
+        self._unused = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unused = 0
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -76,10 +102,14 @@ class Door(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         tell("refused", route="other", status=400, code="no_http")
-        try:
-            super().send_400_response(msg)
-        except h11.LocalProtocolError:  # an answer is on its way already
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            self.flow.pause_reading()
+            cycle.keep_alive = False
+        elif cycle is not None and (self.pipeline or cycle.response_started) and not cycle.response_complete:
             self.transport.abort()
+        else:
+            super().send_400_response(msg)
 
     def _mind(self) -> None:
         """Keep the time while no request is being answered."""

@@ -6,6 +6,7 @@ Labels hold names of served releases, routes, statuses: a name that a client mad
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from whence.models import Model, Reply, Request
 from whence.models.port import OnText
@@ -40,11 +41,12 @@ class Meters:
         self._tokens = Counter("whence_tokens", "Tokens of answers.", ("release", "direction"), registry=registry)
         self._batch = Histogram("whence_batch_requests", "Requests in a batch.", buckets=BATCHES, registry=registry)
         self._failures = Counter("whence_model_failures", "Batches that the model failed on.", registry=registry)
+        self._ended = lru_cache(maxsize=256)(self._requests.labels)
 
     def count(self, call: Call) -> None:
         """Count a request that has ended."""
         release = call.release or ""
-        self._requests.labels(call.route, release, call.status).inc()
+        self._ended(call.route, release, call.status).inc()
         if call.finish and call.status == 200:
             self._seconds.labels(release).observe(call.duration_s)
             self._outside.labels(release).observe(call.outside_s)
