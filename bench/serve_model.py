@@ -27,6 +27,8 @@ from whence.store import Store
 
 TOKENS = 16
 """Tokens of an answer, at most."""
+ROUNDS = 4
+"""The two ways take turns, since a shared machine is not equally fast all the time."""
 
 
 def model(count: int) -> None:
@@ -40,21 +42,30 @@ def model(count: int) -> None:
         store = Store.open(folder / ".whence", create=True, actor="bench@example.org")
         shelve(store, tiny_base(), {"desk@1": make_adapter(tiny_base(), folder / "adapter")})
         for clients in (1, 16):
-            each = count if clients == 1 else max(1, count // 4)
-            said = alone("bench.serve_model", str(folder / "adapter"), str(clients), str(each))
-            called = Run(**said)
+            each = max(1, (count if clients == 1 else count // 4) // ROUNDS)
+            asked = ["--clients", str(clients), "--count", str(each), "--max-tokens", str(TOKENS)]
+            inside_, outside = [], []
             with child(sys.executable, "-m", "bench.serve_gateway", str(store.root)) as (gateway, url):
-                run = load(
-                    url,
-                    folder,
-                    ["--clients", str(clients), "--count", str(each), "--max-tokens", str(TOKENS)],
-                    {"gateway": gateway},
-                )
+                for _ in range(ROUNDS):
+                    inside_.append(Run(**alone("bench.serve_model", str(folder / "adapter"), str(clients), str(each))))
+                    outside.append(load(url, folder, asked, {"gateway": gateway}))
+            called, run = pooled(inside_), pooled(outside)
             lost = missing(store.root, run.received)
             for way, one, added in (("in process", called, ""), ("gateway", run, str(lost))):
                 figures = f"{one.per_s():>9.1f} {one.ms(50):>8.2f} {one.ms(99):>8.2f}"
                 more = [one.ms(p) - called.ms(p) for p in PERCENTILES[:2]]
                 print(f"{clients:>7} {way:<11} {figures} {more[0]:>7.2f} {more[1]:>7.2f} {added:>5}", flush=True)
+
+
+def pooled(runs: list[Run]) -> Run:
+    """All these rounds as one."""
+    return Run(
+        latencies_s=[latency for run in runs for latency in run.latencies_s],
+        received={name: text for run in runs for name, text in run.received.items()},
+        errors=sum(run.errors for run in runs),
+        seconds=sum(run.seconds for run in runs),
+        cpu_s={},
+    )
 
 
 def tiny_base() -> Path:

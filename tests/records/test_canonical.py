@@ -35,7 +35,7 @@ from whence.records import (
     text_time,
 )
 from whence.records.canonical import plain
-from whence.store.catalogue import decode
+from whence.store.nouns import decode
 
 few = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 KEY = bytes(range(32))

@@ -1,9 +1,10 @@
 """Records, events, rows, blobs: the only place that speaks SQL or opens a row file."""
 
+from whence.store.actor import UNIDENTIFIED, identify
 from whence.store.keys import KeyFile
-from whence.store.rows import batch
+from whence.store.rows import batch, row_name
 from whence.store.sets import RowSet, row_set, to_array
-from whence.store.store import UNIDENTIFIED, Store, identify, row_name, trace_head, wall_clock
+from whence.store.store import Store, trace_head, wall_clock
 from whence.store.verify import verify
 
 __all__ = [

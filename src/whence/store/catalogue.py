@@ -1,172 +1,35 @@
-"""The catalogue: `put` what is, `append` what happened. Only this file and `database` speak SQL."""
+"""The catalogue: `put` what is, `append` what happened. SQL is spoken here, in `database` and in `transactions`."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.dialects import postgresql, sqlite
 
 from whence import records
-from whence.records import (
-    Conflict,
-    Damaged,
-    Event,
-    Json,
-    NotFound,
-    Ref,
-    Unmet,
-    canonical,
-    encode,
-    references,
-    sha256,
-    text_time,
-)
+from whence.records import Damaged, Event, Json, NotFound, Ref, canonical, encode, references, sha256, text_time
 from whence.store import tables
-from whence.store.database import Version, one_moment, translated
 from whence.store.head import HeadFile
 from whence.store.journal import Entry
+from whence.store.nouns import filing, known
+from whence.store.transactions import Transactions
 
 N = TypeVar("N")
 NOTHING = "sha256:" + "0" * 64
 
-_adapters: dict[str, tuple[TypeAdapter[Any], dict[str, None], frozenset[str]]] = {}
-"""Noun → its reader, its fields without a default (absent in the canonical form, they were null), and all of them."""
 
-
-def decode(body: str) -> Any:
-    """The noun of a canonical body. Raises Damaged when it is no such noun."""
-    try:
-        fields = json.loads(body)
-        name = fields.pop("noun")
-        if name not in _adapters:
-            kind = getattr(records, name)
-            bare = (f for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING)
-            fieldnames = frozenset(f.name for f in dataclasses.fields(kind))
-            _adapters[name] = TypeAdapter(kind), {f.name: None for f in bare}, fieldnames
-        adapter, absent, every = _adapters[name]
-        if not fields.keys() <= every:
-            raise ValueError(f"{name} has no field {', '.join(sorted(fields.keys() - every))}")
-        return adapter.validate_json(json.dumps(absent | fields), strict=True)
-    except (ValueError, KeyError, AttributeError, ValidationError) as error:
-        raise Damaged(f"a stored record cannot be read: {str(error)[:200]}") from error
-
-
-def known(digest: str, body: str) -> Any:
-    """`decode`, where what cannot be read and yet has its digest was written by a newer whence: raises Conflict."""
-    try:
-        return decode(body)
-    except Damaged as error:
-        if sha256(body.encode()) != digest:
-            raise
-        found = f"record {digest[:19]}… is of a kind that this whence does not know"
-        raise Conflict(f"{found}\n  do: upgrade whence") from error
-
-
-class Catalogue:
+class Catalogue(Transactions):
     """Records, references and events of one store."""
 
     def __init__(
         self, engine: sa.Engine, clock: Callable[[], datetime], actor: str, second: HeadFile | None = None
     ) -> None:
         """`second` keeps the chain's head once more, outside the database."""
-        self._engine, self._clock, self._actor, self._second = engine, clock, actor, second
-        self._writing = threading.local()
-        self._process: int | None = os.getpid()
-        self._version = Version(engine)
-
-    def close(self) -> None:
-        """Give back every connection. A second call does nothing."""
-        mine, self._process = self._process == os.getpid(), None
-        if mine:
-            self._version.close()
-        self._engine.dispose(close=mine)
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._process is None
-
-    def _usable(self) -> None:
-        """Raises Unmet once it was closed, and in a forked process, whose connections and locks are its parent's."""
-        if self._process != os.getpid():
-            found = "was closed" if self.closed else f"was opened by process {self._process}, this is a fork of it"
-            do = "open it again; start processes with spawn, not with fork"
-            raise Unmet(f"this store {found}", "a store that this process opened", do)
-
-    # -- transactions ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
-        """Writes inside are kept together or not at all; nested uses join the outer one."""
-        self._usable()
-        outer: sa.Connection | None = getattr(self._writing, "connection", None)
-        if outer is not None:
-            yield outer
-            return
-        self._writing.head = None
-        with translated(), self._write() as connection:
-            self._writing.connection = connection
-            try:
-                yield connection
-            finally:
-                self._writing.connection = None
-        if self._second and self._writing.head:
-            self._second.keep(*self._writing.head)
-
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        """A write transaction, on the connection that holds the writer's lock where this thread holds it."""
-        held: sa.Connection | None = getattr(self._writing, "held", None)
-        if held is None:
-            with self._engine.execution_options(whence_write=True).begin() as connection:
-                yield connection
-        else:
-            with held.begin():
-                yield held
-
-    @contextmanager
-    def writing_on(self, connection: sa.Connection | None) -> Iterator[None]:
-        """This thread's write transactions inside use this connection."""
-        before = getattr(self._writing, "held", None)
-        self._writing.held = connection
-        try:
-            yield
-        finally:
-            self._writing.held = before
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Reads inside see one moment of the record, whatever others append meanwhile."""
-        self._usable()
-        with translated(), one_moment(self._engine).connect() as connection, connection.begin():
-            self._writing.connection = connection
-            try:
-                yield
-            finally:
-                self._writing.connection = None
-
-    def _rows(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        self._usable()
-        outer: sa.Connection | None = getattr(self._writing, "connection", None)
-        with translated():
-            if outer is not None:
-                return outer.execute(statement).all()
-            with self._engine.connect() as connection:
-                return connection.execute(statement).all()
-
-    def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-            connection.execute(insert(table).on_conflict_do_nothing(), rows)
+        super().__init__(engine, second)
+        self._clock, self._actor = clock, actor
 
     # -- records -----------------------------------------------------------------------------------------------------
 
@@ -335,13 +198,6 @@ class Catalogue:
         row = self._rows(sa.select(tables.head))[0]
         return row.seq, row.digest
 
-    def version(self) -> int | None:
-        """A number that differs from an earlier one once anything was written since, by whomever; costs 5 µs. None
-        where the database has none: ask for `head`."""
-        self._usable()
-        with translated():
-            return self._version()
-
     def chain(self) -> Iterator[tuple[Event, str]]:
         """(event, stored digest) in order, unchecked; no digest where the event is not spelled as it was written."""
         for row in self._rows(sa.select(tables.events).order_by(tables.events.c.seq)):
@@ -380,19 +236,6 @@ class Catalogue:
         t = tables.contents
         query = sa.select(t).order_by(t.c.kind, t.c.segment, t.c.offset)
         return [(r.kind, Entry(r.digest, r.segment, r.offset, r.length)) for r in self._rows(query)]
-
-    def integrity(self) -> str | None:
-        """The database's own check of its pages: None, or what it says."""
-        if self._engine.dialect.name != "sqlite":
-            return None
-        with translated(), self._engine.connect() as connection:
-            said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-        return None if said == ["ok"] else "; ".join(str(s) for s in said[:3])
-
-
-def filing(noun: Any) -> tuple[str, str | None]:
-    """(kind, name) under which a record is found."""
-    return type(noun).__name__, getattr(noun, "id", None) or getattr(noun, "name", None)
 
 
 def _event_row(event: Event, digest: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ left behind that event is passed over by readers and removed by the next writer.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from blake3 import blake3
 from pyroaring import BitMap64
 
-from whence.records import Damaged, writing
+from whence.records import Damaged, Row, writing
 from whence.store.columns import U64, fixed
 from whence.store.index import Index
 from whence.store.marks import Runs, marks
@@ -88,6 +89,30 @@ def _text_bytes(column: pa.StringArray) -> bytes:
     offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
     data = column.buffers()[2]
     return bytes(data[int(offsets[0]) : int(offsets[-1])]) if data is not None else b""
+
+
+def row_name(raw: bytes) -> str:
+    """``b2k1:`` and hex."""
+    return "b2k1:" + raw.hex()
+
+
+def read(stored: dict[str, Any]) -> Row:
+    """The row of one line of the row file."""
+    content, name = stored["content"], stored["content_digest"]
+    return Row(
+        id=row_name(stored["id"]),
+        ordinal=stored["ord"],
+        source=stored["source"],
+        record=stored["record"],
+        content=json.loads(content) if content is not None else None,
+        content_digest=row_name(name) if name else None,
+        subject=stored["subject"],
+        licence=stored["licence"],
+        slices=json.loads(stored["slices"]) if stored["slices"] else {},
+        group=stored["group"],
+        parents=tuple(stored["parents"] or ()),
+        generator=stored["generator"],
+    )
 
 
 class RowFile:

@@ -9,7 +9,6 @@ folder, which is checked.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,8 +34,9 @@ from whence.records import (
     plain,
 )
 from whence.store import rows as rowfile
+from whence.store.actor import UNIDENTIFIED
 from whence.store.blobs import Blobs
-from whence.store.catalogue import Catalogue, decode
+from whence.store.catalogue import Catalogue
 from whence.store.columns import ids_array, sorted_ids
 from whence.store.database import SessionLock, connect, migrate
 from whence.store.head import HeadFile
@@ -45,25 +45,12 @@ from whence.store.journal import Entry, Journal
 from whence.store.keys import KeyFile
 from whence.store.lock import FileLock, WriterLock
 from whence.store.marker import Marker
-
-UNIDENTIFIED = "unidentified"
+from whence.store.nouns import decode
 
 
 def wall_clock() -> datetime:
     """Now, in UTC."""
     return datetime.now(UTC)
-
-
-def identify(env: dict[str, str], folder: Path | None = None) -> str:
-    """Who acts: ``WHENCE_ACTOR``, else git's user.email in `folder`, else `UNIDENTIFIED`."""
-    if env.get("WHENCE_ACTOR"):
-        return env["WHENCE_ACTOR"]
-    try:
-        asked = ["git", "config", "user.email"]
-        said = subprocess.run(asked, cwd=folder, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return UNIDENTIFIED
-    return said.stdout.strip() or UNIDENTIFIED
 
 
 def _say(text: str) -> None:
@@ -197,21 +184,7 @@ class Store(Catalogue):
         found = self.rows.at(rowfile.SCHEMA.names, np.array([ordinal], np.uint64)).to_pylist()
         if not found or ordinal >= self.committed():
             raise NotFound(f"there is no row {ordinal}")
-        r = found[0]
-        return Row(
-            id=row_name(r["id"]),
-            ordinal=ordinal,
-            source=r["source"],
-            record=r["record"],
-            content=json.loads(r["content"]) if r["content"] is not None else None,
-            content_digest=row_name(r["content_digest"]) if r["content_digest"] else None,
-            subject=r["subject"],
-            licence=r["licence"],
-            slices=json.loads(r["slices"]) if r["slices"] else {},
-            group=r["group"],
-            parents=tuple(r["parents"] or ()),
-            generator=r["generator"],
-        )
+        return rowfile.read(found[0])
 
     def find_rows(self, text: str) -> list[int]:
         """Ordinals of the rows that `text` may mean: an id or its first digits, or SOURCE:RECORD."""
@@ -325,8 +298,3 @@ def trace_from(head: Json, content: str) -> Trace:
     """The inverse of `trace_head`."""
     trace: Trace = decode(encode({"noun": "Trace", "content": content, **head}).decode())
     return trace
-
-
-def row_name(raw: bytes) -> str:
-    """``b2k1:`` and hex."""
-    return "b2k1:" + raw.hex()
