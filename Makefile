@@ -55,9 +55,15 @@ lint: .venv/.dev  ## ruff, mypy, import contracts
 docs: .venv/.dev  ## write the generated pages (CLI reference, project file)
 	$(BIN)/python -m docs.generate
 
-bench: .venv/.bench  ## the quick benchmarks, each beside its peer
+bench: .venv/.bench  ## the quick benchmarks, beside their peers, and faults, counted
 	$(BIN)/python -m bench.identity --edits 76
 	$(BIN)/python -m bench.ingest --rows 10000 100000
+	$(BIN)/python -m bench.membership --rows 200000 --runs 1
+	$(BIN)/python -m bench.growth --to 100000
+	$(BIN)/python -m bench.serve record --rate 100 --seconds 10
+	$(BIN)/python -m bench.faults kills --light --total 12
+	$(BIN)/python -m bench.fuzz --lines 20000
+	$(BIN)/python -m bench.bombs --gib 1 --line-mb 50
 
 clean:  ## remove .venv and the demo
 	rm -rf .venv $(DEMO)

@@ -2,10 +2,11 @@
 
     python -m bench.train_overhead [--rows 640] [--epochs 1 12] [--pairs 5]
 
-Both are processes of their own, started in turn, the order changing from pair to pair; CPU seconds are the whole
-process's, from its start to its end. Two lengths of training separate what is paid once (imports, reading and
-tokenising the rows, the base's fingerprint, the record) from what each step costs. A last pair of runs logs and saves
-after every step, so that the loss of each step is compared.
+Both are processes of their own, started at once, each on a core of its own, which they exchange from pair to pair: a
+shared machine is not equally fast all the time. CPU seconds are the whole process's, from its start to its end. Two
+lengths of training separate what is paid once (imports, reading and tokenising the rows, the base's fingerprint, the
+record) from what each step costs. A last pair of runs logs and saves after every step, so that the loss of each step
+is compared.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bench.machine import describe
 from whence.data import CurationPlan, Plan, curate, ingest
@@ -93,27 +95,46 @@ def prepared(folder: Path, count: int) -> Bench:
     return Bench(folder, store, base, base_ref, frozen, rows)
 
 
-def ours(bench: Bench, recipe: Recipe, attempt: int) -> tuple[float, Ref]:
-    """(CPU seconds, run) of one training by our process."""
+def ours(bench: Bench, recipe: Recipe, attempt: int) -> tuple[Command, Ref]:
+    """(command, run) of one training by our process."""
     run = prepare(bench.store, bench.base_ref, bench.snapshot, recipe, attempt=attempt)
-    cpu = spawned(["-P", "-m", "whence.train.worker", run], environment(bench.store, recipe))
-    return cpu, run
+    return Command(("-P", "-m", "whence.train.worker", run), environment(bench.store, recipe)), run
 
 
-def plain(bench: Bench, settings: Path, recipe: Recipe) -> float:
-    """CPU seconds of one training by the plain script."""
-    return spawned(["-m", "bench.plain_trl", str(settings)], environment(bench.store, recipe))
+def plain(bench: Bench, settings: Path, recipe: Recipe) -> Command:
+    """One training by the plain script."""
+    return Command(("-m", "bench.plain_trl", str(settings)), environment(bench.store, recipe))
 
 
-def spawned(arguments: list[str], env: dict[str, str]) -> float:
-    """CPU seconds of a Python process and its children, from start to end."""
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([sys.executable, *arguments], stdout=said, stderr=said, env=env)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{' '.join(arguments)} failed:\n{said.read().decode()[-3000:]}")
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A Python process to be."""
+
+    arguments: tuple[str, ...]
+    env: dict[str, str]
+
+
+def spent(*commands: Command) -> list[float]:
+    """CPU seconds of these processes and their children, from start to end; they run at once, on a core each."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < len(commands):
+        raise SystemExit(f"{len(commands)} cores are needed, {len(cores)} are there")
+    with ExitStack() as files:
+        running = []
+        for command, core in zip(commands, cores, strict=False):
+            said = files.enter_context(tempfile.TemporaryFile())
+            words = [sys.executable, *command.arguments]
+            running.append((subprocess.Popen(words, stdout=said, stderr=said, env=command.env), said))
+            os.sched_setaffinity(running[-1][0].pid, {core})
+        return [_ended(process, said) for process, said in running]
+
+
+def _ended(process: subprocess.Popen[bytes], said: IO[bytes]) -> float:
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        said.seek(0)
+        raise SystemExit(f"{process.args} failed:\n{said.read().decode()[-3000:]}")
     return used.ru_utime + used.ru_stime
 
 
@@ -160,7 +181,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as tmp:
         bench = prepared(Path(tmp), args.rows)
         recipes = [replace(RECIPE, epochs=epochs) for epochs in args.epochs]
-        settings = [settings_of(bench, ours(bench, r, 0)[1], Path(tmp) / f"plain-{r.epochs}") for r in recipes]
+        settings = []
+        for recipe in recipes:
+            command, run = ours(bench, recipe, 0)
+            spent(command)
+            settings.append(settings_of(bench, run, Path(tmp) / f"plain-{recipe.epochs}"))
         per_epoch = -(-args.rows // RECIPE.batch_rows)
         steps = [recipe.epochs * per_epoch for recipe in recipes]
         print(f"# training: {args.rows} chats, {steps[0]} and {steps[1]} steps, {args.pairs} pairs ({describe()})")
@@ -168,8 +193,9 @@ def main() -> None:
         took: dict[str, list[list[float]]] = {"ours": [[], []], "plain": [[], []]}
         for pair in range(args.pairs):
             for i, recipe in enumerate(recipes):
-                for way in ("ours", "plain") if pair % 2 else ("plain", "ours"):
-                    cpu = ours(bench, recipe, pair + 1)[0] if way == "ours" else plain(bench, settings[i], recipe)
+                commands = {"ours": ours(bench, recipe, pair + 1)[0], "plain": plain(bench, settings[i], recipe)}
+                order = sorted(commands, reverse=bool(pair % 2))
+                for way, cpu in zip(order, spent(*(commands[way] for way in order)), strict=True):
                     took[way][i].append(cpu)
                 mine, theirs = took["ours"][i][-1], took["plain"][i][-1]
                 print(
@@ -177,9 +203,10 @@ def main() -> None:
                 )
         report(took, steps)
         every = replace(RECIPE, checkpoint_every=1)
-        _, run = ours(bench, every, 0)
+        command, run = ours(bench, every, 0)
+        spent(command)
         out = Path(tmp) / "curve"
-        plain(bench, settings_of(bench, run, out), every)
+        spent(plain(bench, settings_of(bench, run, out), every))
         mine_curve, theirs_curve = curves(bench, run, out)
         apart = max(abs(a - b) for a, b in zip(mine_curve, theirs_curve, strict=True))
         ends = f"{mine_curve[0]:.4f} to {mine_curve[-1]:.4f}"

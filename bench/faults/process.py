@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "LANCE_LOG": "error",
 }
 LIGHT = ("whence.cli", "whence.lifecycle.run", "whence.feedback", "whence.store", "alembic.command", "lance")
-HEAVY = ("torch", "transformers", "peft", "whence.models.backends.transformers_peft", "uvicorn", "fastapi", "httpx")
+HEAVY = ("torch", "transformers", "peft", "whence.models.backends.transformers_peft", "uvicorn", "starlette", "httpx")
 VERBS = ("init", "run", "ask", "verify", "data", "eval", "ship", "model", "rights", "serve", "feedback")
 SUBREAPER = 36
 """Linux's PR_SET_CHILD_SUBREAPER: grandchildren whose parent is killed become ours to wait for."""

@@ -37,7 +37,7 @@ def test_importing_whence_loads_next_to_nothing_and_opening_one_no_torch(project
         "new = {m.partition('.')[0] for m in set(sys.modules) - before}\n"
         "print(*sorted(new - set(sys.stdlib_module_names)))\n"
         f"w = whence.open({str(project)!r}, create=True); w.data.curate(); w.ask.why('tickets:t-1'); w.verify()\n"
-        "print(*sorted({'torch', 'transformers', 'trl', 'peft', 'fastapi'} & set(sys.modules)), end='')"
+        "print(*sorted({'torch', 'transformers', 'trl', 'peft', 'starlette', 'uvicorn'} & set(sys.modules)), end='')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     alone, heavy = done.stdout.split("\n")

@@ -144,9 +144,9 @@ try:
     raise KeyError("PIN4711")
 except KeyError as error:
     logging.getLogger("asyncio").error("a task failed: %r", error, exc_info=True)
-    logging.getLogger("some.library").warning("PIN4711 %s", "PIN4711")
-    logging.getLogger("some.library").info("PIN4711")
-    logging.getLogger("some.library").error("two %s %s", "PIN4711")
+    logging.getLogger("another_package").warning("PIN4711 %s", "PIN4711")
+    logging.getLogger("another_package").info("PIN4711")
+    logging.getLogger("another_package").error("two %s %s", "PIN4711")
 def fails(): raise ValueError("PIN4711")
 thread = threading.Thread(target=fails, name="worker"); thread.start(); thread.join()
 warnings.warn("PIN4711")
@@ -156,8 +156,8 @@ warnings.warn("PIN4711")
     lines = [json.loads(line) for line in said.stderr.splitlines()]
     assert [(line["event"], line.get("library"), line.get("error")) for line in lines] == [
         ("library", "asyncio", "KeyError"),
-        ("library", "some.library", None),
-        ("library", "some.library", None),
+        ("library", "another_package", None),
+        ("library", "another_package", None),
         ("thread ended", None, "ValueError"),
         ("library", "py.warnings", None),
     ]

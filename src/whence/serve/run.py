@@ -34,6 +34,8 @@ ModelFactory = Callable[[Path, Mapping[str, Path]], Model]
 
 FLUSH_S = 0.1
 """Seconds between two batches of traces: a large one holds up the requests that come while it is recorded."""
+AGAIN_S = 1.0
+"""Seconds until what could not be recorded is tried again."""
 TURN_S = 0.0001
 """Seconds that a thread may compute while another waits for its turn."""
 
@@ -173,7 +175,7 @@ class _EndedEarly(BaseException):
 
 
 class _Keeper:
-    """Records traces every second and says three times a lease that the deployments live."""
+    """Records traces as they come and says three times a lease that the deployments live."""
 
     def __init__(self, store: Store, traces: TraceLog, deployments: Sequence[Ref], lease_s: float) -> None:
         self._store, self._traces, self._deployments = store, traces, deployments
@@ -190,7 +192,9 @@ class _Keeper:
         return time.monotonic() - self._said
 
     def _work(self) -> None:
-        while not self._over.wait(min(FLUSH_S, self._every_s)):
+        pause_s = min(FLUSH_S, self._every_s)
+        while not self._over.wait(pause_s):
+            pause_s = min(FLUSH_S, self._every_s)
             try:
                 self._traces.flush()
                 if self.lease_age_s() >= self._every_s:
@@ -199,6 +203,7 @@ class _Keeper:
                     tell("lease", deployments=list(self._deployments))
             except Exception as error:  # noqa: BLE001  this thread's outermost loop: said, kept, tried again
                 tell("not recorded", logging.ERROR, error=type(error).__name__, traces=self._traces.pending())
+                pause_s = AGAIN_S
 
 
 def token_for(host: str, token: str | None) -> str | None:
