@@ -128,6 +128,7 @@ class Gateway:
             raise Conflict("the releases were replaced while they were loaded\n  do: run this again")
         listen(sock)
         tell("recovered", traces=store.recover_traces())
+        store.keys.reload()
         self.deployments = [leases.start(store, one.release, url, settings.lease_s) for one in bound]
         running.callback(leases.end, store, self.deployments)
         traces = TraceLog(store)

@@ -25,26 +25,40 @@ TORN = b"#torn"
 
 
 class KeyFile:
-    """All keys in memory; new ones are kept back until `save`. Any thread may use it."""
+    """All keys in memory, from the first use on; new ones are kept back until `save`. Any thread may use it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._one = threading.RLock()
-        self._keys: dict[str, bytes] = {}
+        self._held: dict[str, bytes] = {}
+        self._loaded = False
         self._new: dict[str, bytes] = {}
         self._read = 0
-        self.reload()
+        if path.exists():
+            with path.open("rb") as file:
+                self._is_one(file.read(1))
+
+    @property
+    def _keys(self) -> dict[str, bytes]:
+        if not self._loaded:
+            self.reload()
+        return self._held
+
+    def _is_one(self, start: bytes) -> None:
+        if start not in (b"", b"{"):
+            raise Damaged(f"{self.path} is no key file\n  do: restore it from its copy, or name another file")
 
     def reload(self) -> None:
         """Read what other processes appended since."""
         if not self.path.exists():
+            self._loaded = True
             return
         with self._one, self.path.open("rb") as file:
             file.seek(self._read)
             data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
-            if data and not self._read and not data.startswith(b"{"):
-                raise Damaged(f"{self.path} is no key file\n  do: restore it from its copy, or name another file")
+            if not self._read:
+                self._is_one(data[:1])
             for number, line in enumerate(whole.splitlines(), 1):
                 if line.endswith(TORN):
                     continue
@@ -53,11 +67,12 @@ class KeyFile:
                     name, key = entry["name"], bytes.fromhex(entry["key"])
                     if entry["proof"] != _proof(name, key):
                         raise ValueError(name)
-                    self._keys[name] = key
+                    self._held[name] = key
                 except (ValueError, KeyError, TypeError) as error:
                     do = "restore the file from its copy"
                     raise Damaged(f"{self.path} line {number}: not a key entry; {do}") from error
             self._read += len(whole)
+            self._loaded = True
 
     def __contains__(self, name: str) -> bool:
         return name in self._keys
@@ -97,7 +112,7 @@ class KeyFile:
                 if PSEUDONYMS not in self._keys:
                     made = {PSEUDONYMS: secrets.token_bytes(32)}
                     self._append(fd, made)
-                    self._keys |= made
+                    self._keys.update(made)
         return "subject-" + keyed(self._keys[PSEUDONYMS], identifier.encode()).hex()[:32]
 
     @contextmanager
