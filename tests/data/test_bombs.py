@@ -78,6 +78,10 @@ def test_a_file_of_nothing_but_bad_lines_is_stopped_and_says_where_to_look(
         take(b"x\n" * 2000)
     assert verify(store) == []
     assert take(b"x\n" * 1000, "fewer").facts["quarantined"] == {"syntax": 1000}
+    assert take(b"y\n", "one").facts["quarantined"] == {"syntax": 1}
+    journal = store.journal("quarantine")
+    kept = [entry for segment in journal.segments() for entry, _ in journal.scan(segment)]
+    assert len(kept) == 1001, "the words of the ingest that was stopped are gone, those of the others are there"
 
 
 def test_a_fact_that_is_no_name_but_a_book_is_quarantined(take: Take) -> None:

@@ -31,6 +31,7 @@ def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *
         if finished(store, run):
             return run, False
         with store.writer(f"ingest {plan.source.name}"), _no_collector():
+            store.journal("quarantine").drop_all_but(store.noted_segments("quarantine"))  # of one that did not end
             work = Work(store, plan, admit)
             for number, record in read(source.what, plan.format, source.size, lambda done: progress(done, source.size)):
                 work.take(number, record)

@@ -231,6 +231,11 @@ class Catalogue(Transactions):
             found |= {row.digest for row in self._rows(query)}
         return found
 
+    def noted_segments(self, kind: str) -> set[str]:
+        """Journal segments of this kind in which noted entries lie."""
+        c = tables.contents.c
+        return {row.segment for row in self._rows(sa.select(c.segment).where(c.kind == kind).distinct())}
+
     def all_words(self) -> list[tuple[str, Entry]]:
         """(kind, place) of every noted entry, by kind, segment and offset."""
         t = tables.contents

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +108,13 @@ class Journal:
     def segments(self) -> list[str]:
         """Names of all segments."""
         return sorted(p.name for p in self._folder.glob("*.jsonl"))
+
+    def drop_all_but(self, kept: Container[str]) -> None:
+        """Remove the other segments; those that nobody else is writing."""
+        self.close()
+        for segment in self.segments():
+            if segment not in kept:
+                (self._folder / segment).unlink()
 
     def scan(self, segment: str) -> Iterator[tuple[Entry, Json]]:
         """(entry, head) of each whole line; a line that cannot be read has an entry without a digest."""
