@@ -67,7 +67,7 @@ def cli() -> str:
 
 
 WORDS = {
-    "Name": "letters, digits, `.`, `_`, `-`",
+    "Name": "letters, digits, `.`, `_`, `-`; begins with a letter or digit",
     "str": "text",
     "float": "number",
     "int": "whole number",
@@ -93,8 +93,8 @@ but a single object may have 64 MiB.
   unpacked is rows, and a last line in quarantine says where it ends.
 - **A saved data set**: `train`, a folder that `Dataset.save_to_disk("train")` wrote. Of several splits, name the folder
   of one. A class label `topic` stays the number that is stored; its name is the field `topic_name`.
-- **An object**: `s3://bucket/key.jsonl.zst`, with `pip install 'whence[s3]'`. Credentials and `AWS_ENDPOINT_URL` come
-  from the environment; a URL that holds any is refused.
+- **An object**: `s3://bucket/key.jsonl.zst`, with `pip install -e '.[s3]'` in whence's checkout. Credentials and
+  `AWS_ENDPOINT_URL` come from the environment; a URL that holds any is refused.
 - **Another URL**: `https://…`, `gs://…`, `abfs://…`, `file://…`, what `fsspec` reads; the error names what to install.
 
 An object is fetched whole into a file without a name in the store's folder and read from there; the copy is gone when

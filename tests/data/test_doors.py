@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -340,10 +341,36 @@ def test_an_object_that_is_not_there_says_so(store: Store, bucket: Any, url: str
     assert nothing_left(store)
 
 
+class Refuses(BaseHTTPRequestHandler):
+    """Answers ``/403/x`` with 403, and so on."""
+
+    def do_GET(self) -> None:
+        self.send_error(int(self.path.split("/")[1]))
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_an_object_that_is_refused_is_told_from_one_that_is_not_there() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    at = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(Unmet, match="there is no object"), looked_at(f"{at}/404/x.jsonl"):
+        pass
+    with pytest.raises(BackendFailed, match="its server answers 403"), looked_at(f"{at}/403/x.jsonl"):
+        pass
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(BackendFailed, match=r"cannot be reached(.|\n)*expected: a server"), looked_at(f"{at}/x.jsonl"):
+        pass
+
+
 def test_without_credentials_it_says_so(store: Store, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(BackendFailed, match="credentials"):
+    with pytest.raises(Unmet, match=r"no credentials(.|\n)*do: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         bring(store, "s3://rows/logs/t.jsonl", "jsonl")
 
 
@@ -412,4 +439,4 @@ def test_a_url_that_cannot_be_a_source_is_told_without_asking_its_server(url: st
 
 def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whence.data.doors.find_spec", lambda name: None)
-    assert "pip install 'whence[s3]'" in (url_fault("s3://bucket/key.jsonl") or "")
+    assert "in whence's checkout: pip install -e '.[s3]'" in (url_fault("s3://bucket/key.jsonl") or "")

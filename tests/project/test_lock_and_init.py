@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whence.project import draft, locked_head, read_lock, read_project, write_lock
-from whence.records import Conflict, Unmet
+from whence.project import draft, locked_head, read_lock, read_project, strangers, write_lock
+from whence.records import Conflict, Prompt, Unmet
 from whence.store import Store, verify
 
 
@@ -40,6 +40,15 @@ def test_a_lock_that_is_newer_or_broken_is_refused(tmp_path: Path, text: str) ->
     (tmp_path / "whence.lock").write_text(text)
     with pytest.raises(Conflict, match="do: "):
         locked_head(tmp_path)
+
+
+def test_what_the_lock_names_and_the_record_does_not_know_is_found(store: Store, tmp_path: Path) -> None:
+    base = store.put(Prompt(template="t", text=""))
+    assert strangers(tmp_path, store) == []
+    for wrong in ({"base": base}, {"gatu": base}, {"snapshot": "sha256:1"}, {"ingests": [5]}):
+        (tmp_path / "whence.lock").unlink(missing_ok=True)
+        write_lock(tmp_path, store, wrong)
+        assert [finding.check for finding in strangers(tmp_path, store)] == ["store.lock"], wrong
 
 
 # -- init --------------------------------------------------------------------------------------------------------------

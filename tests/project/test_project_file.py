@@ -126,7 +126,6 @@ EDITS = {
     "missing file": ('path = "tickets.jsonl"\nkind', 'path = "tickts.jsonl"\nkind', r"sources\[0\].path: .*'tickets"),
     "a folder for a file": ('path = "made.csv"', 'path = "base"', r"sources\[1\].path: "),
     "unknown ending": ('path = "made.csv"', 'path = "whence.toml"', r"sources\[1\].path: .*set format"),
-    "missing base": ('path = "./base"', 'path = "./bse"', r"base.path: there is no folder"),
     "bad licence": ("CC-BY-4.0", "CC-BY-4", r"sources\[0\].licence: 'CC-BY-4' is no SPDX .*'CC-BY-4.0'"),
     "no expression": ("CC-BY-4.0", "MIT AND OR", r"sources\[0\].licence: no SPDX expression"),
     "bad kind": ('kind = "synthetic"', 'kind = "found"', r"sources\[1\].kind: "),
@@ -162,7 +161,7 @@ def test_one_fault_is_named_with_its_line(folder: Path, what: str) -> None:
 
 def test_all_faults_at_once_in_order_of_line(folder: Path) -> None:
     text, expected = WHOLE, []
-    for what in ("project key", "store key", "source key", "bad licence", "step option", "missing base", "recipe key",
+    for what in ("project key", "store key", "source key", "bad licence", "step option", "recipe key",
                  "suite key", "gate key", "out of range", "bad kind", "map key"):  # fmt: skip
         old, new, message = EDITS[what]
         text = text.replace(old, new, 1)

@@ -148,6 +148,11 @@ def test_what_cannot_be_is_refused_with_what_to_do(project: Path, tmp_path: Path
             (lambda: w.ask.blast_radius(subject="a", source="b"), "2 scopes"),
             (lambda: w.rights.withdraw(source="tickets", valid_at="yesterday"), "yesterday"),
             (lambda: w.rights.withdraw(source="tickets", valid_at=datetime(2026, 1, 1)), "no time zone"),
+            (lambda: w.rights.withdraw(source="tickts"), "no source is called 'tickts'"),
+            (lambda: w.rights.withdraw(licence="CC-BY-4"), "did you mean 'CC-BY-4.0'"),
+            (lambda: w.run("evaluate"), "no dev suite"),
+            (lambda: w.data.quarantine("tickts"), "no source is called 'tickts'"),
+            (lambda: w.ship.alias("desk"), "no alias is called 'desk'"),
             (lambda: w.ship.waive("because", "2030-01-01"), "no verdict"),
             (lambda: w.ask.blast_radius(subject="c-1"), "no row belongs to anybody"),
             (lambda: w.data.removed(), "no snapshot"),
@@ -164,6 +169,15 @@ def test_what_cannot_be_is_refused_with_what_to_do(project: Path, tmp_path: Path
     for verb in (w.verify, lambda: w.ask.why("tickets:t-1"), w.store.head, lambda: w.store.write_words("payload", {})):
         with pytest.raises(whence.Unmet, match="was closed"):
             verb()
+
+
+def test_a_base_is_needed_from_training_on_and_said_before_anything_is_read(project: Path) -> None:
+    (project / "base").rmdir()
+    with whence.open(project, create=True) as w:
+        with pytest.raises(whence.Unmet, match="there is no folder"):
+            w.run("train")
+        assert w.store.committed() == 0
+        assert w.run("curate").snapshot
 
 
 def test_a_right_withdrawn_before_the_first_row_holds(project: Path) -> None:

@@ -22,7 +22,7 @@ from whence import feedback
 from whence.models import ScriptedModel
 from whence.records import Damaged, NotFound, Trace, Unmet
 from whence.serve import Gateway, Settings
-from whence.store import Store, tables, verify
+from whence.store import KeyFile, Store, tables, verify
 
 PERSON, ASKED, SAID, CORRECTED = "zoe.k@example.org", "my PIN is 4711", "the answer 8080", "corrected 9918"
 ROW, BAD_LINE, TOKEN = "the row says 7713", "the broken line 3306", "tok-5502-secret"
@@ -93,7 +93,9 @@ def test_a_pseudonym_cannot_be_tried_out_without_the_key(lived: Store, tmp_path:
     for path, data in files(lived):
         assert PERSON.encode() not in data, path
         assert not [guess for guess in guesses if guess.encode() in data], path
-    assert Store.open(lived.root, tmp_path / "other.key", actor="x@example.org").keys.pseudonym(PERSON) != known
+    assert KeyFile(tmp_path / "other.key").pseudonym(PERSON) != known
+    with pytest.raises(Damaged, match="put the file back"):
+        Store.open(lived.root, tmp_path / "another.key", actor="x@example.org").keys.pseudonym(PERSON)
 
 
 def test_words_cannot_be_confirmed_from_their_digest(lived: Store) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from whence.records import Conflict, Damaged
-from whence.store import KeyFile
+from whence.store import KeyFile, Store, verify
 
 
 def test_keys_are_made_once_and_read_back(tmp_path: Path) -> None:
@@ -111,3 +111,29 @@ def test_a_line_that_is_no_entry_is_damage(tmp_path: Path, line: str) -> None:
     (tmp_path / "k").write_bytes(line.encode("utf-8", "surrogateescape") + b"\n" + json.dumps({}).encode() + b"\n")
     with pytest.raises(Damaged):
         KeyFile(tmp_path / "k").find("a")
+
+
+@pytest.mark.parametrize("left", ["nothing", "no key of pseudonyms", "no key of a source"])
+def test_no_key_is_made_in_place_of_one_that_the_record_needs(full: Store, left: str) -> None:
+    path = full.keys.path
+    whole = path.read_bytes()
+    source = next(r["source"] for b in full.scan(["source", "subject"]) for r in b.to_pylist() if not r["subject"])
+    gone = {"no key of pseudonyms": b'"pseudonyms"', "no key of a source": f'"source:{source}"'.encode()}.get(
+        left, b"{"
+    )
+    kept = [line for line in whole.splitlines(keepends=True) if gone not in line]
+    path.write_bytes(b"".join(kept)) if kept else path.unlink()
+    again = Store.open(full.root)
+    with again.writer("a test"):
+        if left != "no key of a source":
+            with pytest.raises(Damaged, match="put the file back"):
+                again.keys.pseudonym("customer 1")
+        if left != "no key of pseudonyms":
+            with pytest.raises(Damaged, match="put the file back"):
+                again.keys.get(f"source:{source}")
+        assert again.keys.get("source:new")
+    assert b"".join(kept) == (path.read_bytes() if path.exists() else b"")
+    assert {finding.check for finding in verify(again)} <= {"store.rows", "store.keys"}
+    assert verify(again)
+    path.write_bytes(whole)
+    assert verify(Store.open(full.root)) == []

@@ -77,8 +77,22 @@ def test_an_address_with_a_password_or_of_another_database_is_refused(tmp_path: 
             Store.open(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [("rubbish", "'rubbish' is no address"), ("postgresql://h:port/x", "'postgresql://h:port/x' is no address"),
+     ("postgres://x/y", "begins with postgres"), ("sqlite:///x.db", "begins with sqlite"),
+     ("mysql://me:a@secret@h/x", r"mysql://me:\*\*\*@h/x' begins with mysql")],
+)  # fmt: skip
+def test_what_is_no_address_is_shown_and_leaves_no_store(tmp_path: Path, address: str, found: str) -> None:
+    expected = r"expected: postgresql://HOST/DATABASE(.|\n)*do: .*scheme must be postgresql"
+    with pytest.raises(Unmet, match=rf"{found}(.|\n)*{expected}") as said:
+        Store.open(tmp_path / "s", create=True, catalogue=address)
+    assert "secret" not in str(said.value)
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_server_that_is_not_there_is_named_and_leaves_no_store(tmp_path: Path) -> None:
-    with pytest.raises(BackendFailed, match="see to PostgreSQL"):
+    with pytest.raises(BackendFailed, match=r"expected: a server that takes connections(.|\n)*see to PostgreSQL"):
         Store.open(tmp_path / "s", create=True, catalogue=f"postgresql://postgres@/postgres?host={tmp_path}")
     with pytest.raises(NotFound):
         Store.open(tmp_path / "s")

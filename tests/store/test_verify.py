@@ -208,7 +208,7 @@ def test_a_lost_or_exchanged_key_is_named(full: Store) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if b"source:derived" not in line]
     path.write_bytes(b"".join(kept))
-    named(full, "rows", "derived", "is gone")
+    named(full, "rows", "derived", "are gone")
 
 
 def test_rows_that_no_event_covers_are_invisible_and_removed_by_the_next_writer(full: Store) -> None:

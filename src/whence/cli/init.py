@@ -22,7 +22,10 @@ def init(
 ) -> None:
     """Write a commented whence.toml from a look at FILE."""
     import whence
+    from whence.project.look import notes
 
     made = whence.init(file, force=force)
     next_step = f"wrote {made}; claim a licence for the source, point [base] at a model, then: whence run"
-    say({"wrote": str(made)}, next_step, as_json)
+    noted = notes(made.read_text(encoding="utf-8"))
+    text = "\n".join([*(f"note: {note}" for note in noted), next_step])
+    say({"wrote": str(made), "notes": noted}, text, as_json)

@@ -20,7 +20,7 @@ def serve(
         list[str] | None, typer.Argument(help="Releases or aliases; default: every alias.", show_default=False)
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Other than loopback needs WHENCE_TOKEN.")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="0 takes a free one.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve releases over OpenAI's chat API until SIGTERM; requests that arrive during a batch wait for its end."""

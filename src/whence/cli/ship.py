@@ -52,16 +52,16 @@ def alias(
 ) -> None:
     """Move an alias, or show where it pointed and who moved it."""
     with here(as_json) as w:
-        before = w.ship.alias(name) if release else []
+        before = w.store.head()
         moves = w.ship.alias(name, release)
+        moved = w.store.head() != before
     if release:
-        moved = len(moves) > len(before)
         text = f"{name} → {release}" if moved else "no change"
         say({"alias": name, "release": release, "moved": moved}, text, as_json)
         return
     value = [{"at": e.recorded_at, "by": e.actor, **e.data} for e in moves]
     text = "\n".join(f"{e.recorded_at:%Y-%m-%d %H:%M}  {e.data['name']}  by {e.actor}" for e in moves)
-    say(value, text or f"{name} never pointed anywhere", as_json)
+    say(value, text, as_json)
 
 
 @app.command(epilog="Example: whence ship rollback bank-support")

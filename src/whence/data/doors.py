@@ -19,6 +19,7 @@ from fsspec.registry import known_implementations
 
 from whence.data.arrow_files import saved_files
 from whence.records import BackendFailed, Conflict, Unmet, WhenceError
+from whence.records.errors import install
 
 Place = Path | str
 """A path on this machine, or a URL."""
@@ -29,6 +30,10 @@ STEP_BYTES = 8 << 20
 """Fetched or digested at once."""
 EXTRAS = {"s3": "s3", "s3a": "s3"}
 """Kind of URL → the extra of whence that brings its client."""
+
+
+NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError")
+"""What botocore, which need not be installed, calls their absence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,8 @@ def url_fault(url: str) -> str | None:
         return "the location is recorded, so it may hold no password and no signed query; use the environment"
     module = known["class"].partition(".")[0]
     if find_spec(module) is None:
-        extra = f"whence[{EXTRAS[kind]}]" if kind in EXTRAS else module
-        return f"{module}, which reads {kind}://, is not installed; pip install {extra!r}"
+        do = install(EXTRAS[kind]) if kind in EXTRAS else f"pip install {module!r}"
+        return f"{module}, which reads {kind}://, is not installed; {do}"
     return None
 
 
@@ -176,11 +181,30 @@ def _told_of(url: str) -> Iterator[None]:
     except WhenceError:
         raise
     except FileNotFoundError as error:
+        _not_reached(url, error.__cause__)
         raise Unmet(f"there is no object {url}", "one that exists", "look at its name and its bucket") from error
     except PermissionError as error:
         raise Unmet(
             f"{url} may not be read: {error}", "the right to read it", "set credentials in the environment (AWS_…)"
         ) from error
     except Exception as error:
+        if type(error).__name__ in NO_CREDENTIALS:
+            raise Unmet(
+                f"there are no credentials for {url}: {error}", "those of somebody who may read it",
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+            ) from error  # fmt: skip
         said = str(error) or type(error).__name__
         raise BackendFailed(f"{url} cannot be fetched: {said[:300]}\n  do: run again; nothing was kept") from error
+
+
+def _not_reached(url: str, cause: BaseException | None) -> None:
+    """Raises BackendFailed where nobody said that there is no such object: fsspec calls every failure of HTTP so."""
+    status = getattr(cause, "status", None)
+    if isinstance(status, int) and status not in (404, 410):
+        said = f"its server answers {status} {getattr(cause, 'message', '')}".rstrip()
+        raise BackendFailed(f"{url} cannot be fetched: {said}\n  do: see that it may be read from here") from cause
+    if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+        raise BackendFailed(
+            f"{url} cannot be reached: {cause}\n  expected: a server that answers\n"
+            "  do: look at the name of the host and at the network, then run again; nothing was kept"
+        ) from cause

@@ -13,6 +13,7 @@ from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, ItemFields
 from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line
 from whence.lifecycle.model import LazyModel
+from whence.models import load_base
 from whence.project import Project, load_checks, read_lock, write_lock
 from whence.records import (
     Adapter,
@@ -94,6 +95,7 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
     walk = Walk(project, store, told)
     read_lock(project.folder)  # one from a newer whence is refused before anything is done
     own(project, store)
+    _ready(project, to)
     for stage in STAGES[: STAGES.index(to) + 1]:
         fresh, lines = getattr(walk, stage)()
         walk.out.stages.append(Stage(stage, fresh, lines))
@@ -108,6 +110,19 @@ def own(project: Project, store: Store) -> None:
     known = [o for _, o in store.all(Ownership) if o.about == part.name]
     if not known or (known[-1].accountable, known[-1].backup) != (part.owner, part.backup):
         store.put(Ownership(about=part.name, accountable=part.owner, backup=part.backup, since=store.clock()))
+
+
+def _ready(project: Project, to: str) -> None:
+    """What the last stages need is there before the first one begins. Raises Unmet."""
+    last, base = STAGES.index(to), project.file.base
+    if last >= STAGES.index("train") and base.path.startswith((".", "/", "~")):
+        load_base(base.path, base.revision, project.folder)
+    roles = {part.role for part in project.file.suites}
+    for role in ("dev", "gate") if last >= STAGES.index("evaluate") else ():
+        if role not in roles:
+            raise Unmet(
+                f"the project has no {role} suite", f"[[suites]] with role = {role!r}", "add one to whence.toml"
+            )
 
 
 class Walk:
@@ -154,7 +169,8 @@ class Walk:
         )
         snapshot = self.store.get(self.out.snapshot, Snapshot)
         steps = [step_line(self.store.get(ref, Step)) for ref in snapshot.steps]
-        return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…"]
+        none = [] if snapshot.rows else ["no row is left: see `whence data quarantine` and `whence data removed`"]
+        return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…", *none]
 
     def _put_suites(self) -> None:
         for part in self.file.suites:
@@ -188,7 +204,8 @@ class Walk:
         part, snapshot = self.file.base, self.out.snapshot
         assert snapshot is not None
         if not self.store.get(snapshot, Snapshot).rows:
-            raise Unmet("the snapshot is empty: no row is left to train on", "rows", "look at `whence data removed`")
+            do = "look at `whence data quarantine --words` and `whence data removed`"
+            raise Unmet("the snapshot is empty: no row is left to train on", "rows", do)
         self.out.base = register.register_base(
             self.store, part.path, folder=self.project.folder, revision=part.revision, licence=part.licence
         )
@@ -282,14 +299,9 @@ class Walk:
         return report
 
     def _suite(self, role: str) -> Ref:
-        named = [part.name for part in self.file.suites if part.role == role]
-        if not named:
-            raise Unmet(
-                f"the project has no {role} suite", f"[[suites]] with role = {role!r}", "add one to whence.toml"
-            )
         if not self.suites:
             self._put_suites()
-        return self.suites[named[0]]
+        return self.suites[next(part.name for part in self.file.suites if part.role == role)]
 
     def _evaluation(self, which: str) -> Evaluation:
         return self.store.get(getattr(self.out, which), Evaluation)

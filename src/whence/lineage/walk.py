@@ -64,8 +64,8 @@ def find(store: Store, text: str) -> str | int:
             "  expected: a digest or its first 6 digits, a name, an alias, a trace id, or SOURCE:RECORD of a row"
         )
     if len(found) > 1:
-        listed = ", ".join(str(f)[:23] for f in found[:5])
-        raise Conflict(f"{text!r} names {len(found)} things: {listed}\n  do: give more digits")
+        listed = ", ".join((f if isinstance(f, str) else store.row(f).id)[:19] + "…" for f in found[:5])
+        raise Conflict(f"{text!r} names {len(found)} things: {listed}\n  do: give more digits of one")
     return found[0]
 
 

@@ -4,13 +4,14 @@ from whence.project.checks import load_checks
 from whence.project.config import ProjectFile
 from whence.project.lockfile import locked_head, read_lock, strangers, write_lock
 from whence.project.look import draft
-from whence.project.read import FILE, Project, read_project
+from whence.project.read import FILE, Project, licence_fault, read_project
 
 __all__ = [
     "FILE",
     "Project",
     "ProjectFile",
     "draft",
+    "licence_fault",
     "load_checks",
     "locked_head",
     "read_lock",

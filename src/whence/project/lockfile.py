@@ -12,6 +12,18 @@ from whence.store import Store
 
 FILE = "whence.lock"
 VERSION = 1
+KINDS = {
+    "ingests": "Run",
+    "snapshot": "Snapshot",
+    "base": "Base",
+    "adapter": "Adapter",
+    "baseline": "Evaluation",
+    "candidate": "Evaluation",
+    "gate": "Gate",
+    "verdict": "Verdict",
+    "release": "Release",
+}
+"""What a project resolves to → the kind of record."""
 
 
 def write_lock(folder: Path, store: Store, resolved: Mapping[str, Json]) -> None:
@@ -54,8 +66,13 @@ def strangers(folder: Path, store: Store) -> list[Finding]:
     """What the lock file names and the record does not know."""
     filed, found = store.filed(), []
     for name, value in read_lock(folder).items():
+        if name in ("version", "head"):
+            continue
         for digest in value if isinstance(value, list) else [value]:
-            if name != "head" and isinstance(digest, str) and digest not in filed:
-                said = f"{FILE} names {digest[:19]}… as {name}, which is not in the record"
-                found.append(Finding(check="store.lock", about=digest, verdict="fail", severity="high", message=said))
+            kind = filed.get(digest, ("nothing",))[0] if isinstance(digest, str) else "nothing"
+            if kind != KINDS.get(name):
+                said = f"{FILE} names {str(digest)[:19]}… as {name}, which is {kind} in the record"
+                found.append(
+                    Finding(check="store.lock", about=str(digest), verdict="fail", severity="high", message=said)
+                )
     return found

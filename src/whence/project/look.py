@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import itertools
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from whence.data import MEMBERS, Place, detect_format, is_url, looked_at
 from whence.data.readers import read
 from whence.data.shape import FieldMap, content_of
-from whence.data.values import Fault
-from whence.records import Json, Unmet
+from whence.data.values import Fault, Record
+from whence.project.read import FILE
+from whence.records import Json, Unmet, writing
 
 LOOK_AT = 200
 """records"""
@@ -28,9 +33,20 @@ GUESSES = {
 """What a mapping needs → field names that people use for it, likeliest first."""
 
 
+NOTE = "NOTE: "
+"""Begins a comment of a draft that its owner should read before anything runs."""
+
+
+def notes(text: str) -> list[str]:
+    """What a draft says that its owner should know at once."""
+    begins = f"# {NOTE}"
+    return [line.removeprefix(begins) for line in text.splitlines() if line.startswith(begins)]
+
+
 def draft(file: Path | str, folder: Path) -> str:
     """The text of a project file for this data file, saved data set or URL. Raises Unmet when nothing in it can be
-    read, BackendFailed when it cannot be fetched."""
+    read or the folder cannot take the file, BackendFailed when it cannot be fetched or written."""
+    _takes(folder)
     place = str(file) if is_url(str(file)) else Path(file)
     if not str(place).isprintable():
         raise Unmet(f"the name {str(place)!r} cannot be written into a project file", "letters", "rename it")
@@ -38,21 +54,56 @@ def draft(file: Path | str, folder: Path) -> str:
         raise Unmet(f"there is no file {place}", "a data file", "name one that exists")
     format = detect_format(place)
     with looked_at(place) as what:
-        head = itertools.islice(read(what, format), LOOK_AT)
-        records = [record for _, record in head if not isinstance(record, Fault)]
+        if _is_empty(what):
+            raise Unmet(f"{place} is empty", f"{format} records", "name a file that holds some")
+        head = list(itertools.islice(read(what, format), LOOK_AT))
+    records = [record for _, record in head if not isinstance(record, Fault)]
+    unread = _unread(head, "line" if format in ("jsonl", "csv") else "record")
     if not records:
-        raise Unmet(
-            f"none of the first {LOOK_AT} records of {place} can be read", f"{format} records", "look at the file"
-        )
+        found = f"{place}: {unread}" if unread else f"{place} holds no record"
+        raise Unmet(found, f"{format} records", "look at the file, or name another")
     mapping = guess(records)
     slices = _slices(records, set(mapping.values()))
     inline = ", ".join(f"{k} = {_toml(v)}" for k, v in {**mapping, **({"slices": slices} if slices else {})}.items())
     content, fault = content_of(records[0], FieldMap.of(mapping))
-    seen = f"{len(records)} records looked at; the first is read as {content['shape']}" if content else f"NOTE: {fault}"
+    seen = f"{len(records)} records looked at; the first is read as {content['shape']}" if content else f"{NOTE}{fault}"
+    if unread:
+        seen += f"\n# {NOTE}{unread}"
     last = str(place).rstrip("/").rpartition("/")[2]
     name = re.sub("[^A-Za-z0-9_-]+", "-", last.split(".")[0]).strip("-_") or "data"
     shown = _toml(_shown(place, folder))
     return TEMPLATE.format(name=name, path=shown, map=inline, seen=seen, subject=_subject_note(mapping))
+
+
+def _takes(folder: Path) -> None:
+    """That a project file can be written into this folder. Raises Unmet, BackendFailed."""
+    target = folder / FILE
+    with writing(target):
+        if not folder.is_dir():
+            found = f"{folder} is no folder" if folder.exists() else f"there is no folder {folder}"
+            raise Unmet(found, f"the folder that {FILE} is to lie in", "make it, or name one that exists")
+        if target.is_dir():
+            raise Unmet(f"{target} is a folder", "a file, or nothing of that name", "move it away")
+        if not os.access(target if target.exists() else folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+
+
+def _is_empty(what: io.BufferedReader | Path) -> bool:
+    try:
+        return not isinstance(what, Path) and not what.peek(1)
+    except OSError:
+        return False  # reading it says why
+
+
+def _unread(head: Sequence[Record], unit: str) -> str:
+    """How many of the records looked at cannot be read, why, and the first of them; nothing where all can."""
+    faults = [(number, fault) for number, fault in head if isinstance(fault, Fault)]
+    if not faults:
+        return ""
+    why = ", ".join(f"{code} {count}" for code, count in sorted(Counter(fault.code for _, fault in faults).items()))
+    number, first = faults[0]
+    reason = "".join(c if c.isprintable() else " " for c in first.reason)
+    return f"{len(faults)} of the first {len(head)} records cannot be read: {why}; {unit} {number}: {reason}"
 
 
 def _shown(place: Place, folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -145,7 +144,7 @@ def _known_keys(where: tuple[str | int, ...]) -> list[str]:
 
 
 def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
-    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _steps, _suites, _base, _names]
+    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _steps, _suites, _names]
     for check in checks:
         yield from check(raw, folder)
 
@@ -165,7 +164,8 @@ def _sources(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
                 yield (*where, "path"), fault
         yield from _map_faults((*where, "map"), table.get("map"), (*sorted(MEMBERS), "tools", *FACTS))
         if isinstance(table.get("licence"), str):
-            yield from _licence_fault((*where, "licence"), table["licence"])
+            fault = licence_fault(table["licence"])
+            yield from [((*where, "licence"), fault)] if fault else []
         if isinstance(table.get("retrieved_at"), str | date | time):
             try:
                 parse_time(str(table["retrieved_at"]))
@@ -190,7 +190,8 @@ def _spdx() -> Any:
     return get_spdx_licensing()
 
 
-def _licence_fault(where: tuple[str | int, ...], licence: str) -> Iterator[Fault]:
+def licence_fault(licence: str) -> str | None:
+    """Why this is no SPDX expression, or None."""
     from license_expression import ExpressionError  # noqa: PLC0415  (0.3 s to load)
 
     spdx = _spdx()
@@ -198,12 +199,12 @@ def _licence_fault(where: tuple[str | int, ...], licence: str) -> Iterator[Fault
         parsed = spdx.parse(licence, validate=False)
         unknown = [k for k in spdx.unknown_license_keys(parsed) if not k.startswith("LicenseRef-")]
     except ExpressionError as error:
-        yield where, f"no SPDX expression: {error}"
-        return
+        return f"no SPDX expression: {error}"
     if unknown:
         near = difflib.get_close_matches(unknown[0], list(spdx.known_symbols), 1, 0.6)
         hint = f"; did you mean {near[0]!r}?" if near else "; for terms of your own write LicenseRef-NAME"
-        yield where, f"{unknown[0]!r} is no SPDX licence{hint}"
+        return f"{unknown[0]!r} is no SPDX licence{hint}"
+    return None
 
 
 def _step(table: dict[str, Any]) -> Any:
@@ -243,15 +244,6 @@ def _suites(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         if isinstance(table.get("path"), str):
             yield from ((("suites", i, "path"), fault) for fault in file_faults(folder / table["path"]))
         yield from _map_faults(("suites", i, "map"), table.get("map"), ("id", "input", "expected", "slices", "group"))
-
-
-def _base(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
-    base = raw.get("base")
-    path = base.get("path") if isinstance(base, dict) else None
-    if isinstance(path, str) and path.startswith((".", "/", "~")):
-        whole = os.path.join(folder, os.path.expanduser(path))
-        if not os.path.isdir(whole):
-            yield ("base", "path"), f"there is no folder {whole}"
 
 
 def _names(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""The error tree. Each error says what was found, what was expected and what to do.
+"""The error tree. Each error says what was found, what was expected and, where there is something to do, what.
 
 WhenceError
 ├── Unmet          something must be fixed first: found, expected, do
@@ -85,8 +85,13 @@ def writing(place: object) -> Iterator[None]:
         raise refused from error
 
 
+def install(extra: str) -> str:
+    """The command that brings an extra of whence. Of that name alone, pip would find somebody else's package."""
+    return f"in whence's checkout: pip install -e '.[{extra}]'"
+
+
 def require(extra: str, *modules: str) -> None:
     """Raise Unmet naming the extra of whence that brings these modules, where one is not installed."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise Unmet(f"{', '.join(missing)} is not installed", f"the extra {extra!r}", f"pip install 'whence[{extra}]'")
+        raise Unmet(f"{', '.join(missing)} is not installed", f"the extra {extra!r}", install(extra))

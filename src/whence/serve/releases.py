@@ -55,7 +55,11 @@ def bind(store: Store, names: Iterable[str]) -> list[Bound]:
     """
     wanted = dict(resolve(store, name) for name in names or sorted(aliases(store)))
     if not wanted:
-        raise Unmet("there is nothing to serve", "a release, or an alias that points to one", "whence ship NAME")
+        raise Unmet(
+            "there is nothing to serve",
+            "an alias that points to a release, or the name of a release",
+            "make one: whence ship; or name one that whence model list shows: whence serve RELEASE",
+        )
     reasons, bound, bases = [], [], {}
     for ref, release in wanted.items():
         try:

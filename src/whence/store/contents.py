@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -33,6 +34,7 @@ def rows(store: Store, progress: Progress) -> Iterator[Finding]:
     """Each batch's facts, each row's content digest and id."""
     committed = store.committed()
     store.keys.reload()
+    keyless: Counter[str] = Counter()
     twice = store.rows.count(0, committed) > committed
     for event in store.events("rows.appended"):
         first, count = event.data["first"], event.data["rows"]
@@ -49,10 +51,16 @@ def rows(store: Store, progress: Progress) -> Iterator[Finding]:
         if facts_digest(table) != event.data["facts"]:
             yield bad("rows", event.about, f"facts of rows {first} to {first + count - 1} ({event.about}) were changed")
         for chunk in table.to_batches():
-            yield from _contents(store, chunk)
+            yield from _contents(store, chunk, keyless)
+    if keyless:
+        owners = ", ".join(sorted(keyless)[:3]) + (f" and {len(keyless) - 3:,} more" if len(keyless) > 3 else "")
+        message = (
+            f"{keyless.total():,} rows have content digests whose keys are gone from {store.keys.path}: of {owners}"
+        )
+        yield bad("rows", "keys", f"{message}\n  do: put the file back from its copy")
 
 
-def _contents(store: Store, chunk: pa.RecordBatch) -> Iterator[Finding]:
+def _contents(store: Store, chunk: pa.RecordBatch, keyless: Counter[str]) -> Iterator[Finding]:
     names = ("ord", "id", "source", "record", "subject", "content", "content_digest")
     for ordinal, name, source, record, subject, content, stored in zip(
         *(chunk[n].to_pylist() for n in names), strict=True
@@ -61,8 +69,7 @@ def _contents(store: Store, chunk: pa.RecordBatch) -> Iterator[Finding]:
         if stored is None:
             yield bad("rows", row_name(name), f"row {ordinal} ({source}:{record}) has no content digest any more")
         elif key is None:
-            owner = subject or source
-            yield bad("rows", row_name(name), f"row {ordinal} has a content digest but the key of {owner} is gone")
+            keyless[subject or source] += 1
         elif content is None or keyed(key, content.encode()) != stored:
             yield bad("rows", row_name(name), f"the content of row {ordinal} ({source}:{record}) was changed")
         elif row_id(key, source, record, stored) != name:

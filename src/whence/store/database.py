@@ -6,6 +6,7 @@ On both, write transactions run one after the other and readers never wait.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import threading
@@ -36,14 +37,29 @@ KEY = "hashtextextended('whence:' || current_schema() || :of, 0)"
 
 def connect(url: str) -> sa.Engine:
     """An engine whose write transactions take the database's write lock at once. Raises Unmet for another database."""
-    parsed = sa.make_url(url)
-    kind = parsed.get_backend_name()
-    if kind == "sqlite":
-        return _sqlite(parsed)
-    if kind == "postgresql":
-        require("postgres", "psycopg")
-        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
-    raise Unmet(f"the catalogue is to lie in {kind}", "postgresql://USER@HOST/DATABASE", "mend the address")
+    if url.startswith("sqlite:"):
+        return _sqlite(sa.make_url(url))
+    parsed = address(url)
+    require("postgres", "psycopg")
+    return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+
+
+def address(catalogue: str) -> sa.URL:
+    """The address of a PostgreSQL database. Raises Unmet for any other text, which is shown without its password."""
+    try:
+        parsed = sa.make_url(catalogue)
+        kind = parsed.get_backend_name()
+    except (ValueError, sa.exc.ArgumentError):
+        parsed, kind = None, "none"
+    if parsed is None or kind != "postgresql":
+        shown = re.sub(r"(://[^:@/]*):.*@", r"\1:***@", catalogue)
+        why = "is no address of a database" if parsed is None else f"begins with {kind}"
+        raise Unmet(
+            f"the catalogue {shown!r} {why}",
+            "postgresql://HOST/DATABASE or postgresql://USER@HOST/DATABASE",
+            "mend catalogue under [store]; its scheme must be postgresql",
+        )
+    return parsed
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
@@ -166,7 +182,10 @@ def _of_sqlite(said: str) -> WhenceError:
 def _of_postgresql(state: str | None, said: str) -> WhenceError:
     """By SQLSTATE class (PostgreSQL manual, appendix A); no state at all: the connection failed."""
     if state is None or state[:2] in ("08", "57"):
-        return BackendFailed(f"the connection to the catalogue failed: {said}\n  do: see to PostgreSQL, then run again")
+        return BackendFailed(
+            f"the connection to the catalogue failed: {said}\n  expected: a server that takes connections at the "
+            f"address of the catalogue\n  do: see to PostgreSQL and to the address, then run this again"
+        )
     if state[:2] in ("40", "55"):
         return Conflict(f"another process keeps the catalogue locked: {said}\n  do: try again")
     if state[:2] == "XX":

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +27,9 @@ TORN = b"#torn"
 class KeyFile:
     """All keys in memory, from the first use on; new ones are kept back until `save`. Any thread may use it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, relied_on: Callable[[str], bool] = lambda name: False) -> None:
+        """relied_on: whether something on record was made under the key of this name, so that no other may be made."""
+        self.path, self._relied_on = path, relied_on
         self._one = threading.RLock()
         self._held: dict[str, bytes] = {}
         self._loaded = False
@@ -78,12 +79,14 @@ class KeyFile:
         return name in self._keys
 
     def get(self, name: str) -> bytes:
-        """The key of this name, made now if there is none. Call `save` before anything that used it is stored."""
+        """The key of this name, made now if there is none. Call `save` before anything that used it is stored. Raises
+        Damaged where the record needs a key that is gone."""
         key = self._keys.get(name)
         if key is None:
             with self._one:
                 key = self._keys.get(name)
                 if key is None:
+                    self._may_make(name)
                     key = self._keys[name] = self._new[name] = secrets.token_bytes(32)
         return key
 
@@ -106,14 +109,24 @@ class KeyFile:
 
     def pseudonym(self, identifier: str) -> str:
         """The pseudonym of a person's identifier; the same for the same identifier while this key file lives. The key
-        behind it is on disk when this returns, made by the first process that asks."""
+        behind it is on disk when this returns, made by the first process that asks. Raises Damaged where it is gone."""
         if PSEUDONYMS not in self._keys:
             with self._one, self._appending() as fd:
                 if PSEUDONYMS not in self._keys:
+                    self._may_make(PSEUDONYMS)
                     made = {PSEUDONYMS: secrets.token_bytes(32)}
                     self._append(fd, made)
                     self._keys.update(made)
         return "subject-" + keyed(self._keys[PSEUDONYMS], identifier.encode()).hex()[:32]
+
+    def _may_make(self, name: str) -> None:
+        if self._relied_on(name):
+            found = (
+                "does not hold a key that the record needs"
+                if self.path.exists()
+                else "is gone, and the record needs it"
+            )
+            raise Damaged(f"the key file {self.path} {found} ({name})\n  do: put the file back from its copy")
 
     @contextmanager
     def _appending(self) -> Iterator[int]:

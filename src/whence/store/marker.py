@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url
-
 from whence.records import Conflict, Damaged, Unmet, text_time, writing
+from whence.store.database import address
 
 FORMAT = 1
 """Layout of the folder."""
@@ -25,7 +24,7 @@ class Marker:
 
     def write(self, catalogue: str | None, now: datetime) -> bool:
         """Make the folder a store; False where it was made one meanwhile. Raises Unmet for an address that holds a
-        password."""
+        password or is none of PostgreSQL."""
         fields: dict[str, Any] = {"format": FORMAT, "created": text_time(now)}
         if catalogue:
             _no_password(catalogue)
@@ -74,7 +73,7 @@ class Marker:
 
 
 def _no_password(catalogue: str) -> None:
-    if make_url(catalogue).password:
+    if address(catalogue).password:
         raise Unmet(
             "the address of the catalogue holds a password",
             "an address without one, since it is kept in files that are shared",

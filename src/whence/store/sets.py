@@ -68,6 +68,10 @@ class PackedSets:
             return BitMap64.deserialize(self._sets[low].as_py())
         return BitMap64()
 
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self._names)
+
     def names(self) -> list[str]:
         """All names, sorted."""
         return list(self._names.to_pylist())

@@ -42,7 +42,7 @@ from whence.store.database import SessionLock, connect, migrate
 from whence.store.head import HeadFile
 from whence.store.index import Index
 from whence.store.journal import Entry, Journal
-from whence.store.keys import KeyFile
+from whence.store.keys import PSEUDONYMS, KeyFile
 from whence.store.lock import FileLock, WriterLock
 from whence.store.marker import Marker
 from whence.store.nouns import decode
@@ -68,7 +68,8 @@ class Store(Catalogue):
         self.second_head = HeadFile(root / "head")
         super().__init__(engine, clock, actor, self.second_head)
         self.root, self.clock, self.actor = root, clock, actor
-        self.keys = KeyFile(keys)
+        self.keys = KeyFile(keys, self._relies_on)
+        self._at_start: Index | None = None
         self.blobs = Blobs(str(root / "blobs"))
         self.rows = rowfile.RowFile(str(root / "rows.lance"), root / "index")
         self._exclusive = SessionLock(engine) if catalogue else FileLock(root / "lock")
@@ -146,8 +147,23 @@ class Store(Catalogue):
         """Hold the writer's lock; on the way in, clear what a killed writer left. Raises Conflict."""
         with self._lock.hold(purpose, wait_s, say), self.writing_on(self._exclusive.connection):
             self.keys.reload()
+            self._at_start = None
             self.rows.drop_uncommitted(self.committed())
             yield
+
+    def _relies_on(self, key: str) -> bool:
+        """Whether a row or a decision from before this write was made under the key of this name."""
+        index = self._at_start = self._at_start or self.index()
+        if key == PSEUDONYMS:
+            decided = any(event.about.startswith("subject:") for event in self.events("rights.*"))
+            return decided or bool(len(index.sets["subject"]))
+        kind, _, who = key.partition(":")
+        rows = index.sets[kind].get(who)
+        return any(
+            digest is not None and (kind == "subject" or subject is None)
+            for batch in self.scan(["subject", "content_digest"], rows)
+            for subject, digest in zip(batch["subject"].to_pylist(), batch["content_digest"].to_pylist(), strict=True)
+        )
 
     # -- rows --------------------------------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class Ask:
         kind, name = one_scope(subject, source, licence)
         if kind == "subject" and not name.startswith("subject-"):
             self._store.keys.reload()
-            if PSEUDONYMS not in self._store.keys:
+            if PSEUDONYMS not in self._store.keys and not len(self._store.index().sets["subject"]):
                 raise NotFound("no row belongs to anybody: this store has no pseudonyms yet")
             name = self._store.keys.pseudonym(name)
         return blast_radius(self._store, Scope(kind, name))

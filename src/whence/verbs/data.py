@@ -22,7 +22,7 @@ class Quarantined:
     source: str
     """name"""
     line: int
-    """number of the record in its file, from 1"""
+    """its line, from 1 (CSV: the header counts; JSON lines: blank lines count; JSON, Parquet: the record's number)"""
     reason: str
     """code"""
     words: Json = field(default=None, repr=False)
@@ -69,12 +69,14 @@ class Data:
 
     def quarantine(self, source: str | None = None, *, words: bool = False) -> list[Quarantined]:
         """Lines that did not become rows, of each source's newest reading. source: only this one. words: with the
-        reasons and lines themselves, which are content."""
+        reasons and lines themselves, which are content. Raises NotFound for a source that was never read."""
         newest: dict[str, str | None] = {}
         for _, report in self._store.all(RunReport):
             run = self._store.get(report.run, Run)
             if run.activity == "ingest":
                 newest[self._store.get(run.used[0], Source).name] = report.removed
+        if source is not None and source not in newest:
+            raise NotFound(f"no source is called {source!r}; read so far: {', '.join(sorted(newest)) or 'none'}")
         return [
             Quarantined(
                 source=name,

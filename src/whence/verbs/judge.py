@@ -53,10 +53,14 @@ class Ship:
         return register.waive(self._store, about, reason, moment(until))
 
     def alias(self, name: str, release: str | None = None) -> list[Event]:
-        """Every move of an alias, oldest first. release: point it there first, unless it is there already."""
+        """Every move of an alias, oldest first. release: point it there first, unless it is there already.
+        Raises NotFound for an alias that never pointed anywhere."""
         if release:
             register.move_alias(self._store, name, resolve(self._store, release)[0])
-        return register.history(self._store, name)
+        found = register.history(self._store, name)
+        if not found:
+            raise NotFound(f"no alias is called {name!r}\n  do: whence ship alias {name} RELEASE")
+        return found
 
     def rollback(self, name: str, *, reason: str | None = None) -> Release:
         """Point an alias at the release before, and return that one. reason: kept apart. Raises NotFound."""

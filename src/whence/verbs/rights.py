@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from whence.lineage import Scope
-from whence.records import NotFound, Ref, Unmet, parse_time
+from whence.project import licence_fault
+from whence.records import NotFound, Ref, Source, Unmet, parse_time
 from whence.verbs.ask import BlastRadius, blast_radius, one_scope
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Rights:
 
         kind, name = given
         valid_at = None if at is None else moment(at)
+        self._known(kind, name)
         self._store.person()
         if kind == "subject" and not name.startswith("subject-"):
             name = self._store.keys.pseudonym(name)
@@ -77,6 +79,19 @@ class Rights:
         except NotFound:
             blast = None
         return Changed(event=event, about=scope.about, blast=blast)
+
+    def _known(self, kind: str, name: str) -> None:
+        """A name that was mistyped would end nobody's right. A person may be named before a row of theirs comes."""
+        if kind == "subject" or name in self._store.index().sets[kind].names():
+            return
+        if kind == "licence":
+            fault = licence_fault(name)
+            if fault:
+                raise Unmet(f"licence: {fault}", "an SPDX expression, or one that rows have", "look at its spelling")
+        else:
+            known = sorted({source.name for _, source in self._store.all(Source)})
+            if name not in known:
+                raise NotFound(f"no source is called {name!r}; read so far: {', '.join(known) or 'none'}")
 
 
 class Reactions:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from whence.models import adapter_digests
 from whence.project import FILE, Project, draft, locked_head, read_lock, read_project, strangers
 from whence.project.config import StorePart
-from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet
+from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet, writing
 from whence.store import Store, identify, verify, wall_clock
 from whence.verbs.ask import Ask
 from whence.verbs.data import Data
@@ -86,7 +86,7 @@ def _store_part(folder: Path) -> StorePart:
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8")).get("store", {})
         return TypeAdapter(StorePart).validate_json(json.dumps(said, default=str), strict=True)
-    except (ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return read_project(folder).file.store
 
 
@@ -98,7 +98,9 @@ def init(file: str | Path, folder: str | Path = ".", *, force: bool = False) -> 
     target = Path(folder) / FILE
     if target.exists() and not force:
         raise Unmet(f"{target} is there already", "an empty place", "edit it, or replace it: --force, force=True")
-    target.write_text(draft(file, Path(folder)), encoding="utf-8")
+    text = draft(file, Path(folder))
+    with writing(target):
+        target.write_text(text, encoding="utf-8")
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from whence.records import BackendFailed, Unmet, require
@@ -16,9 +17,9 @@ def load_base(name_or_path: str, revision: str | None = None, beside: Path = Pat
 
     Raises Unmet for a path that is not there, BackendFailed when the hub cannot give it.
     """
-    folder = Path(name_or_path).expanduser()
+    folder = Path(os.path.expanduser(name_or_path))
     for place in (beside / folder, folder):
-        if place.is_dir():
+        if os.path.isdir(place):
             return place.resolve()
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise Unmet(f"there is no folder {name_or_path}", "a local model folder or a hub id ORG/NAME", "check the path")

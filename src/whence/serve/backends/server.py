@@ -46,16 +46,19 @@ def loopback(host: str) -> bool:
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to this address. Raises Unmet where it is taken or not ours.
+    """A socket bound to this address. Raises Unmet where it is taken, not ours, or none.
 
     The protocol is named because asyncio turns Nagle's algorithm off only where it is; on, it adds 40 ms an answer.
     """
+    if not 0 <= port <= 65535:
+        said = f"{host}:{port} cannot be listened on: {port} is no port"
+        raise Unmet(said, "0 to 65535, where 0 takes a free one", "choose another port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         sock.close()
         raise _taken(f"{host}:{port}", error) from error
     return sock
@@ -69,8 +72,8 @@ def listen(sock: socket.socket) -> None:
         raise _taken("{}:{}".format(*sock.getsockname()[:2]), error) from error
 
 
-def _taken(address: str, error: Exception) -> Unmet:
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+def _taken(address: str, error: OSError) -> Unmet:
+    said = error.strerror or str(error)
     return Unmet(f"{address} cannot be listened on: {said}", "a free port of this machine", "choose another port")
 
 

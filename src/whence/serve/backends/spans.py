@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from whence.records import Unmet
+from whence.records.errors import install
 from whence.serve.log import tell
 from whence.serve.watch import Call
 
@@ -30,7 +31,7 @@ def export(env: Mapping[str, str]) -> None:
     if env.get("OTEL_SDK_DISABLED", "").lower() == "true" or named in ([], ["none"]):
         return
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        tell("spans are not sent", logging.WARNING, reason="pip install 'whence[otel]'")
+        tell("spans are not sent", logging.WARNING, reason=install("otel"))
         return
     from opentelemetry import trace
     from opentelemetry.sdk.resources import Resource
@@ -53,7 +54,7 @@ def _exporter(name: str, env: Mapping[str, str]) -> Any:
         raise Unmet(
             f"no exporter of spans is called {name}",
             "one that is installed, as OTEL_TRACES_EXPORTER names it",
-            "pip install 'whence[otel]' for otlp, or unset OTEL_TRACES_EXPORTER",
+            f"for otlp, {install('otel')}; or unset OTEL_TRACES_EXPORTER",
         )
     return found[0].load()()
 
