@@ -11,7 +11,7 @@ import pytest
 from whence.records import Damaged, NotFound, Ref, Trace
 from whence.store import Store, trace_head, verify
 from whence.store.journal import Journal
-from whence.store.store import trace_from
+from whence.store.nouns import trace_from
 
 
 def test_words_are_read_back_under_a_salted_digest(store: Store) -> None:

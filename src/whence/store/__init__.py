@@ -2,9 +2,10 @@
 
 from whence.store.actor import UNIDENTIFIED, identify
 from whence.store.keys import KeyFile
+from whence.store.nouns import trace_head
 from whence.store.rows import batch, row_name
 from whence.store.sets import RowSet, row_set, to_array
-from whence.store.store import Store, trace_head, wall_clock
+from whence.store.store import Store, wall_clock
 from whence.store.verify import verify
 
 __all__ = [

@@ -1,15 +1,16 @@
-"""Nouns and their canonical bodies: read back, and filed."""
+"""Nouns and their canonical bodies: read back, filed, rooted."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from whence import records
-from whence.records import Conflict, Damaged, sha256
+from whence.records import Conflict, Damaged, Json, Trace, encode, merkle_root, plain, sha256
 
 _adapters: dict[str, tuple[TypeAdapter[Any], dict[str, None], frozenset[str]]] = {}
 """Noun → its reader, its fields without a default (absent in the canonical form, they were null), and all of them."""
@@ -47,3 +48,19 @@ def known(digest: str, body: str) -> Any:
 def filing(noun: Any) -> tuple[str, str | None]:
     """(kind, name) under which a record is found."""
     return type(noun).__name__, getattr(noun, "id", None) or getattr(noun, "name", None)
+
+
+def digests_root(names: Iterable[str]) -> str:
+    """Merkle root over the digests of records."""
+    return merkle_root(bytes.fromhex(name.removeprefix("sha256:")) for name in names)
+
+
+def trace_head(trace: Trace) -> Json:
+    """What the journal keeps of a trace so that it can be recorded after a kill."""
+    return {k: v for k, v in plain(trace).items() if k != "content"}
+
+
+def trace_from(head: Json, content: str) -> Trace:
+    """The inverse of `trace_head`."""
+    trace: Trace = decode(encode({"noun": "Trace", "content": content, **head}).decode())
+    return trace

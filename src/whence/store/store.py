@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyroaring import BitMap64
 
 from whence.records import (
@@ -31,7 +32,6 @@ from whence.records import (
     encode,
     ids_root,
     merkle_root,
-    plain,
 )
 from whence.store import rows as rowfile
 from whence.store.actor import UNIDENTIFIED
@@ -45,7 +45,7 @@ from whence.store.journal import Entry, Journal
 from whence.store.keys import PSEUDONYMS, KeyFile
 from whence.store.lock import FileLock, WriterLock
 from whence.store.marker import Marker
-from whence.store.nouns import decode
+from whence.store.nouns import digests_root, trace_from
 
 
 def wall_clock() -> datetime:
@@ -159,11 +159,13 @@ class Store(Catalogue):
             return decided or bool(len(index.sets["subject"]))
         kind, _, who = key.partition(":")
         rows = index.sets[kind].get(who)
-        return any(
-            digest is not None and (kind == "subject" or subject is None)
-            for batch in self.scan(["subject", "content_digest"], rows)
-            for subject, digest in zip(batch["subject"].to_pylist(), batch["content_digest"].to_pylist(), strict=True)
-        )
+        for batch in self.scan(["subject", "content_digest"], rows):
+            under = pc.is_valid(batch["content_digest"])
+            if kind == "source":
+                under = pc.and_(under, pc.is_null(batch["subject"]))
+            if pc.any(under).as_py():
+                return True
+        return False
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -298,19 +300,3 @@ class Store(Catalogue):
                     lost.append((entry, trace_from(head, entry.digest)))
         self.add_traces(lost)
         return len(lost)
-
-
-def digests_root(names: Iterable[str]) -> str:
-    """Merkle root over the digests of records."""
-    return merkle_root(bytes.fromhex(name.removeprefix("sha256:")) for name in names)
-
-
-def trace_head(trace: Trace) -> Json:
-    """What the journal keeps of a trace so that it can be recorded after a kill."""
-    return {k: v for k, v in plain(trace).items() if k != "content"}
-
-
-def trace_from(head: Json, content: str) -> Trace:
-    """The inverse of `trace_head`."""
-    trace: Trace = decode(encode({"noun": "Trace", "content": content, **head}).decode())
-    return trace

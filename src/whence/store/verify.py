@@ -27,8 +27,8 @@ from whence.records import (
 from whence.store import contents
 from whence.store.catalogue import NOTHING
 from whence.store.contents import DIGEST, Progress, bad
-from whence.store.nouns import filing, known
-from whence.store.store import Store, digests_root
+from whence.store.nouns import digests_root, filing, known
+from whence.store.store import Store
 
 
 def verify(
