@@ -60,5 +60,5 @@ def test_only_a_failed_answer_is_unscored(finish: str, state: str) -> None:
 
 def test_without_jsonschema_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jsonschema", None)
-    with pytest.raises(Unmet, match=r"whence\[checks\]"):
+    with pytest.raises(Unmet, match=r"\.\[checks\]"):
         scored("json_schema", COUNT, "{}")
