@@ -135,6 +135,6 @@ def test_adjusted_controls_the_false_discovery_rate() -> None:
 
 def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(Unmet, match=r"whence\[checks\]"):
+    with pytest.raises(Unmet, match=r"\.\[checks\]"):
         adjusted([0.5])
     assert isinstance(wilson(3, 4), Result)
