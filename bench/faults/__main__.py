@@ -39,8 +39,9 @@ def run_kills(args: argparse.Namespace, work: Path) -> bool:
     print(f"# kill -9 at random moments, seed {args.seed} ({describe()})\n{kills.HEAD}", flush=True)
     walks = {station.name: station for station in kills.WALKS}
     fine = True
-    for name in args.stations or SHARES:
-        share = SHARES[name] / sum(SHARES[n] for n in args.stations or SHARES)
+    names = args.stations or [name for name in SHARES if name in full.LIGHT or not args.light]
+    for name in names:
+        share = SHARES[name] / sum(SHARES[n] for n in names)
         chance, count = random.Random(f"{args.seed} {name}"), round(args.total * share)
         began = time.monotonic()
         if name in walks:

@@ -159,7 +159,7 @@ class Store(Catalogue):
             return decided or bool(len(index.sets["subject"]))
         kind, _, who = key.partition(":")
         rows = index.sets[kind].get(who)
-        for batch in self.scan(["subject", "content_digest"], rows):
+        for batch in () if not rows else self.scan(["subject", "content_digest"], rows):
             under = pc.is_valid(batch["content_digest"])
             if kind == "source":
                 under = pc.and_(under, pc.is_null(batch["subject"]))
