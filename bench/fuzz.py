@@ -236,7 +236,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         print(json.dumps(one_reader(args.one[0], int(args.one[1]), int(args.one[2]))))
         return
-    print(f"# {args.lines:,} fuzzed lines, seed {args.seed} ({describe()})")
+    print(f"# at least {args.lines:,} fuzzed lines, seed {args.seed} ({describe()})")
     head = ("files", "lines", "rows", "blank", "quarantine", "refused", "tracebacks")
     cells = " ".join(f"{name:>{w}}" for name, w in zip(head, WIDTHS, strict=True))
     print(f"{'reader':<12} {cells} {'CPU s':>7} {'peak MiB':>8}")

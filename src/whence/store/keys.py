@@ -84,10 +84,9 @@ class KeyFile:
         key = self._keys.get(name)
         if key is None:
             with self._one:
-                key = self._keys.get(name)
-                if key is None:
-                    self._may_make(name)
-                    key = self._keys[name] = self._new[name] = secrets.token_bytes(32)
+                if self._to_be_made(name):
+                    self._keys[name] = self._new[name] = secrets.token_bytes(32)
+                key = self._keys[name]
         return key
 
     def find(self, name: str) -> bytes | None:
@@ -110,23 +109,25 @@ class KeyFile:
     def pseudonym(self, identifier: str) -> str:
         """The pseudonym of a person's identifier; the same for the same identifier while this key file lives. The key
         behind it is on disk when this returns, made by the first process that asks. Raises Damaged where it is gone."""
-        if PSEUDONYMS not in self._keys:
+        if self._to_be_made(PSEUDONYMS):
             with self._one, self._appending() as fd:
                 if PSEUDONYMS not in self._keys:
-                    self._may_make(PSEUDONYMS)
                     made = {PSEUDONYMS: secrets.token_bytes(32)}
                     self._append(fd, made)
                     self._keys.update(made)
         return "subject-" + keyed(self._keys[PSEUDONYMS], identifier.encode()).hex()[:32]
 
-    def _may_make(self, name: str) -> None:
-        if self._relied_on(name):
-            found = (
-                "does not hold a key that the record needs"
-                if self.path.exists()
-                else "is gone, and the record needs it"
-            )
-            raise Damaged(f"the key file {self.path} {found} ({name})\n  do: put the file back from its copy")
+    def _to_be_made(self, name: str) -> bool:
+        """Whether there is no key of this name. Raises Damaged where there must be one."""
+        if name in self._keys:
+            return False
+        if not self._relied_on(name):
+            return True
+        self.reload()  # another process may have made it, and used it since
+        if name in self._keys:
+            return False
+        found = "lacks a key that the record needs" if self.path.exists() else "is gone, and the record needs it"
+        raise Damaged(f"the key file {self.path} {found} ({name})\n  do: put the file back from its copy")
 
     @contextmanager
     def _appending(self) -> Iterator[int]:

@@ -69,7 +69,7 @@ class Store(Catalogue):
         super().__init__(engine, clock, actor, self.second_head)
         self.root, self.clock, self.actor = root, clock, actor
         self.keys = KeyFile(keys, self._relies_on)
-        self._at_start: Index | None = None
+        self._at_start: Index | None = None  # of the write under way; keys that it makes are in memory
         self.blobs = Blobs(str(root / "blobs"))
         self.rows = rowfile.RowFile(str(root / "rows.lance"), root / "index")
         self._exclusive = SessionLock(engine) if catalogue else FileLock(root / "lock")
