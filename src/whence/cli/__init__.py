@@ -19,6 +19,7 @@ VERBS = {
     "init": "A commented project file from a look at your data.",
     "run": "Ingest, curate, train, evaluate, judge, release.",
     "demo": "The generated project, walked whole.",
+    "adopt": "Bring in what exists: adapters, traces, registries.",
     "ask": "Why is this here, and what must come down?",
     "verify": "Re-derive the record and name what is damaged.",
     "data": "Ingest, quarantine, what each step removed.",

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from whence.lineage.walk import snapshots_with
 from whence.records import Adapter, Deployment, NotFound, Ref, Release, Run, RunReport
-from whence.store import RowSet, Store
+from whence.store import RowSet, Store, row_set
 
-Kind = Literal["source", "subject", "licence"]
+Kind = Literal["source", "subject", "licence", "row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Scope:
 
     kind: Kind
     name: str
-    """source name, pseudonym, or SPDX expression"""
+    """source name, pseudonym, SPDX expression, or the row's id"""
 
     @property
     def about(self) -> str:
@@ -46,6 +46,8 @@ class Blast:
 
 def scope_rows(store: Store, scope: Scope) -> RowSet:
     """The rows of a scope. Raises NotFound for a name that no row carries."""
+    if scope.kind == "row":
+        return row_set(store.find_rows(scope.name))
     sets = store.index().sets[scope.kind]
     rows = sets.get(scope.name)
     if not rows:
@@ -66,20 +68,20 @@ def blast_radius(store: Store, scope: Scope) -> Blast:
 
 
 def _adapters(store: Store, snapshots: Mapping[Ref, int], rows: RowSet) -> dict[Ref, int]:
-    """Adapters of training runs on these snapshots, with the number of `rows` that were really fed."""
+    """Adapters of runs on these snapshots, with the number of `rows` that were fed, as far as that is known."""
     found: dict[Ref, int] = {}
     for run, _, _ in store.downstream(snapshots):
         record: Any = store.get(run)
-        if not isinstance(record, Run) or record.activity != "train":
+        if not isinstance(record, Run) or record.activity not in ("train", "adopt"):
             continue
-        fed = None
+        fed, listed = None, max(snapshots[used] for used in record.used if used in snapshots)
         for maker, _, _ in store.downstream([run]):
             report: Any = store.get(maker)
             if isinstance(report, RunReport) and report.set:
                 fed = store.get_set(report.set)
         for maker, _, _ in store.downstream([run]):
             if isinstance(store.get(maker), Adapter):
-                count = len(fed & rows) if fed is not None else max(snapshots.values())
+                count = len(fed & rows) if fed is not None else listed
                 if count:
                     found[maker] = count
     return found

@@ -13,6 +13,7 @@ from whence.records import (
     Conflict,
     Deployment,
     Evaluation,
+    ForeignRecipe,
     NotFound,
     Prompt,
     Recipe,
@@ -141,7 +142,8 @@ def describe(store: Store, record: Any) -> str:
         case Adapter():
             return f"{record.name}: weights {record.weights[:15]}, {record.bytes:,} bytes"
         case Base():
-            return f"{record.name}: weights {record.fingerprint.weights[:15]}"
+            weights = record.fingerprint.weights[:15] if record.fingerprint else "never seen"
+            return f"{record.name}: weights {weights}"
         case Closure():
             clean = {True: "clean", False: "not clean", None: "unknown"}[record.code_clean]
             return f"code {(record.code_commit or 'not in git')[:12]} ({clean})"
@@ -151,6 +153,8 @@ def describe(store: Store, record: Any) -> str:
             return f"{who}: {best.value:.1%} [{best.low:.1%}, {best.high:.1%}] of {best.n}"
         case Prompt():
             return f"{record.template}, {len(record.shots)} shots"
+        case ForeignRecipe():
+            return f"{record.trainer}, rank {record.lora.get('r')}"
         case Recipe():
             planned = f", {record.schedule.epochs * record.schedule.steps_per_epoch:,} steps" if record.schedule else ""
             return f"{record.method}, rank {record.rank}, {record.epochs} epochs{planned}"

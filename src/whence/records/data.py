@@ -10,7 +10,9 @@ from typing import Literal
 from whence.records.canonical import Json, Ref
 from whence.records.noun import noun
 
-SourceKind = Literal["production_log", "human_annotation", "synthetic", "user_correction", "licensed", "scraped"]
+SourceKind = Literal[
+    "production_log", "human_annotation", "synthetic", "user_correction", "licensed", "scraped", "unknown"
+]
 
 
 @noun
@@ -33,6 +35,8 @@ class Source:
     """who collected it"""
     retrieved_at: datetime | None = None
     """when it was fetched"""
+    purge_at: datetime | None = None
+    """when what lies at its location is deleted"""
     part_of: str | None = None
     """the source that this is a split or copy of"""
 

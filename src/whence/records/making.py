@@ -23,6 +23,8 @@ class Fingerprint:
     """``sha256:`` of vocabulary, merges, normaliser and special tokens"""
     template: str
     """``sha256:`` of the chat template"""
+    quantisation: str | None = None
+    """``sha256:`` of config.json's quantization_config; absent: not quantised"""
 
 
 @noun
@@ -33,12 +35,14 @@ class Base:
     """folder name or hub id"""
     location: str
     """path or hub id as declared"""
-    fingerprint: Fingerprint
-    """what it really is"""
+    fingerprint: Fingerprint | None
+    """what it really is; absent: only its name is known"""
     revision: str | None = None
     """hub revision asked for"""
     licence: str | None = None
     """SPDX expression as claimed"""
+    tensors: str | None = None
+    """blob: JSON {name: [dtype, shape, digest]}, which the fingerprint's weights are over"""
 
 
 @noun
@@ -114,20 +118,32 @@ class Recipe:
 
 
 @noun
-class Closure:
-    """What an adapter was made from, whole: enough to make it again."""
+class ForeignRecipe:
+    """What another trainer said it did. Nothing of it was checked by doing it."""
 
-    base: Ref
+    trainer: str
+    """class of the trainer, or the file it was read from"""
+    arguments: Json
+    """its arguments, without paths and names of people"""
+    lora: Json
+    """adapter_config.json without paths"""
+
+
+@noun
+class Closure:
+    """What an adapter was made from. Whole, it is enough to make it again; what is absent, nobody has said."""
+
+    base: Ref | None
     """the Base record"""
-    snapshot: Ref
+    snapshot: Ref | None
     """the Snapshot record"""
-    recipe: Ref
-    """the Recipe record, its schedule frozen"""
+    recipe: Ref | None
+    """the Recipe record, its schedule frozen, or the ForeignRecipe"""
     code_commit: str | None
     """git commit of the project's folder"""
     code_clean: bool | None
     """nothing uncommitted there"""
-    environment: str
+    environment: str | None
     """``sha256:`` of the installed versions"""
 
 
@@ -136,8 +152,8 @@ class Run:
     """One execution of an activity, named by what went in: the same inputs give the same run, so that a finished one
     is found again."""
 
-    activity: Literal["ingest", "curate", "train", "evaluate"]
-    """what was done"""
+    activity: Literal["ingest", "curate", "train", "evaluate", "adopt"]
+    """what was done; adopt: an adapter was brought in that somebody else had trained"""
     used: tuple[Ref, ...]
     """records that went in"""
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -200,13 +216,13 @@ class Adapter:
     closure: Ref
     """the Closure"""
     run: Ref
-    """the Run that made it"""
+    """the Run that made it, or that brought it in"""
     weights: str
     """``b3:`` over its tensors"""
     config: str
     """``sha256:`` of the canonical adapter_config.json without paths"""
-    base: Fingerprint
-    """the base as seen in training"""
+    base: Fingerprint | None
+    """the base as seen in training; absent: nobody saw it, the closure's base is what a person declared"""
     location: str
     """folder, relative to the store where it lies inside"""
     bytes: int

@@ -17,8 +17,8 @@ class Release:
     """``NAME@N``"""
     adapter: Ref
     """what answers"""
-    verdict: Ref
-    """why it may"""
+    verdict: Ref | None
+    """why it may; absent: it was in service before anybody judged it"""
     waiver: Ref | None = None
     """the exception it stands on, where the verdict is no pass"""
 
@@ -33,8 +33,9 @@ class Deployment:
     """address"""
     started_at: datetime
     """when"""
-    lease_s: float
-    """seconds after the last sign of life until its state is unknown"""
+    lease_s: float | None
+    """seconds after the last sign of life until its state is unknown; absent: somebody else runs it and gives none, it
+    stands until somebody says that it ended"""
 
 
 @noun

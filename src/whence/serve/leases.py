@@ -1,6 +1,7 @@
 """Deployments as leases: a release is live at an endpoint while it says so, and *unknown* when it falls silent.
 
 A killed gateway cannot say that it ended; its deployment becomes unknown `lease_s` seconds after its last sign of life.
+One that somebody else runs gives no sign of life: it is *declared* until a person says that it ended.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal
 from whence.records import Deployment, Ref
 from whence.store import Store
 
-State = Literal["live", "unknown", "ended"]
+State = Literal["live", "unknown", "declared", "ended"]
 
 
 def start(store: Store, release: Ref, endpoint: str, lease_s: float) -> Ref:
@@ -21,6 +22,18 @@ def start(store: Store, release: Ref, endpoint: str, lease_s: float) -> Ref:
     with store.transaction():
         name = store.put(deployment)
         store.append("deployment.started", name, {"release": release})
+    return name
+
+
+def declare(store: Store, release: Ref, endpoint: str, since: datetime) -> Ref:
+    """Record that somebody else serves this release at this endpoint; once, however often it is said."""
+    mine = [(ref, d) for ref, d in store.all(Deployment) if (d.release, d.endpoint) == (release, endpoint)]
+    for ref, deployment in mine:
+        if deployment.lease_s is None and state(store, ref) == "declared":
+            return ref
+    with store.transaction():
+        name = store.put(Deployment(release=release, endpoint=endpoint, started_at=since, lease_s=None))
+        store.append("deployment.declared", name, {"release": release}, since)
     return name
 
 
@@ -40,12 +53,15 @@ def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State
     A clock that is set back makes nothing live: a sign of life that lies more than a lease ahead counts for nothing,
     and what was recorded after it says that its time has passed.
     """
-    lease = timedelta(seconds=store.get(deployment, Deployment).lease_s)
+    lease_s = store.get(deployment, Deployment).lease_s
     last = store.events("deployment.*", deployment, as_of=as_of, last=True)
     if not last:
         return "unknown"
     if last[0].kind == "deployment.ended":
         return "ended"
+    if lease_s is None:
+        return "declared"
+    lease = timedelta(seconds=lease_s)
     seen, now = last[0].recorded_at, as_of or store.clock()
     passed = now if as_of else max(now, store.recorded_since(last[0].seq))
     return "live" if seen - lease <= now and passed <= seen + lease else "unknown"

@@ -4,6 +4,7 @@ They return records and plain values, print nothing, and raise `whence.WhenceErr
 when a project is opened and never again.
 """
 
+from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, BlastRadius, Served, Why
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
@@ -12,6 +13,7 @@ from whence.verbs.rights import Changed, Reactions, Rights
 from whence.verbs.session import Session, init, open
 
 __all__ = [
+    "Adopt",
     "Ask",
     "BlastRadius",
     "Changed",

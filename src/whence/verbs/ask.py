@@ -45,7 +45,7 @@ class Served:
     endpoint: str
     """address"""
     state: str
-    """live, unknown or ended"""
+    """live, unknown, declared (somebody else runs it) or ended"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,10 +36,10 @@ class Listed:
     """digest"""
     name: str
     """what training called it"""
-    base: str
-    """name of its base"""
-    rows: int
-    """of its snapshot"""
+    base: str | None
+    """name of its base; None: not known"""
+    rows: int | None
+    """of its snapshot; None: not known"""
     verdict: str | None
     """pass, fail or abstain; None: not judged"""
     releases: tuple[str, ...]
@@ -96,8 +96,8 @@ class Models:
                 Listed(
                     adapter=ref,
                     name=adapter.name,
-                    base=store.get(closure.base, Base).name,
-                    rows=store.get(closure.snapshot, Snapshot).rows,
+                    base=store.get(closure.base, Base).name if closure.base else None,
+                    rows=store.get(closure.snapshot, Snapshot).rows if closure.snapshot else None,
                     verdict=verdicts.get(ref),
                     releases=tuple(mine.values()),
                     aliases=tuple(alias for r in mine for alias in pointed.get(r, [])),

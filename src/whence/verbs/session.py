@@ -18,6 +18,7 @@ from whence.project import FILE, Project, draft, locked_head, read_lock, read_pr
 from whence.project.config import StorePart
 from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet, writing
 from whence.store import Store, identify, verify, wall_clock
+from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask
 from whence.verbs.data import Data
 from whence.verbs.judge import Eval, Ship
@@ -147,6 +148,11 @@ class Session:
         if to not in STAGES:
             raise Unmet(f"{to!r} is no stage", f"one of {', '.join(STAGES)}", "name one of them")
         return run(self.project, self.store, self.told, to)
+
+    @property
+    def adopt(self) -> Adopt:
+        """Bring in what exists: adapters, traces, registries."""
+        return Adopt(self)
 
     @property
     def ask(self) -> Ask:

@@ -1,0 +1,19 @@
+"""``whence adopt``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperGroup
+
+from whence.cli.session import verb
+
+
+class _AdapterFirst(TyperGroup):
+    """``whence adopt FOLDER`` is ``whence adopt adapter FOLDER``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["adapter", *args])
+
+
+app = verb(cls=_AdapterFirst, no_args_is_help=True, help="Bring in what exists: adapters, traces, registries.")
