@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.makers import perturbed, rewrite
-from whence.models import adapter_digests, check_binding, fingerprint
+from whence.models import Binding, Bond, bond_to, check_binding, hold
 from whence.models.binding import check_keys
 from whence.models.tensors import tensors, weight_files
 
@@ -17,26 +18,43 @@ pytestmark = pytest.mark.tiny
 
 def keys_only(adapter: Path, base: Path) -> list[str]:
     settings = json.loads((adapter / "adapter_config.json").read_text())
-    return check_keys(tensors(weight_files(adapter, "adapter_model")), settings, tensors(weight_files(base)))
+    _, reasons = check_keys(tensors(weight_files(adapter, "adapter_model")), settings, tensors(weight_files(base)))
+    return [reason.says for reason in reasons]
+
+
+def bind(adapter: Path, base: Path, bond: Bond | None) -> Binding:
+    with hold(adapter) as one, hold(base) as other:
+        return check_binding(one, other, bond)
 
 
 def test_its_own_base_passes(adapters: dict[str, Path], tiny_base: Path) -> None:
     for folder in adapters.values():
-        assert check_binding(folder, tiny_base, fingerprint(tiny_base), *adapter_digests(folder)) == []
+        binding = bind(folder, tiny_base, bond_to(folder, tiny_base))
+        assert (binding.answer, binding.reasons, binding.bound) == ("exact", (), binding.tensors)
 
 
-def test_another_base_of_the_same_shapes(adapters: dict[str, Path], tiny_base: Path, tmp_path: Path) -> None:
+def test_where_nobody_recorded_the_base_nothing_is_exact(adapters: dict[str, Path], tiny_base: Path) -> None:
+    folder = adapters["one@1"]
+    assert bind(folder, tiny_base, None).answer == "unknown"
+    assert bind(folder, tiny_base, replace(bond_to(folder, tiny_base), base=None, tensors=None)).answer == "unknown"
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_another_base_of_the_same_shapes(adapters, tiny_base: Path, tmp_path: Path, listed: bool) -> None:
+    """Named by tensor where the tensors of the base are on record, and found all the same where they are not."""
     other = rewrite(tiny_base, tmp_path / "other", perturbed)
-    reasons = check_binding(adapters["one@1"], other, fingerprint(tiny_base), *adapter_digests(adapters["one@1"]))
-    assert len(reasons) == 1
-    assert "weights differ" in reasons[0]
+    bond = bond_to(adapters["one@1"], tiny_base)
+    binding = bind(adapters["one@1"], other, bond if listed else replace(bond, tensors=None))
+    assert binding.answer == "same-shape-different-base"
+    assert len(binding.reasons) == 1
+    assert ("other values" if listed else "weights differ") in binding.reasons[0].says
+    assert binding.reasons[0].tensors == (("model.embed_tokens.weight",) if listed else ())
 
 
 def test_another_adapter_than_recorded(adapters: dict[str, Path], tiny_base: Path) -> None:
-    weights, config = adapter_digests(adapters["one@1"])
-    reasons = check_binding(adapters["two@1"], tiny_base, fingerprint(tiny_base), weights, config)
-    assert len(reasons) == 1
-    assert "the adapter's tensors changed" in reasons[0]
+    binding = bind(adapters["two@1"], tiny_base, bond_to(adapters["one@1"], tiny_base))
+    assert binding.answer == "incompatible"
+    assert [reason.says for reason in binding.reasons] == ["the adapter's tensors changed since it was recorded"]
 
 
 def fewer(tensors):

@@ -14,10 +14,10 @@ import pytest
 
 from models.makers import make_adapter
 from serve.shelf import paper_adapter, paper_base, shelve
-from whence.models import Request, ScriptedModel, check_binding, fingerprint
+from whence.models import Request, ScriptedModel, bond_to, check_binding, hold
 from whence.models.backends.hub import PATTERNS
 from whence.models.backends.transformers_peft import TransformersModel
-from whence.models.identity import adapter_digests
+from whence.models.tensors import PICKLED
 from whence.records import BackendFailed, Deployment, Unmet, WhenceError
 from whence.serve import Gateway, Settings
 from whence.store import Store
@@ -92,7 +92,13 @@ def test_pickles_beside_the_tensors_are_not_opened(tiny_base: Path, tmp_path: Pa
     adapter = make_adapter(tiny_base, tmp_path / "adapter")
     plant(base, mark, "pytorch_model.bin", "training_args.bin", "model.pt", "tokenizer.pkl", "optimizer.pt")
     plant(adapter, mark, "adapter_model.bin", "training_args.bin", "rng_state.pth", "scheduler.pt")
-    assert check_binding(adapter, base, fingerprint(base), *adapter_digests(adapter)) == []
+    with hold(adapter) as held, hold(base) as held_base:
+        assert check_binding(held, held_base, bond_to(adapter, base)).answer == "exact"
+        assert not [
+            path
+            for path in (*held.path.iterdir(), *held_base.path.iterdir())
+            if path.suffix in PICKLED and path.exists()
+        ]
     model = TransformersModel(base, {"one@1": adapter}, threads=1)
     turns = [{"role": "user", "content": "hello"}]
     assert model.generate([Request(messages=turns, adapter="one@1", max_tokens=2)])[0].completion_tokens > 0
@@ -245,7 +251,7 @@ def test_an_adapter_of_another_kind_is_refused(folders, change: dict, said: str)
     store, base, adapter = folders
     config = adapter / "adapter_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | change))
-    reasons = check_binding(adapter, base, fingerprint(base), *adapter_digests(adapter))
-    assert any(said in reason for reason in reasons)
+    with hold(adapter) as held, hold(base) as held_base:
+        assert said in str(check_binding(held, held_base, bond_to(adapter, base)))
     with pytest.raises(Unmet, match=said):
         starts(store)

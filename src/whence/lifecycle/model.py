@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
-from whence.models import Model, OnText, Reply, Request, check_binding, load_base
+from whence.models import Model, OnText, Reply, Request, bond_of, check_binding, hold, load_base
 from whence.records import Adapter, Base, Ref, Unmet
 from whence.store import Store
 
@@ -18,6 +19,7 @@ class LazyModel:
         self._store, self._base, self._adapter = store, base, adapter
         self._threads = threads
         self._model: Model | None = None
+        self._files = ExitStack()
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
         """See the port."""
@@ -31,12 +33,18 @@ class LazyModel:
         base = self._store.get(self._base, Base)
         adapter = self._store.get(self._adapter, Adapter)
         path = load_base(base.location, base.revision, self._store.root.parent)
-        folder = self._store.root / adapter.location
-        reasons = check_binding(folder, path, adapter.base, adapter.weights, adapter.config)
-        if reasons:
-            raise Unmet(
-                "the adapter does not fit this base: " + "; ".join(reasons),
-                "the base and adapter as they were trained",
-                "restore them, or train again",
-            )
-        return TransformersModel(path, {self.name: folder}, self._threads)
+        with ExitStack() as files:
+            held = files.enter_context(hold(self._store.root / adapter.location))
+            held_base = files.enter_context(hold(path))
+            binding = check_binding(held, held_base, bond_of(self._store, adapter))
+            if binding.answer != "exact":
+                raise Unmet(
+                    f"the adapter does not fit this base: {binding}",
+                    "the base and adapter as they were trained",
+                    "restore them, or train again",
+                )
+            model = TransformersModel(held_base.path, {self.name: held.path}, self._threads)
+            held.check()
+            held_base.check()
+            self._files = files.pop_all()  # weights are read from the files when they are first used
+        return model

@@ -2,19 +2,33 @@
 
 from whence.models.backends.hub import load_base
 from whence.models.backends.scripted import ScriptedModel
-from whence.models.binding import check_binding
-from whence.models.identity import adapter_digests, chat_template, fingerprint
+from whence.models.binding import Binding, Reason, check_binding
+from whence.models.held import Held, hold
+from whence.models.identity import adapter_digests, altered, base_tensors, chat_template, fingerprint
 from whence.models.port import Model, OnText, Reply, Request
+from whence.models.sidecar import Bond, bond_of, bond_to, put_tensors, read_sidecar, write_sidecar
 
 __all__ = [
+    "Binding",
+    "Bond",
+    "Held",
     "Model",
     "OnText",
+    "Reason",
     "Reply",
     "Request",
     "ScriptedModel",
     "adapter_digests",
+    "altered",
+    "base_tensors",
+    "bond_of",
+    "bond_to",
     "chat_template",
     "check_binding",
     "fingerprint",
+    "hold",
     "load_base",
+    "put_tensors",
+    "read_sidecar",
+    "write_sidecar",
 ]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
-from whence.models.identity import adapter_digests, fingerprint
+from whence.models.held import Held
+from whence.models.identity import altered, base_tensors, fingerprint
+from whence.models.sidecar import Bond
 from whence.models.tensors import Tensor, read_json, tensors, weight_files
-from whence.records import Fingerprint, Json
+from whence.records import Fingerprint, Json, Unmet
 
 PREFIX = "base_model.model."
 KEY = re.compile(r"(?P<module>.+?)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B)(\.weight)?")
@@ -21,11 +24,59 @@ BESIDE = re.compile(r"(?P<module>.+?)\.(lora_B\.bias|lora_magnitude_vector(\.wei
 MEANING = {
     "weights": "weights differ (other values, names or types of tensors)",
     "shapes": "config.json differs in keys that decide shapes or arithmetic",
-    "tokenizer": "the tokenizer gives other ids",
+    "tokenizer": "the tokenizer gives other ids, or other special tokens",
     "template": "the chat template is another",
+    "quantisation": "quantised in another way",
 }
+KNOWN_KEYS = frozenset(
+    {
+        *("alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping", "base_model_name_or_path"),
+        *("bias", "corda_config", "ensure_weight_tying", "eva_config", "exclude_modules", "fan_in_fan_out"),
+        *("inference_mode", "init_lora_weights", "kasa_config", "layer_replication", "layers_pattern"),
+        *("layers_to_transform", "loftq_config", "lora_alpha", "lora_bias", "lora_dropout", "lora_ga_config"),
+        *("megatron_config", "megatron_core", "modules_to_save", "monteclora_config", "peft_type", "peft_version"),
+        *("qalora_group_size", "r", "rank_pattern", "revision", "runtime_config", "target_modules"),
+        *("target_parameters", "task_type", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora"),
+        *("use_rslora", "velora_config"),
+    }
+)
+"""What PEFT 0.21 reads of a LoRA's adapter_config.json. It drops any other key with a warning at most."""
 NAMED = 3
 """Examples in a reason."""
+
+Answer = Literal["exact", "same-shape-different-base", "incompatible", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One thing that is not as it should be."""
+
+    about: Literal["folder", "adapter", "keys", "base", "record"]
+    """the files of either folder; the adapter against its record; its tensors against the base's modules; the base
+    against the one on record; what the record lacks"""
+    says: str
+    """for a person"""
+    tensors: tuple[str, ...] = ()
+    """names of all that it is about"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Whether an adapter belongs on a base."""
+
+    answer: Answer
+    """exact: adapter and base as recorded. same-shape-different-base: it would load there, and answer otherwise.
+    incompatible: it does not fit, or is not the adapter on record. unknown: it fits, and nothing says which base it
+    was trained on"""
+    reasons: tuple[Reason, ...]
+    """all that speaks against it; none where it is exact"""
+    bound: int
+    """tensors of the adapter that find their place in the base"""
+    tensors: int
+    """tensors of the adapter"""
+
+    def __str__(self) -> str:
+        return "; ".join(reason.says for reason in self.reasons)
 
 
 @dataclass(slots=True)
@@ -39,53 +90,98 @@ class Pair:
     embedding: bool = False
 
 
-def check_binding(adapter_folder: Path, base_path: Path, recorded: Fingerprint, weights: str, config: str) -> list[str]:
-    """Why this adapter must not be served on this base; an empty list when all is as recorded.
+def check_binding(adapter: Held, base: Held, bond: Bond | None) -> Binding:
+    """Hold an adapter and a base against what was recorded of them when the adapter was trained.
 
-    `recorded` is the base as seen in training, `weights` and `config` the adapter's digests of then. Raises Unmet for
-    a folder that is not whole.
+    bond: that record; None: nothing was recorded, and the answer is unknown at best. A folder that is not whole is a
+    reason; Conflict is raised where one is written to meanwhile.
     """
-    settings = read_json(adapter_folder / "adapter_config.json")
-    adapter = tensors(weight_files(adapter_folder, "adapter_model"))
-    base = tensors(weight_files(base_path))
-    reasons = []
-    for what, found, expected in zip(
-        ("tensors", "configuration"), adapter_digests(adapter_folder), (weights, config), strict=True
-    ):
-        if found != expected:
-            reasons.append(f"the adapter's {what} changed: found {_short(found)}, recorded {_short(expected)}")
-    found_base = fingerprint(base_path)
-    for field, meaning in MEANING.items():
-        if getattr(found_base, field) != getattr(recorded, field):
-            reasons.append(
-                f"another base than in training: {meaning}: found {_short(getattr(found_base, field))}, "
-                f"recorded {_short(getattr(recorded, field))}"
-            )
-    return (
-        reasons
-        + _strange(adapter_folder, settings)
-        + check_keys(adapter, settings, base, bool(settings.get("fan_in_fan_out")))
-    )
+    reasons: list[Reason] = []
+    bound, brought = 0, dict[str, Tensor]()
+    try:
+        settings = read_json(adapter.path / "adapter_config.json")
+        brought = tensors(weight_files(adapter.path, "adapter_model"))
+        reasons += _strange(adapter.origin, settings)
+        for part in altered(adapter.path, bond.weights, bond.config) if bond else ():
+            reasons.append(Reason(about="adapter", says=f"the adapter's {part} changed since it was recorded"))
+        there = base_tensors(base.path)
+        bound, unfit = check_keys(brought, settings, there, bool(settings.get("fan_in_fan_out")))
+        reasons += unfit
+        if bond and bond.base:
+            reasons += _against(bond.base, bond.tensors, base.path, there)
+    except Unmet as error:
+        says = error.found.replace(str(adapter.path), str(adapter.origin)).replace(str(base.path), str(base.origin))
+        reasons.append(Reason(about="folder", says=says))
+    if not reasons and not (bond and bond.base):
+        reasons.append(Reason(about="record", says="nothing on record says which base it was trained on"))
+    return Binding(answer=_answer(reasons), reasons=tuple(reasons), bound=bound, tensors=len(brought))
 
 
-def _strange(folder: Path, settings: Json) -> list[str]:
-    """What an adapter's folder may not do: be of another kind, name a module to import, lead out of itself."""
-    reasons = []
+def _answer(reasons: list[Reason]) -> Answer:
+    about = {reason.about for reason in reasons}
+    if not about or about == {"record"}:
+        return "unknown" if about else "exact"
+    return "same-shape-different-base" if about == {"base"} else "incompatible"
+
+
+def _against(
+    recorded: Fingerprint, listed: Mapping[str, Tensor] | None, path: Path, base: Mapping[str, Tensor]
+) -> list[Reason]:
+    """How a base differs from the one on record; by tensor where those are on record too."""
+    found = fingerprint(path)
+    names = [f.name for f in fields(found) if getattr(found, f.name) != getattr(recorded, f.name)]
+    reasons = _tensors_against(listed, base) if listed and "weights" in names else []
+    if reasons:
+        names.remove("weights")
+    for name in names:
+        was, now = getattr(recorded, name), getattr(found, name)
+        says = f"another base than in training: {MEANING[name]}: found {_short(now)}, recorded {_short(was)}"
+        reasons.append(Reason(about="base", says=says))
+    return reasons
+
+
+def _tensors_against(listed: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> list[Reason]:
+    both = sorted(listed.keys() & base.keys())
+    shaped = [n for n in both if listed[n].shape != base[n].shape]
+    typed = [n for n in both if n not in shaped and listed[n].dtype != base[n].dtype]
+    valued = [n for n in both if n not in shaped and n not in typed and listed[n].content != base[n].content]
+    first = (shaped or typed or [""])[0]
+    became = f" ({list(listed[first].shape)} became {list(base[first].shape)})" if shaped else ""
+    cast = f" ({listed[first].dtype} became {base[first].dtype})" if typed and not shaped else ""
+    return [
+        *_reason("keys", sorted(listed.keys() - base.keys()), "tensors of the base on record are not in this one"),
+        *_reason("keys", sorted(base.keys() - listed.keys()), "tensors are in this base and not in the one on record"),
+        *_reason("keys", shaped, f"tensors have another shape than in the base on record{became}"),
+        *_reason("base", typed, f"tensors have another type than in the base on record{cast}"),
+        *_reason("base", valued, f"of {len(base)} tensors have other values than in the base on record"),
+    ]
+
+
+def _strange(folder: Path, settings: Json) -> list[Reason]:
+    """What an adapter's folder may not do: be of another kind, say what PEFT passes over, name a module to import, lead
+    out of itself."""
+    said = []
     if settings.get("peft_type") != "LORA":
-        reasons.append(f"the adapter is a {settings.get('peft_type')}, only LORA is checked and served")
+        said.append(f"the adapter is a {settings.get('peft_type')}, only LORA is checked and served")
     if settings.get("megatron_config"):
-        reasons.append("the adapter's configuration names a module to be imported (megatron_config)")
-    root = folder.resolve()
-    links = [path.name for path in sorted(folder.rglob("*")) if not path.resolve().is_relative_to(root)]
-    return reasons + _reason(links, "entries of the adapter's folder are links that lead out of it")
+        said.append("the adapter's configuration names a module to be imported (megatron_config)")
+    strangers = sorted(k for k, v in settings.items() if k not in KNOWN_KEYS and v not in (None, False, [], {}))
+    if strangers and settings.get("peft_type") == "LORA":
+        said.append(f"adapter_config.json has keys that PEFT would pass over: {', '.join(strangers[:NAMED])}")
+    home = folder.resolve()
+    home = home.parents[1] if home.parent.name == "snapshots" else home  # of the hub's cache: links lead to its blobs
+    links = [path.name for path in sorted(folder.rglob("*")) if not path.resolve().is_relative_to(home)]
+    reasons = [Reason(about="folder", says=one) for one in said]
+    return reasons + _reason("folder", links, "entries of the adapter's folder are links that lead out of it")
 
 
 def check_keys(
     adapter: Mapping[str, Tensor], settings: Json, base: Mapping[str, Tensor], transposed: bool = False
-) -> list[str]:
-    """Adapter tensors without a fitting place in the base, and places without their two factors.
+) -> tuple[int, list[Reason]]:
+    """(tensors that find their place, why the others or the base's modules do not).
 
-    `transposed`: the base keeps (inputs, outputs), as GPT-2 does; elsewhere (outputs, inputs).
+    Adapter tensors without a fitting place in the base, and places without their two factors. `transposed`: the base
+    keeps (inputs, outputs), as GPT-2 does; elsewhere (outputs, inputs).
     """
     pairs, strange = _pairs(adapter, base)
     modules = {name.removesuffix(".weight"): t.shape for name, t in base.items() if name.endswith(".weight")}
@@ -96,15 +192,25 @@ def check_keys(
         for name, pair in pairs.items()
         if (place := placed[name]) is not None and not _fits(pair, modules[place], transposed)
     ]
+    lost = set(homeless) | {entry.partition(" ")[0] for entry in unfit}
+    bound = sum(name not in strange and _module(name) not in lost for name in adapter)
     bare = sorted(_implied(settings, modules, placed.values()) - set(placed.values()))
     highest = {side: _layers(names) for side, names in (("adapter", pairs), ("base", modules))}
     said = f"; the adapter names {highest['adapter']} layers, the base has {highest['base']}"
-    return [
-        *_reason(strange, "tensors of the adapter are neither LoRA factors nor copies of a tensor of the base"),
-        *_reason(homeless, f"modules of the adapter are not in the base{said}"),
-        *_reason(unfit, "modules of the adapter do not fit the base's shapes"),
-        *_reason(bare, f"modules of the base should be adapted and have no tensors{said}"),
+    none = f"{bound} of {len(adapter)} tensors bound: "
+    return bound, [
+        *_reason("keys", strange, "tensors of the adapter are neither LoRA factors nor copies of a tensor of the base"),
+        *_reason("keys", homeless, f"modules of the adapter are not in the base{said}", none),
+        *_reason("keys", unfit, "modules of the adapter do not fit the base's shapes", none),
+        *_reason("keys", bare, f"modules of the base should be adapted and have no tensors{said}"),
     ]
+
+
+def _module(name: str) -> str | None:
+    """The module of an adapter's tensor; None for one that it brings whole."""
+    inner = name.removeprefix(PREFIX)
+    match = KEY.fullmatch(inner) or BESIDE.fullmatch(inner)
+    return match["module"] if match else None
 
 
 def _pairs(adapter: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> tuple[dict[str, Pair], list[str]]:
@@ -182,12 +288,13 @@ def _layers(modules: Iterable[str]) -> int:
     return len({_layer(module) for module in modules} - {None})
 
 
-def _reason(names: list[str], what: str) -> list[str]:
+def _reason(about: str, names: list[str], what: str, begin: str = "") -> list[Reason]:
     if not names:
         return []
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return [f"{len(names)} {what}: {', '.join(names[:NAMED])}{more}"]
+    says = f"{begin}{len(names)} {what}: {', '.join(names[:NAMED])}{more}"
+    return [Reason(about=about, says=says, tensors=tuple(n.partition(" ")[0] for n in names))]  # type: ignore[arg-type]
 
 
-def _short(digest: str) -> str:
-    return digest[:23] + "…"
+def _short(digest: str | None) -> str:
+    return digest[:23] + "…" if digest else "none"

@@ -6,9 +6,10 @@ are what tells such bases apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from whence.models.tensors import combined, read_json, tensors, weight_files
+from whence.models.tensors import Tensor, combined, read_json, tensors, weight_files
 from whence.records import Fingerprint, Json, Unmet, encode, sha256
 
 NOT_ARITHMETIC = frozenset(
@@ -27,6 +28,10 @@ SLOW_FILES = ("vocab.json", "merges.txt", "vocab.txt", "added_tokens.json", "tok
 FLAGS = ("add_bos_token", "add_eos_token", "add_prefix_space", "do_lower_case")
 PATHS = frozenset({"base_model_name_or_path", "revision"})
 """Keys of adapter_config.json that say where the base was found, not what the adapter is."""
+SAVED = PATHS | {"peft_version", "inference_mode", "auto_mapping"}
+"""Keys that say how it was saved."""
+RULE = "peft2:"
+"""How a configuration's digest begins; ``sha256:`` in records of version 0.1, where `PATHS` alone were left out."""
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -35,26 +40,52 @@ def fingerprint(path: Path) -> Fingerprint:
     Survives re-sharding, and saving with or without the copy of a tied output layer.
     """
     config = read_json(path / "config.json")
-    found = tensors(weight_files(path))
-    head = found.get("lm_head.weight")
-    copies = [name for name, one in found.items() if head and one.content == head.content]
-    if config.get("tie_word_embeddings") and len(copies) > 1:
-        del found["lm_head.weight"]
+    quantisation = config.pop("quantization_config", None)
     return Fingerprint(
-        weights=combined(found),
+        weights=combined(base_tensors(path)),
         shapes=sha256(encode({k: v for k, v in config.items() if k not in NOT_ARITHMETIC})),
         tokenizer=_tokenizer(path),
         template=sha256(chat_template(path).encode()),
+        quantisation=sha256(encode(quantisation)) if quantisation else None,
     )
 
 
-def adapter_digests(folder: Path) -> tuple[str, str]:
-    """(``b3:`` over the adapter's tensors, ``sha256:`` of its canonical configuration without paths).
+def base_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a base by name, one of the two where the output layer is a copy of the embedding. Raises Unmet."""
+    if (path / "adapter_config.json").exists():
+        raise Unmet(
+            f"{path} is a base with an adapter in it, which loading the base would put on as well",
+            "a base alone",
+            "move adapter_config.json and its weights out, or merge them first and name the merged folder",
+        )
+    found = tensors(weight_files(path))
+    head = found.get("lm_head.weight")
+    copies = [name for name, one in found.items() if head and one.content == head.content]
+    if read_json(path / "config.json").get("tie_word_embeddings") and len(copies) > 1:
+        del found["lm_head.weight"]
+    return found
 
-    Lists of names are sorted: PEFT writes sets in an order that changes from process to process. Raises Unmet.
-    """
-    config = {k: _sorted(v) for k, v in read_json(folder / "adapter_config.json").items() if k not in PATHS}
-    return combined(tensors(weight_files(folder, "adapter_model"))), sha256(encode(config))
+
+def adapter_digests(folder: Path) -> tuple[str, str]:
+    """(``b3:`` over the adapter's tensors, ``peft2:`` SHA-256 of what its configuration decides). Raises Unmet."""
+    config = read_json(folder / "adapter_config.json")
+    return combined(tensors(weight_files(folder, "adapter_model"))), _config_digest(config, RULE)
+
+
+def altered(folder: Path, weights: str, config: str) -> list[str]:
+    """Which of an adapter's parts are not as recorded: tensors, configuration. Raises Unmet."""
+    found = combined(tensors(weight_files(folder, "adapter_model")))
+    settings = _config_digest(read_json(folder / "adapter_config.json"), config)
+    return ["tensors"] * (found != weights) + ["configuration"] * (settings != config)
+
+
+def _config_digest(config: Mapping[str, Json], like: str) -> str:
+    """Lists of names are sorted, as PEFT writes sets in an order that changes from process to process; what is off or
+    empty is left out, as versions of PEFT differ in which such keys they write."""
+    if not like.startswith(RULE):
+        return sha256(encode({k: _sorted(v) for k, v in config.items() if k not in PATHS}))
+    said = {k: _sorted(v) for k, v in config.items() if k not in SAVED and v not in (None, False, [], {})}
+    return RULE + sha256(encode(said)).removeprefix("sha256:")
 
 
 def chat_template(path: Path) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from whence.records import Json, Unmet, encode
+from whence.records import Conflict, Json, Unmet, encode
 
 HEADER_BYTES = 100 << 20
 """The largest header the safetensors library accepts."""
@@ -35,6 +36,11 @@ class Tensor:
 
 
 _read: dict[tuple[int, ...], Mapping[str, Tensor]] = {}
+
+
+def mark(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file does: where it lies, its bytes, its times. The last one no program can set back."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:
@@ -87,19 +93,22 @@ def combined(parts: Mapping[str, Tensor]) -> str:
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:
-    """One file's tensors; read again only when the file has changed."""
+    """One file's tensors; read again only when the file has changed. Raises Conflict where it changes meanwhile."""
     with path.open("rb") as file:
-        status = path.stat()
-        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if key not in _read:
-            try:
-                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-                    _read[key] = {name: _tensor(view, *where) for name, where in _header(view).items()}
-            except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-                raise Unmet(
-                    f"{path} is not a whole safetensors file: {error}", "the file as published", "download it again"
-                ) from error
-        return _read[key]
+        key = mark(os.fstat(file.fileno()))
+        if key in _read:
+            return _read[key]
+        try:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+                found = {name: _tensor(view, *where) for name, where in _header(view).items()}
+        except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+            raise Unmet(
+                f"{path} is not a whole safetensors file: {error}", "the file as published", "download it again"
+            ) from error
+        if mark(os.fstat(file.fileno())) != key:
+            raise Conflict(f"{path} was written to while it was read\n  do: let its writer finish, then run again")
+    _read[key] = found
+    return found
 
 
 def _header(view: memoryview) -> dict[str, tuple[int, int, Json]]:

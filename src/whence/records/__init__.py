@@ -29,6 +29,7 @@ from whence.records.errors import (
     writing,
 )
 from whence.records.judgement import (
+    BindingWaiver,
     Evaluation,
     Finding,
     Gate,
@@ -62,6 +63,7 @@ __all__ = [
     "SHAPES",
     "Adapter",
     "BackendFailed",
+    "BindingWaiver",
     "Base",
     "Closure",
     "Conditions",

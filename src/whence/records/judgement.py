@@ -205,3 +205,19 @@ class Waiver:
     """salted digest of the reason's text"""
     expires_at: datetime
     """after which it counts no more"""
+
+
+@noun
+class BindingWaiver:
+    """A person's dated exception for one release on one base that is not the one it was trained on."""
+
+    release: Ref
+    """what may be served"""
+    weights: str
+    """``b3:`` of the base that it may be served on; of no other"""
+    person: str
+    """who takes it on"""
+    reason: str
+    """salted digest of the reason's text"""
+    expires_at: datetime
+    """after which it counts no more"""

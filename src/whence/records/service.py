@@ -64,6 +64,8 @@ class Trace:
     """pseudonym of the person, where the caller named one"""
     content: str
     """salted digest of the journal entry"""
+    shadow: bool | None = None
+    """true: it was asked so that nobody gets the answer"""
 
 
 @noun

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from whence.models import fingerprint, load_base
+from whence.models import base_tensors, fingerprint, load_base, put_tensors
 from whence.records import Base, Ref
 from whence.store import Store
 
@@ -31,5 +31,6 @@ def register_base(
         fingerprint=fingerprint(path),
         revision=revision,
         licence=licence,
+        tensors=put_tensors(store, base_tensors(path)),
     )
     return store.put(base)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from whence.lineage import aliases
-from whence.records import Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict, Waiver, text_time
+from whence.records import BindingWaiver, Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict, Waiver, text_time
 from whence.store import Store
 
 
@@ -37,17 +37,34 @@ def release(store: Store, name: str, adapter: Ref, verdict: Ref) -> Ref:
 
 def waive(store: Store, verdict: Ref, reason: str, expires_at: datetime) -> Ref:
     """Record a person's exception for one verdict. Raises Unmet without a person, a reason and a future date."""
-    person = store.person()
     store.get(verdict, Verdict)
-    if not reason.strip():
-        raise Unmet("the waiver gives no reason", "a sentence", 'add --reason "…"')
-    if expires_at <= store.clock():
-        raise Unmet(f"the waiver would have expired on {expires_at:%Y-%m-%d}", "a date to come", "set a later --until")
-    words = store.write_words("payload", {"reason": reason})
+    person, words = _excused(store, reason, expires_at)
     with store.transaction():
         ref = store.put(Waiver(verdict=verdict, person=person, reason=words, expires_at=expires_at))
         store.append("waiver.given", ref, {"verdict": verdict, "until": text_time(expires_at)}, None, words)
     return ref
+
+
+def waive_binding(store: Store, release: Ref, weights: str, reason: str, expires_at: datetime) -> Ref:
+    """Record a person's exception for one release on a base of these weights. Raises Unmet like `waive`."""
+    store.get(release, Release)
+    person, words = _excused(store, reason, expires_at)
+    waiver = BindingWaiver(release=release, weights=weights, person=person, reason=words, expires_at=expires_at)
+    with store.transaction():
+        ref = store.put(waiver)
+        data = {"release": release, "weights": weights, "until": text_time(expires_at)}
+        store.append("waiver.given", ref, data, None, words)
+    return ref
+
+
+def _excused(store: Store, reason: str, expires_at: datetime) -> tuple[str, str]:
+    """(who, digest of the reason's words). Raises Unmet without a person, a reason and a future date."""
+    person = store.person()
+    if not reason.strip():
+        raise Unmet("the waiver gives no reason", "a sentence", 'add --reason "…"')
+    if expires_at <= store.clock():
+        raise Unmet(f"the waiver would have expired on {expires_at:%Y-%m-%d}", "a date to come", "set a later --until")
+    return person, store.write_words("payload", {"reason": reason})
 
 
 def standing_waiver(store: Store, verdict: Ref) -> Ref | None:

@@ -13,7 +13,7 @@ from whence.models import Reply, Request
 from whence.records import BackendFailed, Conflict, NotFound, Ref, Release, Trace, Unmet, WhenceError
 from whence.serve.engine import Engine, Job, Outcome
 from whence.serve.protocol import Answer, ChatBody, FeedbackBody, to_request
-from whence.serve.releases import Bound, Names
+from whence.serve.releases import Bound, Names, Policy
 from whence.serve.traces import TraceLog
 from whence.store import Store
 from whence.store.keys import PSEUDONYMS
@@ -53,6 +53,18 @@ class Settings:
     """seconds of silence after which a deployment is unknown"""
     max_tokens: int = 256
     """tokens of an answer where the request names no number"""
+    unbound: Policy = "block"
+    """what becomes of a release that is not bound to its base"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """What a request says beside its body."""
+
+    consent: str | None = None
+    """as it was sent"""
+    shadow: bool = False
+    """nobody gets the answer"""
 
 
 class Busy(Conflict):
@@ -107,13 +119,18 @@ class Desk:
         return self._names.at_hand(body.model) if in_memory else None
 
     def ask(
-        self, body: ChatBody, consent_header: str | None, arrive: Arrive, model: tuple[Ref, Release] | None = None
+        self,
+        body: ChatBody,
+        said: Headers,
+        arrive: Arrive,
+        model: tuple[Ref, Release] | None = None,
     ) -> Ticket:
         """Queue a request. `arrive` gets pieces of text, then a reply or an error, from another thread.
 
         model: what `at_hand` said; None: what the record says.
-        Raises NotFound for an unknown model, Conflict for one that is not served here, Busy when too many wait, Unmet
-        for a consent that is none.
+        Raises NotFound for an unknown model, Conflict for one that is not served here, whose files were changed since
+        they were checked, or that is here for shadow traffic only, Busy when too many wait, Unmet for a consent that
+        is none.
         """
         release, record = model or self._names.resolve(body.model)
         if release not in self._served:
@@ -122,6 +139,12 @@ class Desk:
                 f"{', '.join(bound.name for bound, _ in self._served.values())}\n  do: restart the server to load it"
             )
         bound, deployment = self._served[release]
+        bound.check()
+        if bound.shadow and not said.shadow:
+            raise Conflict(
+                f"{bound.name} answers shadow traffic only, because it is not bound to its base\n"
+                f"  found: {bound.shadow}\n  do: send x-whence-shadow: true where nobody gets the answer, or waive it: whence ship waive-binding"
+            )
         at = self._store.clock()
         trace = Trace(
             id=f"chatcmpl-{secrets.token_hex(16)}",
@@ -132,9 +155,10 @@ class Desk:
             prompt_tokens=0,
             completion_tokens=0,
             finish="error",
-            consent=self._consent(body, consent_header),
+            consent=self._consent(body, said.consent),
             subject=self._store.keys.pseudonym(body.user) if body.user else None,
             content="",
+            shadow=said.shadow or None,
         )
         request = to_request(body, bound.name, self._settings.max_tokens)
         job = Job(request, arrive, self._ending(trace, request, arrive))

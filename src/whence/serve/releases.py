@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from whence.lineage import aliases, resolve
-from whence.models import check_binding, load_base
-from whence.records import Adapter, Base, Closure, Ref, Release, Unmet, WhenceError
+from whence.models import Binding, Bond, Held, bond_of, check_binding, fingerprint, hold, load_base
+from whence.records import Adapter, Base, BindingWaiver, Closure, Ref, Release, Unmet, WhenceError
 from whence.store import Store
+
+Policy = Literal["block", "shadow"]
+"""What becomes of a release whose base is another than in training, or not known: the gateway does not start, or the
+release is loaded and answers only what says that it is shadow traffic. One that is incompatible is never loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +25,16 @@ class Bound:
     name: str
     """``NAME@N``; also the adapter's name in the model"""
     release: Ref
-    adapter: Path
-    """folder"""
-    base: Path
-    """folder"""
+    adapter: Held
+    """its files, as they were checked"""
+    base: Held
+    shadow: str | None = None
+    """why it may answer shadow traffic only"""
+
+    def check(self) -> None:
+        """Raises Conflict where a file of it was changed since it was checked. Some microseconds."""
+        self.adapter.check()
+        self.base.check()
 
 
 class Names:
@@ -47,11 +59,13 @@ class Names:
         return known[name] if name in known and version == self._store.version() else None
 
 
-def bind(store: Store, names: Iterable[str]) -> list[Bound]:
-    """Each release with its folders, once its adapter is found to belong on its base, and all on one base.
+def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "block") -> list[Bound]:
+    """Each release with its files, once its adapter is found to belong on its base, and all on one base.
 
-    Digests of adapter, base, tokenizer and template are taken anew, tensors compared with modules in both directions.
-    No names: every release that an alias points to. Raises Unmet with all reasons.
+    Digests of adapter, base, tokenizer and template are taken anew, tensors compared with modules in both directions;
+    the files stay open in `held`, so that these and no others are loaded. No names: every release that an alias points
+    to. A person's waiver that has not expired lets one release onto the one base that it names. Raises Unmet with all
+    reasons.
     """
     wanted = dict(resolve(store, name) for name in names or sorted(aliases(store)))
     if not wanted:
@@ -60,18 +74,26 @@ def bind(store: Store, names: Iterable[str]) -> list[Bound]:
             "an alias that points to a release, or the name of a release",
             "make one: whence ship; or name one that whence model list shows: whence serve RELEASE",
         )
-    reasons, bound, bases = [], [], {}
+    reasons, bound, bases = [], [], dict[Path, Held]()
     for ref, release in wanted.items():
         try:
-            one, base, why = _bind(store, ref, release)
+            adapter, place, bond = _found(store, release)
+            base = bases.get(place) or held.enter_context(hold(place))
+            bases[place] = base
+            files = held.enter_context(hold(adapter))
+            binding = check_binding(files, base, bond)
         except WhenceError as error:
             reasons.append(f"{release.name}: {error}")
             continue
-        bound.append(one)
-        bases.setdefault(base.fingerprint.weights, base.name)
-        reasons += [f"{release.name}: {reason}" for reason in why]
-    if len(bases) > 1:
-        reasons.append(f"the releases need different bases ({', '.join(bases.values())}); one gateway holds one base")
+        shadow = None
+        if binding.answer == "incompatible" or (policy == "block" and not _may(store, ref, binding, base)):
+            reasons += [f"{release.name}: {reason.says}" for reason in binding.reasons]
+        elif binding.answer != "exact" and not _may(store, ref, binding, base):
+            shadow = f"{binding.answer}: {binding}"
+        bound.append(Bound(name=release.name, release=ref, adapter=files, base=base, shadow=shadow))
+    if len(bases) > 1 and len({fingerprint(base.path) for base in bases.values()}) > 1:
+        named = ", ".join(sorted(str(place) for place in bases))
+        reasons.append(f"the releases need different bases ({named}); one gateway holds one base")
     if reasons:
         raise Unmet(
             "not started, because an answer would not come from what the record says:\n    - "
@@ -82,12 +104,26 @@ def bind(store: Store, names: Iterable[str]) -> list[Bound]:
     return bound
 
 
-def _bind(store: Store, ref: Ref, release: Release) -> tuple[Bound, Base, list[str]]:
+def _found(store: Store, release: Release) -> tuple[Path, Path, Bond]:
+    """(adapter's folder, base's folder, what they were bound to). Raises Unmet for a base that nobody has named."""
     adapter = store.get(release.adapter, Adapter)
-    base = store.get(store.get(adapter.closure, Closure).base, Base)
+    closure = store.get(adapter.closure, Closure)
+    if closure.base is None:
+        raise Unmet("nobody has said which base it was trained on", "its base", "whence adopt FOLDER --base BASE")
+    base = store.get(closure.base, Base)
+    if adapter.base is not None and base.fingerprint != adapter.base:
+        raise Unmet(
+            f"the record of base {base.name} has another fingerprint than the adapter saw in training",
+            "one base",
+            "look at both: whence ask why " + release.name,
+        )
     folder = (store.root / adapter.location).resolve()
-    path = load_base(base.location, base.revision, store.root.parent)
-    reasons = check_binding(folder, path, adapter.base, adapter.weights, adapter.config)
-    if base.fingerprint != adapter.base:
-        reasons.append(f"the record of base {base.name} has another fingerprint than the adapter saw in training")
-    return Bound(name=release.name, release=ref, adapter=folder, base=path), base, reasons
+    return folder, load_base(base.location, base.revision, store.root.parent), bond_of(store, adapter)
+
+
+def _may(store: Store, release: Ref, binding: Binding, base: Held) -> bool:
+    """Whether it is bound, or a waiver of it stands: for this release, on a base of these weights."""
+    if binding.answer == "exact":
+        return True
+    mine = [w for _, w in store.all(BindingWaiver) if w.release == release and w.expires_at > store.clock()]
+    return bool(mine) and fingerprint(base.path).weights in {w.weights for w in mine}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from whence.models import Model
 from whence.models.backends.transformers_peft import TransformersModel
-from whence.records import Conflict, Ref, Unmet, require
+from whence.records import Ref, Unmet, require
 from whence.serve import leases
 from whence.serve.backends.http import build_app, doors
 from whence.serve.backends.metrics import Meters
@@ -120,12 +120,13 @@ class Gateway:
         sock = running.enter_context(bound_socket(settings.host, settings.port))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{sock.getsockname()[1]}"
-        bound = bind(store, self._releases)
+        bound = bind(store, self._releases, running, settings.unbound)
         tell("starting", url=url, releases=[one.name for one in bound])
         meters = Meters()
-        model = meters.measured(self._model_factory(bound[0].base, {one.name: one.adapter for one in bound}))
-        if bind(store, [one.name for one in bound]) != bound:
-            raise Conflict("the releases were replaced while they were loaded\n  do: run this again")
+        folders = {one.name: one.adapter.path for one in bound}
+        model = meters.measured(self._model_factory(bound[0].base.path, folders))
+        for one in bound:
+            one.check()
         listen(sock)
         tell("recovered", traces=store.recover_traces())
         store.keys.reload()

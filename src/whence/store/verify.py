@@ -35,12 +35,12 @@ def verify(
     store: Store,
     head: tuple[int, str] | None = None,
     progress: Progress = lambda *_: None,
-    adapter_digests: Callable[[Path], tuple[str, str]] | None = None,
+    altered: Callable[[Path, str, str], list[str]] | None = None,
 ) -> list[Finding]:
     """All damage found, an empty list when there is none. Raises Conflict for a record from a newer whence.
 
-    head: (seq, digest) of the chain that whence.lock keeps. adapter_digests: folder → (weights, config), to hold the
-    store's adapters against their records.
+    head: (seq, digest) of the chain that whence.lock keeps. altered: (folder, weights, config) → parts of an
+    adapter that are not as recorded.
     """
     found: list[Finding] = []
     kept = {"whence.lock": head}
@@ -60,7 +60,7 @@ def verify(
         ("snapshots", lambda: _snapshots(store)),
         ("words", lambda: contents.words(store)),
         ("keys", lambda: contents.keys(store)),
-        ("adapters", lambda: _adapters(store, adapter_digests)),
+        ("adapters", lambda: _adapters(store, altered)),
     ]
     try:
         with store.reading():
@@ -170,17 +170,17 @@ def _snapshots(store: Store) -> Iterator[Finding]:
             yield bad("snapshots", name, f"run report {name[:19]}… names rows that are not there")
 
 
-def _adapters(store: Store, digests: Callable[[Path], tuple[str, str]] | None) -> Iterator[Finding]:
-    if digests is None:
+def _adapters(store: Store, altered: Callable[[Path, str, str], list[str]] | None) -> Iterator[Finding]:
+    if altered is None:
         return
     for name, adapter in store.all(Adapter):
         folder = store.root / adapter.location
         if not folder.is_relative_to(store.root):
             continue
         try:
-            same = digests(folder) == (adapter.weights, adapter.config)
-            what = "is not the one on record"
+            parts = altered(folder, adapter.weights, adapter.config)
+            what = f"is not the one on record: its {' and '.join(parts)} changed" if parts else None
         except Unmet as error:
-            same, what = False, f"cannot be read: {error.found}"
-        if not same:
+            what = f"cannot be read: {error.found}"
+        if what:
             yield bad("adapters", name, f"adapter {name[:19]}… in {folder} {what}")

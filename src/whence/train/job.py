@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whence.models import adapter_digests
+from whence.models import altered
 from whence.records import (
     Adapter,
     Base,
@@ -92,11 +92,14 @@ def outcome(store: Store, run: str) -> Outcome | None:
     adapter = store.get(adapter_ref, Adapter)
     folder = store.root / adapter.location
     try:
-        found = adapter_digests(folder)
+        differing = altered(folder, adapter.weights, adapter.config)
     except Unmet as error:
         raise Damaged(f"the adapter of run {run[:19]}… cannot be read: {error.found}\n  do: {_AGAIN}") from error
-    if found != (adapter.weights, adapter.config):
-        raise Damaged(f"the adapter in {folder} is not the one that run {run[:19]}… made\n  do: {_AGAIN}")
+    if differing:
+        raise Damaged(
+            f"the adapter in {folder} is not the one that run {run[:19]}… made: its {' and '.join(differing)} changed\n"
+            f"  do: {_AGAIN}"
+        )
     report_ref, report = _report(store, run)
     return Outcome(adapter_ref, adapter, report_ref, report, folder)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from whence.models import adapter_digests
+from whence.models import altered
 from whence.project import FILE, Project, draft, locked_head, read_lock, read_project, strangers
 from whence.project.config import StorePart
 from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet, writing
@@ -163,7 +163,7 @@ class Session:
         """Re-derive rows, records, events, blobs and words; what is damaged, an empty list where nothing is."""
         head = locked_head(self.folder)
         told = partial(self.told.progress, "verify")
-        return [*verify(self.store, head, told, adapter_digests), *strangers(self.folder, self.store)]
+        return [*verify(self.store, head, told, altered), *strangers(self.folder, self.store)]
 
     @property
     def data(self) -> Data:

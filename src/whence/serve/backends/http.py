@@ -15,7 +15,7 @@ from whence.models import Reply
 from whence.records import BackendFailed, Conflict, NotFound, Unmet, WhenceError
 from whence.serve import protocol
 from whence.serve.backends.server import loopback
-from whence.serve.desk import Busy
+from whence.serve.desk import Busy, Headers
 from whence.serve.log import tell
 from whence.serve.watch import CLOSED, Asgi, Call, Scope, Watch
 
@@ -213,9 +213,10 @@ async def _chat(desk: Desk, request: Request) -> Response:
         if body.stream or not isinstance(item, str):
             loop.call_soon_threadsafe(arrivals.put_nowait, item)
 
-    consent = request.headers.get("x-whence-consent")
+    shadow = request.headers.get("x-whence-shadow", "").lower() == "true"
+    said = Headers(consent=request.headers.get("x-whence-consent"), shadow=shadow)
     try:
-        asked, model = (body, consent, arrive), desk.at_hand(body)
+        asked, model = (body, said, arrive), desk.at_hand(body)
         ticket = desk.ask(*asked, model) if model else await asyncio.to_thread(desk.ask, *asked)
         call.ticket = ticket
     except NotFound as failure:

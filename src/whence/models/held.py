@@ -1,0 +1,62 @@
+"""A folder's files held open, so that what was checked is what is loaded.
+
+A path can point elsewhere a moment after it was checked. Here each file is opened once; a private folder names the open
+files, and whoever checks or loads gets that folder. On Linux its entries lead to the open files themselves, so that a
+swapped path or link changes nothing; elsewhere they lead to the paths, and a swap is found by `Held.check`. A file that
+is written to in place is found by `Held.check` everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from whence.models.tensors import PICKLED, mark
+from whence.records import Conflict, Unmet
+
+WANTED = (".safetensors", ".json", ".jinja", ".txt", ".model")
+"""Endings of files that loading reads. Pickles and code are not among them, so nothing can load them from here."""
+OPEN_FILES = Path("/proc/self/fd")
+
+
+class Held:
+    """A folder whose files are held open."""
+
+    def __init__(self, origin: Path, path: Path, files: Mapping[str, tuple[int, Path]]) -> None:
+        """`files`: name → (open file, where it was found)."""
+        self.origin, self.path = origin, path
+        self._files = {name: (fd, place, mark(os.fstat(fd))) for name, (fd, place) in files.items()}
+
+    def check(self) -> None:
+        """Raises Conflict where a file was written to or, where paths are loaded, replaced. Microseconds."""
+        for name, (fd, place, before) in self._files.items():
+            same = mark(os.fstat(fd)) == before
+            if same and not OPEN_FILES.is_dir():
+                same = place.exists() and mark(place.stat()) == before
+            if not same:
+                raise Conflict(f"{self.origin / name} was changed after it was checked\n  do: check and load it again")
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[Held]:
+    """Hold the files of a model's or adapter's folder until the block ends. Raises Unmet where there is no folder."""
+    with ExitStack() as stack:
+        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whence-held-")))
+        files = {}
+        try:
+            for entry in sorted(folder.iterdir()):
+                name, place = entry.name, entry.resolve()
+                if entry.suffix in PICKLED:
+                    os.symlink("left out", private / name)  # seen, and nothing that could be opened
+                if entry.suffix not in WANTED or not entry.is_file():
+                    continue
+                fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                files[name] = fd, place
+                os.symlink(OPEN_FILES / str(fd) if OPEN_FILES.is_dir() else place, private / name)
+        except OSError as error:
+            raise Unmet(f"{folder} cannot be read: {error.strerror}", "a model's folder", "check the path") from error
+        yield Held(folder, private, files)
