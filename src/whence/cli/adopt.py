@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer.core import TyperGroup
 
-from whence.cli.session import verb
+from whence.cli.session import AsJson, here, say, short, verb, wrapped
+
+if TYPE_CHECKING:
+    from whence.lifecycle.adopt import Adopted
 
 
 class _AdapterFirst(TyperGroup):
@@ -17,3 +22,53 @@ class _AdapterFirst(TyperGroup):
 
 
 app = verb(cls=_AdapterFirst, no_args_is_help=True, help="Bring in what exists: adapters, traces, registries.")
+
+
+@app.command(epilog="Example: whence adopt ./support-lora --base ./llama --data train.jsonl --live http://gpu1:8000/v1")
+def adapter(
+    folder: Annotated[str, typer.Argument(help="A PEFT folder.", show_default=False)],
+    name: Annotated[str | None, typer.Option("--name", help="What to call it; default: its folder's name.")] = None,
+    base: Annotated[str | None, typer.Option("--base", help="Folder or hub id of the base it was trained on.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="A file of rows it was trained on; repeat it.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option("--licence", help="Of these rows: an SPDX expression.")] = None,
+    consent_basis: Annotated[
+        str | None, typer.Option("--consent-basis", help="Why people's rows among them may be used.")
+    ] = None,
+    live: Annotated[str | None, typer.Option("--live", metavar="URL", help="Where somebody else serves it.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From when; default: now.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """An adapter that somebody trained elsewhere: what is proven, what is claimed, what is missing and who has it.
+
+    The word `adapter` may be left out. Neither torch nor a GPU is needed. Nothing pickled is opened. The folder is
+    left as it is, but for the sidecar whence.json.
+    """
+    from whence.cli.rights import time_of
+
+    when = time_of(since, "--since")
+    with here(as_json, create=True, project=False) as w:
+        made = w.adopt.adapter(
+            folder,
+            name=name,
+            base=base,
+            data=data or (),
+            licence=licence,
+            consent_basis=consent_basis,
+            live=live,
+            since=when,
+        )
+    say(asdict(made), _text(made), as_json)
+
+
+def _text(made: Adopted) -> str:
+    head = f"{made.name}, adapter {short(made.adapter)}: " + ("adopted" if made.fresh else "nothing new")
+    lines = [head]
+    for fact in made.facts:
+        lines.append(wrapped(f"{fact.state:<8} {fact.what:<12} {fact.says}", 2, 22))
+        if fact.ask:
+            lines.append(wrapped(f"ask {fact.ask}", 24))
+    lines += [wrapped(f"note: {note}", 2, 6) for note in made.notes]
+    count = {state: sum(fact.state == state for fact in made.facts) for state in ("proven", "claimed", "missing")}
+    return "\n".join([*lines, ", ".join(f"{number} {state}" for state, number in count.items())])

@@ -18,6 +18,7 @@ app = verb(no_args_is_help=True, help="Why is this here, and what must come down
 Subject = Annotated[str | None, typer.Option("--subject", help="A person's identifier as in your data.")]
 Source = Annotated[str | None, typer.Option("--source", help="A source's name.")]
 Licence = Annotated[str | None, typer.Option("--licence", help="An SPDX expression.")]
+Row = Annotated[str | None, typer.Option("--row", help="SOURCE:RECORD, or a row's id.")]
 
 
 @app.command(epilog="Example: whence ask why bank-support@1")
@@ -72,20 +73,26 @@ def _node(node: Any) -> dict[str, Any]:
 
 @app.command("blast-radius", epilog="Example: whence ask blast-radius --subject c-0017")
 def blast_radius(
-    subject: Subject = None, source: Source = None, licence: Licence = None, as_json: AsJson = False
+    subject: Subject = None,
+    source: Source = None,
+    licence: Licence = None,
+    row: Row = None,
+    as_json: AsJson = False,
 ) -> None:
-    """From rows to live deployments: what stands downstream of a person, a source or a licence."""
-    scope = one_scope(subject, source, licence)
+    """From rows to live deployments: what stands downstream of a person, a source, a licence or a row."""
+    scope = one_scope(subject, source, licence, row)
     with here(as_json) as w:
         found = w.ask.blast_radius(**scope)
         say(blast_value(found), blast_text(w, found), as_json)
 
 
-def one_scope(subject: str | None, source: str | None, licence: str | None) -> dict[str, str]:
+def one_scope(subject: str | None, source: str | None, licence: str | None, row: str | None) -> dict[str, str]:
     """The one scope that was given, by kind."""
-    given = {k: v for k, v in (("subject", subject), ("source", source), ("licence", licence)) if v}
+    given = {k: v for k, v in (("subject", subject), ("source", source), ("licence", licence), ("row", row)) if v}
     if len(given) != 1:
-        raise typer.BadParameter(f"{len(given)} given, expected one", param_hint="--subject, --source, --licence")
+        raise typer.BadParameter(
+            f"{len(given)} given, expected one", param_hint="--subject, --source, --licence, --row"
+        )
     return given
 
 
@@ -107,7 +114,7 @@ def blast_text(w: Session, blast: BlastRadius) -> str:
     store = w.store
     rows: list[tuple[Any, ...]] = [("rows", f"{len(blast.direct)} direct, {len(blast.derived)} derived", "")]
     rows += [("snapshot", describe(store, store.get(d)), f"{n} rows") for d, n in blast.snapshots.items()]
-    rows += [("adapter", describe(store, store.get(d)), f"{n} rows fed") for d, n in blast.adapters.items()]
+    rows += [("adapter", describe(store, store.get(d)), f"{n} rows") for d, n in blast.adapters.items()]
     rows += [("release", name, "") for name in blast.releases.values()]
     rows += [("deployment", one.endpoint, one.state) for one in blast.deployments]
     if blast.live:

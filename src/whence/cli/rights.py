@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whence.cli.ask import Licence, Source, Subject, blast_text, blast_value, one_scope
+from whence.cli.ask import Licence, Row, Source, Subject, blast_text, blast_value, one_scope
 from whence.cli.session import AsJson, here, say, verb
 
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ def withdraw(
     subject: Subject = None,
     source: Source = None,
     licence: Licence = None,
+    row: Row = None,
     valid_at: ValidAt = None,
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
     """The right to train on these rows ends; shows what must come down."""
-    scope, when = one_scope(subject, source, licence), time_of(valid_at, "--valid-at")
+    scope, when = one_scope(subject, source, licence, row), time_of(valid_at, "--valid-at")
     with here(as_json) as w:
         _said(w, "withdraw", w.rights.withdraw(**scope, valid_at=when, reason=reason), as_json)
 
@@ -40,12 +41,13 @@ def grant(
     subject: Subject = None,
     source: Source = None,
     licence: Licence = None,
+    row: Row = None,
     valid_at: ValidAt = None,
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
     """The right to train on these rows is given (again)."""
-    scope, when = one_scope(subject, source, licence), time_of(valid_at, "--valid-at")
+    scope, when = one_scope(subject, source, licence, row), time_of(valid_at, "--valid-at")
     with here(as_json) as w:
         _said(w, "grant", w.rights.grant(**scope, valid_at=when, reason=reason), as_json)
 

@@ -27,12 +27,12 @@ def verb(**options: Any) -> typer.Typer:
 
 
 @contextmanager
-def here(as_json: bool = False, create: bool = False) -> Iterator[Session]:
-    """The project in this folder, or the store that WHENCE_STORE names; tells people what happens."""
+def here(as_json: bool = False, create: bool = False, project: bool = True) -> Iterator[Session]:
+    """The project in this folder, or the store that WHENCE_STORE names; tells people what happens. See `open`."""
     import whence
 
     teller = Teller(quiet=as_json)
-    with whence.open(create=create, told=teller) as session:
+    with whence.open(create=create, project=project, told=teller) as session:
         try:
             yield session
         finally:
@@ -66,10 +66,11 @@ SHOWN_AGAIN = ("evaluate", "judge")
 """Stages whose lines are worth reading although nothing was done; of others the last line is."""
 
 
-def wrapped(line: str, indent: int) -> str:
-    """The line indented, and broken at words where the terminal ends (100 columns where there is none)."""
+def wrapped(line: str, indent: int, hang: int = 4) -> str:
+    """The line indented, and broken at words where the terminal ends (100 columns where there is none); what follows
+    the first line is indented by `hang` more."""
     width = max(shutil.get_terminal_size((100, 24)).columns, 40)
-    return textwrap.fill(line, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 4))
+    return textwrap.fill(line, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + hang))
 
 
 class Teller:

@@ -189,16 +189,18 @@ class Work:
             return
         decisions = self.admit(self.plan.source, [r.subject for r in rows], [r.licence for r in rows])
         ids = np.frombuffer(b"".join([r.id for r in rows]), np.uint8).reshape(-1, 32)
-        present = self.before.find(ids)
-        self.rows |= row_set(present[present >= 0].astype(np.uint64))
-        self.seen.difference_update(rows[i].record for i in np.flatnonzero(present >= 0).tolist())
-        write = []
-        for i in np.flatnonzero(present < 0).tolist():  # a right that ended later is curation's matter, row by row
-            code = decisions[i]
-            if code is None:
-                write.append(rows[i])
+        present: list[int] = self.before.find(ids).tolist()
+        write, there = [], []
+        for row, at, code in zip(rows, present, decisions, strict=True):
+            if at >= 0:
+                self.seen.discard(row.record)
+            if at >= 0 and code in (None, "withdrawn"):  # a right that ended later is curation's matter, row by row
+                there.append(at)
+            elif code is None:
+                write.append(row)
             else:
-                self.refuse(rows[i].line, code, RIGHTS_REASONS.get(code, code), rows[i].content.encode())
+                self.refuse(row.line, code, RIGHTS_REASONS.get(code, code), row.content.encode())
+        self.rows |= row_set(there)
         for ready, parents in self.with_parents(write):
             self.write(ready, parents)
         for row in self.orphans if last else ():

@@ -26,8 +26,8 @@ def change(
     reason: str | None = None,
 ) -> int:
     """Record that the right to train on something changed; a person decides it. `about` is ``subject:PSEUDONYM``,
-    ``source:NAME`` or ``licence:EXPRESSION``; `valid_at` is from when, None: from now on. Returns the event's
-    number."""
+    ``source:NAME``, ``licence:EXPRESSION`` or ``row:ID``; `valid_at` is from when, None: from now on. Returns the
+    event's number."""
     person = store.person()
     words = store.write_words("payload", {"reason": reason, "by": person}) if reason else None
     return store.append(f"rights.{what}", about, {"scope": "train"}, valid_at, words).seq
@@ -60,6 +60,8 @@ def withdrawn_rows(store: Store, as_of: datetime | None = None) -> RowSet:
         kind, _, name = about.partition(":")
         if state == "withdraw" and kind in index.sets:
             rows |= index.sets[kind].get(name)
+        elif state == "withdraw" and kind == "row":
+            rows |= row_set(store.find_rows(name))
     return rows | index.descendants(rows)
 
 

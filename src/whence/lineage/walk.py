@@ -33,6 +33,9 @@ from whence.store import RowSet, Store, row_set
 QUIET = (RunReport, Step)
 """Kinds that are walked through but not shown as stations of their own."""
 
+ON_THE_WAY = ("Release", "Adapter", "Snapshot", "Base", "Suite", "Source")
+"""Kinds that may share a name, what was made last first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -54,10 +57,10 @@ def find(store: Store, text: str) -> str | int:
     if alias:
         return Ref(alias[0].data["release"])
     records = store.search(text)
-    names = {kind for _, kind in records}
-    if len(names) == 1 and len(records) > 1 and store.search(records[-1][0])[0][0] == records[-1][0]:
-        same_name = [digest for digest, _ in records if getattr(store.get(digest), "name", None) == text]
-        records = [(same_name[-1], next(iter(names)))] if same_name else records
+    called = [(digest, kind) for digest, kind in records if getattr(store.get(digest), "name", None) == text]
+    if len(called) > 1:  # a name: of what is furthest on its way, the newest
+        furthest = next((kind for kind in ON_THE_WAY if any(kind == k for _, k in called)), called[-1][1])
+        records = [next((digest, kind) for digest, kind in reversed(called) if kind == furthest)]
     found: list[str | int] = [digest for digest, _ in records] or list(store.find_rows(text))
     if not found:
         raise NotFound(

@@ -3,7 +3,7 @@
 from whence.project.checks import load_checks
 from whence.project.config import ProjectFile
 from whence.project.lockfile import locked_head, read_lock, strangers, write_lock
-from whence.project.look import draft
+from whence.project.look import draft, guessed
 from whence.project.read import FILE, Project, licence_fault, read_project
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Project",
     "ProjectFile",
     "draft",
+    "guessed",
     "licence_fault",
     "load_checks",
     "locked_head",

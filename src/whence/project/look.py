@@ -16,6 +16,7 @@ from whence.data import MEMBERS, Place, detect_format, is_url, looked_at
 from whence.data.readers import read
 from whence.data.shape import FieldMap, content_of
 from whence.data.values import Fault, Record
+from whence.project.places import file_faults
 from whence.project.read import FILE
 from whence.records import Json, Unmet, writing
 
@@ -50,18 +51,7 @@ def draft(file: Path | str, folder: Path) -> str:
     place = str(file) if is_url(str(file)) else Path(file)
     if not str(place).isprintable():
         raise Unmet(f"the name {str(place)!r} cannot be written into a project file", "letters", "rename it")
-    if isinstance(place, Path) and not place.exists():
-        raise Unmet(f"there is no file {place}", "a data file", "name one that exists")
-    format = detect_format(place)
-    with looked_at(place) as what:
-        if _is_empty(what):
-            raise Unmet(f"{place} is empty", f"{format} records", "name a file that holds some")
-        head = list(itertools.islice(read(what, format), LOOK_AT))
-    records = [record for _, record in head if not isinstance(record, Fault)]
-    unread = _unread(head, "line" if format in ("jsonl", "csv") else "record")
-    if not records:
-        found = f"{place}: {unread}" if unread else f"{place} holds no record"
-        raise Unmet(found, f"{format} records", "look at the file, or name another")
+    _, records, unread = _looked(place)
     mapping = guess(records)
     slices = _slices(records, set(mapping.values()))
     inline = ", ".join(f"{k} = {_toml(v)}" for k, v in {**mapping, **({"slices": slices} if slices else {})}.items())
@@ -73,6 +63,30 @@ def draft(file: Path | str, folder: Path) -> str:
     name = re.sub("[^A-Za-z0-9_-]+", "-", last.split(".")[0]).strip("-_") or "data"
     shown = _toml(_shown(place, folder))
     return TEMPLATE.format(name=name, path=shown, map=inline, seen=seen, subject=_subject_note(mapping))
+
+
+def guessed(place: Place) -> tuple[str, dict[str, str]]:
+    """(format, mapping) of a data file from a look at its first records. Raises Unmet where nothing can be read."""
+    format, records, _ = _looked(place)
+    return format, guess(records)
+
+
+def _looked(place: Place) -> tuple[str, list[dict[str, Json]], str]:
+    """(format, the first records that can be read, what is to be said of the others)."""
+    if isinstance(place, Path) and not place.exists():
+        beside = next(file_faults(place), f"there is no file {place}")
+        raise Unmet(beside, "a data file", "name one that exists")
+    format = detect_format(place)
+    with looked_at(place) as what:
+        if _is_empty(what):
+            raise Unmet(f"{place} is empty", f"{format} records", "name a file that holds some")
+        head = list(itertools.islice(read(what, format), LOOK_AT))
+    records = [record for _, record in head if not isinstance(record, Fault)]
+    unread = _unread(head, "line" if format in ("jsonl", "csv") else "record")
+    if not records:
+        found = f"{place}: {unread}" if unread else f"{place} holds no record"
+        raise Unmet(found, f"{format} records", "look at the file, or name another")
+    return format, records, unread
 
 
 def _takes(folder: Path) -> None:

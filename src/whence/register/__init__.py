@@ -1,6 +1,34 @@
-"""Bases, releases: versions, aliases with history, waivers."""
+"""Bases, adapters, releases: versions, aliases with history, waivers; how whole a closure is."""
 
+from whence.register.adapters import Folder, keep, known, plain_settings, read_folder
 from whence.register.bases import register_base
-from whence.register.releases import history, move_alias, release, rollback, standing_waiver, waive, waive_binding
+from whence.register.completeness import Fact, completeness
+from whence.register.releases import (
+    history,
+    in_service,
+    move_alias,
+    release,
+    rollback,
+    standing_waiver,
+    waive,
+    waive_binding,
+)
 
-__all__ = ["history", "move_alias", "register_base", "release", "rollback", "standing_waiver", "waive", "waive_binding"]
+__all__ = [
+    "Fact",
+    "Folder",
+    "completeness",
+    "history",
+    "in_service",
+    "keep",
+    "known",
+    "move_alias",
+    "plain_settings",
+    "read_folder",
+    "register_base",
+    "release",
+    "rollback",
+    "standing_waiver",
+    "waive",
+    "waive_binding",
+]

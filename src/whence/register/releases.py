@@ -24,6 +24,15 @@ def release(store: Store, name: str, adapter: Ref, verdict: Ref) -> Ref:
                 "verdict pass",
                 f'look at it with `whence ask why {verdict[7:19]}`, or `whence ship waive --reason "…" --until DATE`',
             )
+    return _release(store, name, adapter, verdict, waiver)
+
+
+def in_service(store: Store, name: str, adapter: Ref) -> Ref:
+    """Make ``NAME@N`` of an adapter that answers somewhere already: nobody judged it, and its release says so."""
+    return _release(store, name, adapter, None, None)
+
+
+def _release(store: Store, name: str, adapter: Ref, verdict: Ref | None, waiver: Ref | None) -> Ref:
     mine = [(ref, r) for ref, r in store.all(Release) if r.name.rpartition("@")[0] == name]
     for ref, made in mine:
         if (made.adapter, made.verdict, made.waiver) == (adapter, verdict, waiver):

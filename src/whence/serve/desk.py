@@ -143,7 +143,8 @@ class Desk:
         if bound.shadow and not said.shadow:
             raise Conflict(
                 f"{bound.name} answers shadow traffic only, because it is not bound to its base\n"
-                f"  found: {bound.shadow}\n  do: send x-whence-shadow: true where nobody gets the answer, or waive it: whence ship waive-binding"
+                f"  found: {bound.shadow}\n"
+                f"  do: send x-whence-shadow: true where nobody gets the answer, or whence ship waive {bound.name}"
             )
         at = self._store.clock()
         trace = Trace(

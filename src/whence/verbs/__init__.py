@@ -6,6 +6,7 @@ when a project is opened and never again.
 
 from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, BlastRadius, Served, Why
+from whence.verbs.binding import Checked
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Listed, Models, Rebuilt
@@ -17,6 +18,7 @@ __all__ = [
     "Ask",
     "BlastRadius",
     "Changed",
+    "Checked",
     "Data",
     "Eval",
     "Listed",

@@ -50,7 +50,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlastRadius:
-    """What stands downstream of a person, a source or a licence."""
+    """What stands downstream of a person, a source, a licence or a row."""
 
     direct: RowSet = field(repr=False)
     """ordinals of their rows"""
@@ -93,14 +93,21 @@ class Ask:
         return _why(found, record, lineage.describe(store, record), report_of(store, found, record), up, down)
 
     def blast_radius(
-        self, *, subject: str | None = None, source: str | None = None, licence: str | None = None
+        self,
+        *,
+        subject: str | None = None,
+        source: str | None = None,
+        licence: str | None = None,
+        row: str | None = None,
     ) -> BlastRadius:
-        """From rows to live deployments: what stands downstream of a person, a source or a licence; name one.
+        """From rows to live deployments: what stands downstream of a person, a source, a licence or a row; name one.
 
         subject: a person's identifier as in your data, or a pseudonym. source: a name. licence: an SPDX expression.
-        Raises NotFound where no row belongs to it.
+        row: `SOURCE:RECORD`, or its id. Raises NotFound where no row belongs to it.
         """
-        kind, name = one_scope(subject, source, licence)
+        kind, name = one_scope(subject, source, licence, row)
+        if kind == "row":
+            name = row_named(self._store, name)
         if kind == "subject" and not name.startswith("subject-"):
             self._store.keys.reload()
             if PSEUDONYMS not in self._store.keys and not len(self._store.index().sets["subject"]):
@@ -128,12 +135,21 @@ def report_of(store: Store, found: str, record: Any) -> RunReport | None:
     return next((report for report in made if isinstance(report, RunReport)), None)
 
 
-def one_scope(subject: str | None, source: str | None, licence: str | None) -> tuple[Any, str]:
+def one_scope(subject: str | None, source: str | None, licence: str | None, row: str | None = None) -> tuple[Any, str]:
     """(kind, name) of the one that is given. Raises Unmet."""
-    given = [(k, v) for k, v in (("subject", subject), ("source", source), ("licence", licence)) if v]
+    named = (("subject", subject), ("source", source), ("licence", licence), ("row", row))
+    given = [(k, v) for k, v in named if v]
     if len(given) != 1:
-        raise Unmet(f"{len(given)} scopes are given", "one of subject, source and licence", "name one")
+        raise Unmet(f"{len(given)} scopes are given", "one of subject, source, licence and row", "name one")
     return given[0]
+
+
+def row_named(store: Store, text: str) -> str:
+    """The id of the row that this text names. Raises NotFound, Conflict where it names several."""
+    found = lineage.find(store, text)
+    if not isinstance(found, int):
+        raise NotFound(f"{text} names no row\n  expected: SOURCE:RECORD, or a row's id")
+    return store.row(found).id
 
 
 def blast_radius(store: Store, scope: Scope) -> BlastRadius:

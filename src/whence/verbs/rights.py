@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from whence.lineage import Scope
 from whence.project import licence_fault
 from whence.records import NotFound, Ref, Source, Unmet, parse_time
-from whence.verbs.ask import BlastRadius, blast_radius, one_scope
+from whence.verbs.ask import BlastRadius, blast_radius, one_scope, row_named
 
 if TYPE_CHECKING:
     from whence.verbs.session import Session
@@ -22,7 +22,7 @@ class Changed:
     event: int
     """its number in the chain"""
     about: str
-    """`subject:PSEUDONYM`, `source:NAME` or `licence:EXPRESSION`"""
+    """`subject:PSEUDONYM`, `source:NAME`, `licence:EXPRESSION` or `row:ID`"""
     blast: BlastRadius | None
     """what stands downstream; None: no row belongs to it"""
 
@@ -30,7 +30,8 @@ class Changed:
 class Rights:
     """Rights to train on rows. Each verb is that of `whence rights`; each is a decision and needs a person as actor.
 
-    Name one of subject (a person's identifier as in your data), source (a name) and licence (an SPDX expression).
+    Name one of subject (a person's identifier as in your data), source (a name), licence (an SPDX expression) and row
+    (`SOURCE:RECORD`, or its id).
     valid_at: from when; None: now. reason: kept apart, erasable. Raises Unmet without a person.
     """
 
@@ -43,11 +44,12 @@ class Rights:
         subject: str | None = None,
         source: str | None = None,
         licence: str | None = None,
+        row: str | None = None,
         valid_at: datetime | str | None = None,
         reason: str | None = None,
     ) -> Changed:
         """The right to train on these rows ends; says what must come down."""
-        return self._change("withdraw", one_scope(subject, source, licence), valid_at, reason)
+        return self._change("withdraw", one_scope(subject, source, licence, row), valid_at, reason)
 
     def grant(
         self,
@@ -55,11 +57,12 @@ class Rights:
         subject: str | None = None,
         source: str | None = None,
         licence: str | None = None,
+        row: str | None = None,
         valid_at: datetime | str | None = None,
         reason: str | None = None,
     ) -> Changed:
         """The right to train on these rows is given (again)."""
-        return self._change("grant", one_scope(subject, source, licence), valid_at, reason)
+        return self._change("grant", one_scope(subject, source, licence, row), valid_at, reason)
 
     def _change(
         self, what: Literal["grant", "withdraw"], given: tuple[str, str], at: datetime | str | None, reason: str | None
@@ -68,6 +71,8 @@ class Rights:
 
         kind, name = given
         valid_at = None if at is None else moment(at)
+        if kind == "row":
+            name = row_named(self._store, name)
         self._known(kind, name)
         self._store.person()
         if kind == "subject" and not name.startswith("subject-"):
@@ -82,7 +87,7 @@ class Rights:
 
     def _known(self, kind: str, name: str) -> None:
         """A name that was mistyped would end nobody's right. A person may be named before a row of theirs comes."""
-        if kind == "subject" or name in self._store.index().sets[kind].names():
+        if kind in ("subject", "row") or name in self._store.index().sets[kind].names():
             return
         if kind == "licence":
             fault = licence_fault(name)

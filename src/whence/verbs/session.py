@@ -20,6 +20,7 @@ from whence.records import Adapter, Conflict, Finding, Release, Snapshot, Unmet,
 from whence.store import Store, identify, verify, wall_clock
 from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask
+from whence.verbs.binding import Checked, binding
 from whence.verbs.data import Data
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Models
@@ -45,6 +46,7 @@ def open(
     path: str | Path | None = None,
     *,
     create: bool = False,
+    project: bool = True,
     actor: str | None = None,
     clock: Callable[[], datetime] = wall_clock,
     told: Told | None = None,
@@ -53,7 +55,8 @@ def open(
 
     path: a folder with a `whence.toml`, or one that holds a `.whence`, or a store itself. None: the working directory,
     and the store that `WHENCE_STORE` and `WHENCE_KEYS` name where they name one, as the command line does.
-    create: make the store of a project that has none yet. actor: who acts; None: `WHENCE_ACTOR`, else git's
+    create: make the store of a project that has none yet. project: False makes it where there is no whence.toml
+    either, which adopting and asking do not need. actor: who acts; None: `WHENCE_ACTOR`, else git's
     `user.email`. clock: gives the time, aware. told: gets `progress` and `stage` calls while something long runs.
     Raises NotFound where there is no store, Unmet where the project file has faults, Conflict for a newer store,
     Damaged. See docs/decisions/0006.
@@ -72,7 +75,7 @@ def open(
         part = _store_part(folder)
         root, keys, catalogue = folder / part.path, folder / part.keys, part.catalogue
     keys = Path(keys) if keys else None
-    if create and not (root / "store.json").exists():
+    if create and not (root / "store.json").exists() and (project or (folder / FILE).exists()):
         read_project(folder)  # its faults come before anything is made, and so does a lock from a newer whence
         read_lock(folder)
     store = Store.open(root, keys, create=create, catalogue=catalogue, clock=clock, actor=actor)
@@ -158,6 +161,11 @@ class Session:
     def ask(self) -> Ask:
         """Why is this here, and what must come down?"""
         return Ask(self)
+
+    def binding(self, adapter: str | Path, base: str | Path | None = None) -> Checked:
+        """Does this adapter belong on this base? adapter: a PEFT folder, or an adapter or release on record. base: a
+        folder or hub id; None: the one on record. Raises NotFound, Unmet where there is no such folder."""
+        return binding(adapter, base, self.store)
 
     def verify(self) -> list[Finding]:
         """Re-derive rows, records, events, blobs and words; what is damaged, an empty list where nothing is."""

@@ -1,0 +1,84 @@
+"""``verify ADAPTER --base BASE``: does this adapter belong on this base?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from whence.lineage import find
+from whence.models import Binding, bond_of, check_binding, hold, load_base, read_sidecar
+from whence.models.identity import adapter_digests
+from whence.records import Adapter, Base, Closure, NotFound, Release, Unmet
+from whence.register import known
+from whence.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """An adapter held against a base."""
+
+    binding: Binding
+    """the answer with its reasons"""
+    adapter: Path
+    """folder"""
+    base: Path
+    """folder"""
+    by: str
+    """what told of the base: the record in training, the record as declared, its sidecar …, nothing"""
+
+
+def binding(adapter: str | Path, base: str | Path | None = None, store: Store | None = None) -> Checked:
+    """Hold an adapter against a base. adapter: a PEFT folder, or with a store an adapter or release on record.
+
+    base: a folder or hub id; None: the one on record. What the store says counts before the sidecar. Raises NotFound,
+    Unmet where there is no such folder.
+    """
+    recorded = None
+    if not Path(adapter).is_dir():
+        if store is None:
+            raise Unmet(f"there is no folder {adapter}", "a PEFT folder", "check the path; a name needs a store")
+        recorded = _named(store, str(adapter))
+    folder = Path(adapter) if recorded is None else store_place(store, recorded)
+    with hold(folder) as held:
+        try:
+            digests = adapter_digests(held.path)
+            bond = read_sidecar(held.path)
+        except Unmet:
+            digests, bond = None, None  # the check says what is wrong with the folder
+        by = f"its sidecar, {bond.seen}" if bond and bond.base else "nothing"
+        if store is not None and recorded is None and digests:
+            found = known(store, *digests)
+            recorded = found[1] if found else None
+        if recorded is not None and store is not None:
+            bond = bond_of(store, recorded)
+            by = f"the record, {bond.seen}" if bond.base else "nothing"
+        place = _base(base, store, recorded, bond.name if bond else None)
+        with hold(place) as held_base:
+            return Checked(binding=check_binding(held, held_base, bond), adapter=folder, base=place, by=by)
+
+
+def _named(store: Store, name: str) -> Adapter:
+    record = store.get(str(find(store, name)))
+    if isinstance(record, Release):
+        record = store.get(record.adapter)
+    if not isinstance(record, Adapter):
+        raise NotFound(f"{name} is a {type(record).__name__}, expected a folder, an adapter or a release of one")
+    return record
+
+
+def store_place(store: Store | None, adapter: Adapter) -> Path:
+    """Where an adapter on record lies."""
+    assert store is not None
+    return (store.root / adapter.location).resolve()
+
+
+def _base(base: str | Path | None, store: Store | None, adapter: Adapter | None, called: str | None) -> Path:
+    if base is not None:
+        return load_base(str(base))
+    if store is not None and adapter is not None:
+        closure = store.get(adapter.closure, Closure)
+        if closure.base:
+            record = store.get(closure.base, Base)
+            return load_base(record.location, record.revision, store.root.parent)
+    named = f" (its sidecar calls it {called})" if called else ""
+    raise Unmet(f"no base is named{named}", "a folder or hub id", "whence verify ADAPTER --base BASE")
