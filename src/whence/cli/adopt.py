@@ -24,6 +24,11 @@ class _AdapterFirst(TyperGroup):
 app = verb(cls=_AdapterFirst, no_args_is_help=True, help="Bring in what exists: adapters, traces, registries.")
 
 
+@app.callback()
+def adopt() -> None:
+    """Bring in what exists. `whence adopt FOLDER` is `whence adopt adapter FOLDER`."""
+
+
 @app.command(epilog="Example: whence adopt ./support-lora --base ./llama --data train.jsonl --live http://gpu1:8000/v1")
 def adapter(
     folder: Annotated[str, typer.Argument(help="A PEFT folder.", show_default=False)],

@@ -54,7 +54,7 @@ def _checked(adapter: str, base: str | None) -> Checked:
     except whence.NotFound:
         return binding(adapter, base)
     with session as w:
-        return w.binding(adapter, base)
+        return w.verify(adapter, base)
 
 
 def _record(as_json: bool) -> int:

@@ -162,13 +162,14 @@ class Session:
         """Why is this here, and what must come down?"""
         return Ask(self)
 
-    def binding(self, adapter: str | Path, base: str | Path | None = None) -> Checked:
-        """Does this adapter belong on this base? adapter: a PEFT folder, or an adapter or release on record. base: a
-        folder or hub id; None: the one on record. Raises NotFound, Unmet where there is no such folder."""
-        return binding(adapter, base, self.store)
+    def verify(self, adapter: str | Path | None = None, base: str | Path | None = None) -> list[Finding] | Checked:
+        """Re-derive rows, records, events, blobs and words: what is damaged, an empty list where nothing is.
 
-    def verify(self) -> list[Finding]:
-        """Re-derive rows, records, events, blobs and words; what is damaged, an empty list where nothing is."""
+        adapter: hold this one against a base instead: a PEFT folder, or an adapter or release on record. base: a folder
+        or hub id; None: the one on record. Raises NotFound, Unmet where there is no such folder.
+        """
+        if adapter is not None:
+            return binding(adapter, base, self.store)
         head = locked_head(self.folder)
         told = partial(self.told.progress, "verify")
         return [*verify(self.store, head, told, altered), *strangers(self.folder, self.store)]
