@@ -11,10 +11,10 @@ from whence.records import Adapter, Base, Closure, Ref, Release, Run
 from whence.store import Store
 
 
-def shelve(store: Store, base_path: Path, adapters: Mapping[str, Path]) -> dict[str, Ref]:
+def shelve(store: Store, base_path: Path, adapters: Mapping[str, Path], location: str | None = None) -> dict[str, Ref]:
     """Put a Base, and for each ``NAME@N`` an Adapter and a Release with the alias NAME on it. Name → release."""
     print_ = fingerprint(base_path)
-    base = store.put(Base(name=base_path.name, location=str(base_path), fingerprint=print_))
+    base = store.put(Base(name=base_path.name, location=location or str(base_path), fingerprint=print_))
     made = {}
     for name, folder in adapters.items():
         closure = store.put(

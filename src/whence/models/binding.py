@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from whence.models.held import Held
-from whence.models.identity import altered, base_tensors, fingerprint
+from whence.models.identity import altered, base_tensors, differing, fingerprint
 from whence.models.sidecar import Bond
 from whence.models.tensors import Tensor, read_json, tensors, weight_files
 from whence.records import Fingerprint, Json, Unmet
@@ -27,6 +27,7 @@ MEANING = {
     "tokenizer": "the tokenizer gives other ids, or other special tokens",
     "template": "the chat template is another",
     "quantisation": "quantised in another way",
+    "ends": "generation begins, ends or pads with other tokens",
 }
 KNOWN_KEYS = frozenset(
     {
@@ -129,7 +130,7 @@ def _against(
 ) -> list[Reason]:
     """How a base differs from the one on record; by tensor where those are on record too."""
     found = fingerprint(path)
-    names = [f.name for f in fields(found) if getattr(found, f.name) != getattr(recorded, f.name)]
+    names = differing(found, recorded)
     reasons = _tensors_against(listed, base) if listed and "weights" in names else []
     if reasons:
         names.remove("weights")

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from whence.models.tensors import PICKLED, mark
+from blake3 import blake3
+
+from whence.models.tensors import PICKLED, mark, read_before, tensors
 from whence.records import Conflict, Unmet
 
 WANTED = (".safetensors", ".json", ".jinja", ".txt", ".model")
@@ -25,19 +28,42 @@ OPEN_FILES = Path("/proc/self/fd")
 class Held:
     """A folder whose files are held open."""
 
-    def __init__(self, origin: Path, path: Path, files: Mapping[str, tuple[int, Path]]) -> None:
-        """`files`: name → (open file, where it was found)."""
+    def __init__(self, origin: Path, path: Path, files: Mapping[str, int]) -> None:
+        """`files`: name → open file."""
         self.origin, self.path = origin, path
-        self._files = {name: (fd, place, mark(os.fstat(fd))) for name, (fd, place) in files.items()}
+        self._lock = threading.Lock()
+        self._files = {name: (fd, self._mark(name, fd)) for name, fd in files.items()}
+        self._small = {name: blake3((path / name).read_bytes()).digest() for name in files if not _weights(name)}
 
     def check(self) -> None:
-        """Raises Conflict where a file was written to or, where paths are loaded, replaced. Microseconds."""
-        for name, (fd, place, before) in self._files.items():
-            same = mark(os.fstat(fd)) == before
-            if same and not OPEN_FILES.is_dir():
-                same = place.exists() and mark(place.stat()) == before
-            if not same:
+        """Raises Conflict where a file holds other bytes than when it was checked. Microseconds, unless a file was
+        touched: then it is read again."""
+        for name, (fd, before) in self._files.items():
+            if self._mark(name, fd) != before:
+                self._again(name)
+
+    def _mark(self, name: str, fd: int) -> tuple[int, ...]:
+        return mark(os.fstat(fd) if OPEN_FILES.is_dir() else (self.path / name).stat())
+
+    def _again(self, name: str) -> None:
+        """A file that was only renamed, unlinked or touched is as good as before."""
+        with self._lock:
+            fd, before = self._files[name]
+            now = self._mark(name, fd)
+            try:
+                if _weights(name):
+                    same = read_before(before) == tensors([self.path / name])
+                else:
+                    same = blake3((self.path / name).read_bytes()).digest() == self._small[name]
+            except (Unmet, OSError):
+                same = False
+            if not same or self._mark(name, fd) != now:
                 raise Conflict(f"{self.origin / name} was changed after it was checked\n  do: check and load it again")
+            self._files[name] = fd, now
+
+
+def _weights(name: str) -> bool:
+    return name.endswith(".safetensors")
 
 
 @contextmanager
@@ -55,7 +81,7 @@ def hold(folder: Path) -> Iterator[Held]:
                     continue
                 fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
                 stack.callback(os.close, fd)
-                files[name] = fd, place
+                files[name] = fd
                 os.symlink(OPEN_FILES / str(fd) if OPEN_FILES.is_dir() else place, private / name)
         except OSError as error:
             raise Unmet(f"{folder} cannot be read: {error.strerror}", "a model's folder", "check the path") from error

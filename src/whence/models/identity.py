@@ -7,6 +7,7 @@ are what tells such bases apart.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from whence.models.tensors import Tensor, combined, read_json, tensors, weight_files
@@ -47,6 +48,7 @@ def fingerprint(path: Path) -> Fingerprint:
         tokenizer=_tokenizer(path),
         template=sha256(chat_template(path).encode()),
         quantisation=sha256(encode(quantisation)) if quantisation else None,
+        ends=_ends(path),
     )
 
 
@@ -98,6 +100,18 @@ def chat_template(path: Path) -> str:
         if found:
             return found if isinstance(found, str) else encode(found).decode()
     return ""
+
+
+def _ends(path: Path) -> str:
+    file = path / "generation_config.json"
+    said = read_json(file) if file.is_file() else {}
+    return sha256(encode({name: said.get(name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}))
+
+
+def differing(found: Fingerprint, recorded: Fingerprint) -> list[str]:
+    """Fields in which two bases differ. What version 0.1 did not record is not held against anybody."""
+    names = [f.name for f in fields(found) if getattr(found, f.name) != getattr(recorded, f.name)]
+    return [name for name in names if name != "ends" or recorded.ends is not None]
 
 
 def _sorted(value: Json) -> Json:

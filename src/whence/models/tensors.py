@@ -43,6 +43,11 @@ def mark(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def read_before(key: tuple[int, ...]) -> Mapping[str, Tensor] | None:
+    """The tensors of a file as they were when this was its `mark`; None where nobody read them then."""
+    return _read.get(key)
+
+
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:
     """The safetensors files of a model folder, one or the shards that its index names.
 

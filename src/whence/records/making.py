@@ -25,6 +25,8 @@ class Fingerprint:
     """``sha256:`` of the chat template"""
     quantisation: str | None = None
     """``sha256:`` of config.json's quantization_config; absent: not quantised"""
+    ends: str | None = None
+    """``sha256:`` of the token ids that generation_config.json begins, ends and pads with; absent in version 0.1"""
 
 
 @noun
