@@ -29,19 +29,25 @@ def ship(ctx: typer.Context, as_json: AsJson = False) -> None:
 def waive(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept apart, erasable.")],
     until: Annotated[str, typer.Option("--until", metavar="DATE", help="After which it counts no more.")],
-    verdict: Annotated[str | None, typer.Argument(help="Default: the newest.", show_default=False)] = None,
+    about: Annotated[
+        str | None,
+        typer.Argument(
+            help="A verdict, or a release that is not bound; default: the newest verdict.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """A person's dated exception for a verdict that is no pass."""
+    """A person's dated exception: for a verdict that is no pass, or for a release on a base it was not trained on."""
     from whence.cli.rights import time_of
-    from whence.records import Waiver
+    from whence.records import BindingWaiver, Waiver
 
     expires = time_of(until, "--until") or until
     with here(as_json) as w:
-        ref = w.ship.waive(reason, expires, verdict)
-        made = w.store.get(ref, Waiver)
-    text = f"waived until {made.expires_at:%Y-%m-%d}: {short(ref)}; now: whence ship"
-    say({"waiver": ref, "verdict": made.verdict}, text, as_json)
+        ref = w.ship.waive(reason, expires, about)
+        made: Waiver | BindingWaiver = w.store.get(ref)
+    value = {"waiver": ref, "verdict": getattr(made, "verdict", None), "release": getattr(made, "release", None)}
+    then = f"whence serve {about}" if isinstance(made, BindingWaiver) else "whence ship"
+    say(value, f"waived until {made.expires_at:%Y-%m-%d}: {short(ref)}; now: {then}", as_json)
 
 
 @app.command(epilog="Example: whence ship alias bank-support bank-support@2")

@@ -23,6 +23,8 @@ from whence.records import Conflict, Unmet
 WANTED = (".safetensors", ".json", ".jinja", ".txt", ".model")
 """Endings of files that loading reads. Pickles and code are not among them, so nothing can load them from here."""
 OPEN_FILES = Path("/proc/self/fd")
+BY_FILE = OPEN_FILES.is_dir()
+"""Whether an entry can lead to an open file; it leads to its path otherwise."""
 
 
 class Held:
@@ -43,7 +45,7 @@ class Held:
                 self._again(name)
 
     def _mark(self, name: str, fd: int) -> tuple[int, ...]:
-        return mark(os.fstat(fd) if OPEN_FILES.is_dir() else (self.path / name).stat())
+        return mark(os.fstat(fd) if BY_FILE else (self.path / name).stat())
 
     def _again(self, name: str) -> None:
         """A file that was only renamed, unlinked or touched is as good as before."""
@@ -82,7 +84,7 @@ def hold(folder: Path) -> Iterator[Held]:
                 fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
                 stack.callback(os.close, fd)
                 files[name] = fd
-                os.symlink(OPEN_FILES / str(fd) if OPEN_FILES.is_dir() else place, private / name)
+                os.symlink(OPEN_FILES / str(fd) if BY_FILE else place, private / name)
         except OSError as error:
             raise Unmet(f"{folder} cannot be read: {error.strerror}", "a model's folder", "check the path") from error
         yield Held(folder, private, files)

@@ -113,7 +113,8 @@ class GatePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class ServingPart(_Strict):
-    """How the release answers."""
+    """How the release answers. ``unbound`` is what becomes of a release whose base is another than in training, or not
+    known: the gateway does not start, or the release answers shadow traffic only. One that does not fit never loads."""
 
     alias: Name | None = None
     host: str = "127.0.0.1"
@@ -121,6 +122,7 @@ class ServingPart(_Strict):
     consent: Literal["none", "train"] = "none"
     lease_s: Annotated[float, Field(gt=0)] = 60.0
     max_tokens: Positive = 64
+    unbound: Literal["block", "shadow"] = "block"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whence.lineage import find
-from whence.models import Binding, bond_of, check_binding, hold, load_base, read_sidecar
+from whence.models import Binding, base_tensors, bond_of, check_binding, hold, load_base, read_sidecar
 from whence.models.identity import adapter_digests
+from whence.models.tensors import combined
 from whence.records import Adapter, Base, Closure, NotFound, Release, Unmet
 from whence.register import known
 from whence.store import Store
@@ -23,6 +24,8 @@ class Checked:
     """folder"""
     base: Path
     """folder"""
+    weights: str | None
+    """``b3:`` of the base; None: it is not whole"""
     by: str
     """what told of the base: the record in training, the record as declared, its sidecar …, nothing"""
 
@@ -54,7 +57,12 @@ def binding(adapter: str | Path, base: str | Path | None = None, store: Store | 
             by = f"the record, {bond.seen}" if bond.base else "nothing"
         place = _base(base, store, recorded, bond.name if bond else None)
         with hold(place) as held_base:
-            return Checked(binding=check_binding(held, held_base, bond), adapter=folder, base=place, by=by)
+            answer = check_binding(held, held_base, bond)
+            try:
+                weights = combined(base_tensors(held_base.path))
+            except Unmet:
+                weights = None
+            return Checked(binding=answer, adapter=folder, base=place, weights=weights, by=by)
 
 
 def _named(store: Store, name: str) -> Adapter:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from whence import register
 from whence.lineage import find, resolve
-from whence.records import Evaluation, Event, NotFound, Ref, Release, Verdict
+from whence.records import Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict
+from whence.verbs.binding import binding
 from whence.verbs.rights import moment
 
 if TYPE_CHECKING:
@@ -40,17 +41,29 @@ class Ship:
         """Judge and release in one: `outcome` says pass, fail or abstain, `release` what was made."""
         return self._session.run()
 
-    def waive(self, reason: str, until: datetime | str, verdict: str | None = None) -> Ref:
-        """A person's dated exception for a verdict that is no pass; returns the Waiver's digest.
+    def waive(self, reason: str, until: datetime | str, about: str | None = None) -> Ref:
+        """A person's dated exception; returns the waiver's digest.
 
-        reason: kept apart, erasable. until: after which it counts no more. verdict: digest; None: the newest.
-        Raises Unmet without a person, a reason or a date to come.
+        reason: kept apart, erasable. until: after which it counts no more. about: a verdict that is no pass (None: the
+        newest), or a release, which may then be served on the base that lies at its place now although it is not the
+        one it was trained on; on no other, and only where it fits. Raises Unmet without a person, a reason or a date
+        to come.
         """
         known = [ref for ref, _ in self._store.all(Verdict)]
-        if not known:
+        if about is None and not known:
             raise NotFound("there is no verdict yet\n  do: whence ship")
-        about = Ref(str(find(self._store, verdict))) if verdict else known[-1]
-        return register.waive(self._store, about, reason, moment(until))
+        found = Ref(str(find(self._store, about))) if about else known[-1]
+        if not isinstance(self._store.get(found), Release):
+            return register.waive(self._store, found, reason, moment(until))
+        checked = binding(str(about), store=self._store)
+        if checked.binding.answer not in ("same-shape-different-base", "unknown") or checked.weights is None:
+            found_out = str(checked.binding) or "nothing speaks against it"
+            raise Unmet(
+                f"{about} is {checked.binding.answer}: {found_out}",
+                "same-shape-different-base, or unknown",
+                "nothing" if checked.binding.answer == "exact" else "restore the folders, or train it again",
+            )
+        return register.waive_binding(self._store, found, checked.weights, reason, moment(until))
 
     def alias(self, name: str, release: str | None = None) -> list[Event]:
         """Every move of an alias, oldest first. release: point it there first, unless it is there already.

@@ -226,6 +226,7 @@ class Session:
             consent=part.consent,
             lease_s=part.lease_s,
             max_tokens=part.max_tokens,
+            unbound=part.unbound,
         )
         model = model_factory or partial(TransformersModel, threads=project.file.recipe.threads)
         return Gateway(self.store, release, settings, model_factory=model, feedback=feedback.send)

@@ -33,8 +33,9 @@ def outcome(base: Path, adapter: Path, right: tuple[list[int], Any]) -> tuple[st
     import torch
 
     said = _Said()
-    root = logging.getLogger()
-    root.addHandler(said)
+    loggers = [logging.getLogger(name) for name in (None, "transformers", "peft")]
+    for logger in loggers:
+        logger.addHandler(said)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -42,7 +43,8 @@ def outcome(base: Path, adapter: Path, right: tuple[list[int], Any]) -> tuple[st
     except Exception:  # noqa: BLE001  whatever it raises is a refusal
         return "refused", "—"
     finally:
-        root.removeHandler(said)
+        for logger in loggers:
+            logger.removeHandler(said)
     spoke = said.count + sum("deprecated" not in str(w.message) for w in caught)
     same = ids == right[0] and logits.shape == right[1].shape and bool(torch.allclose(logits, right[1], atol=1e-4))
     return "warned" if spoke else "silent", "right" if same else "wrong"

@@ -135,8 +135,9 @@ def tokenizer_with_ids_exchanged(scene: Scene) -> None:
     path = scene.base / "tokenizer.json"
     found = json.loads(path.read_text())
     vocab = found["model"]["vocab"]
-    one, two = sorted(vocab, key=vocab.get)[300:302]
-    vocab[one], vocab[two] = vocab[two], vocab[one]
+    common = sorted(vocab, key=vocab.get)[260:]
+    ids = [vocab[word] for word in common]
+    vocab.update(zip(common, ids[::-1], strict=True))
     path.write_text(json.dumps(found))
 
 
