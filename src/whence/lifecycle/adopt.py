@@ -26,6 +26,7 @@ from whence.models import (
     read_sidecar,
     write_sidecar,
 )
+from whence.models.binding import passed_over
 from whence.project import guessed
 from whence.records import (
     Adapter,
@@ -109,7 +110,7 @@ def adopt(store: Store, folder: Path, claims: Claims, told: Progress = lambda *_
         name = _name(store, folder, claims, found, old)
         base, bond = _base(store, held, claims, found, old)
         rows, runs, notes = _rows(store, claims, old, told)
-        notes += _unread(found)
+        notes += _odd(found)
         if old is not None and store.get(old.run, Run).activity == "train":
             assert earlier is not None
             ref, notes = earlier[0], [*notes, f"it was trained here: run {old.run[7:19]}; its closure stays as it is"]
@@ -344,10 +345,15 @@ def _leave_sidecar(store: Store, folder: Path, ref: Ref, bond: Bond | None) -> l
     return notes
 
 
-def _unread(found: Folder) -> list[str]:
-    if not found.unread:
-        return []
-    return [f"not opened, because opening them would run code: {', '.join(found.unread)}"]
+def _odd(found: Folder) -> list[str]:
+    notes, passed = [], passed_over(dict(found.settings))
+    if found.unread:
+        notes.append(f"not opened, because opening them would run code: {', '.join(found.unread)}")
+    if found.settings.get("peft_type") != "LORA":
+        notes.append(f"it is a {found.settings.get('peft_type')}; only LORA is checked and served")
+    elif passed:
+        notes.append(f"not served as it is: PEFT would pass over these keys of its configuration: {', '.join(passed)}")
+    return notes
 
 
 # -- service -----------------------------------------------------------------------------------------------------------
