@@ -86,7 +86,7 @@ METHODS: dict[str, Method] = {
     "kto": Method(
         shapes=("rated",),
         reads="label",
-        loss="1 − sigmoid(± beta · (log ratio of the answer to the base − the batch's mean log ratio of mismatched pairs))",
+        loss="1 − sigmoid(± beta · (log ratio of the answer to the base − mean log ratio of mismatched pairs))",
         divisor="rows",
         row_local=False,
         exact_replay=True,

@@ -139,7 +139,8 @@ def freeze(store: Store, asked: Job, rows: int, units: int, code: Path) -> Plann
 
     rows: how many are fed. units: what one epoch's losses are added over, tokens learnt or rows, as the method has it.
     A schedule that came with the recipe (the replay of an older plan) is kept as it is. steps_per_epoch = ceil(rows /
-    batch_rows), divisor = units / steps_per_epoch; the key is the digest of the recipe that was asked for. code: the folder whose git state counts.
+    batch_rows), divisor = units / steps_per_epoch; the key is the digest of the recipe that was asked for. code: the
+    folder whose git state counts.
     """
     schedule = asked.recipe.schedule
     if schedule is None:

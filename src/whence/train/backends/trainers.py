@@ -30,7 +30,7 @@ from whence.train.backends.tokens import Tokenised
 from whence.train.rewards import load_reward
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-from trl.experimental.orpo import ORPOConfig, ORPOTrainer  # noqa: E402
+from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 
 class KeyedSFT(Keyed, SFTTrainer):

@@ -35,11 +35,10 @@ from whence.records import (
 )
 from whence.store import Store, row_set
 from whence.store.lock import FileLock, WriterLock
-from whence.train import surroundings
+from whence.train import rewards, surroundings
 from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
 from whence.train.checkpoints import Checkpoint, sweep
 from whence.train.job import Job, Planned, finish, freeze, job, outcome, planned
-from whence.train import rewards
 from whence.train.plan import plan
 from whence.train.rows import read
 
