@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from trl import (
     DPOConfig,
     DPOTrainer,
-    GRPOConfig,
-    GRPOTrainer,
     KTOConfig,
     KTOTrainer,
     RewardConfig,
@@ -27,7 +24,6 @@ from whence.records import METHODS, Recipe
 from whence.train.backends.collate import Collate
 from whence.train.backends.keyed import Course, Keyed, KeyedByRow, Pulse, arguments, lora
 from whence.train.backends.tokens import Tokenised
-from whence.train.rewards import load_reward
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
@@ -66,21 +62,24 @@ class KeyedORPO(KeyedByRow, ORPOTrainer):
         self._stored_metrics["train"].clear()
 
 
-class KeyedGRPO(KeyedByRow, GRPOTrainer):
-    """Answers are sampled for each micro-batch, under its seed, and used once."""
-
-    def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        return prompts, None, {}
-
-
 KINDS: dict[str, tuple[type[Keyed], type]] = {
     "sft": (KeyedSFT, SFTConfig),
     "dpo": (KeyedDPO, DPOConfig),
     "orpo": (KeyedORPO, ORPOConfig),
     "reward": (KeyedReward, RewardConfig),
     "kto": (KeyedKTO, KTOConfig),
-    "grpo": (KeyedGRPO, GRPOConfig),
 }
+
+
+def kind_of(method: str) -> tuple[type[Keyed], type]:
+    """The trainer and its configuration."""
+    if method != "grpo":
+        return KINDS[method]
+    from trl import GRPOConfig
+
+    from whence.train.backends.sampling import KeyedGRPO
+
+    return KeyedGRPO, GRPOConfig
 
 
 def own(recipe: Recipe) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def own(recipe: Recipe) -> dict[str, Any]:
 def trainer(course: Course, rows: Tokenised, base: Path, name: str, tokenizer: Any, pulse: Pulse, folder: Path) -> Any:
     """The trainer of a run. base: the base's folder; name: what the adapter calls it."""
     recipe = course.recipe
-    kind, config = KINDS[recipe.method]
+    kind, config = kind_of(recipe.method)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     stock: dict[str, Any] = {
@@ -120,7 +119,9 @@ def trainer(course: Course, rows: Tokenised, base: Path, name: str, tokenizer: A
         "peft_config": lora(recipe),
     }
     if recipe.method == "grpo":
-        stock["reward_funcs"] = _rewards(recipe, rows)
+        from whence.train.backends.sampling import rewards
+
+        stock["reward_funcs"] = rewards(recipe, rows)
     made = kind(course, pulse, Collate(rows, recipe, tokenizer.pad_token_id), **stock)
     made.remove_callback(PrinterCallback)
     return made
@@ -135,15 +136,6 @@ def _model(recipe: Recipe, base: Path, name: str) -> Any:
         model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, **settled)
     model.name_or_path = model.config._name_or_path = name
     return model
-
-
-def _rewards(recipe: Recipe, rows: Tokenised) -> Callable[..., list[float]]:
-    reward = load_reward(str(recipe.reward))
-
-    def judge(completions: list[str], row: list[int], **_: Any) -> list[float]:
-        return [reward(said, rows.contents[number]) for said, number in zip(completions, row, strict=True)]
-
-    return judge
 
 
 def pair_accuracy(made: Any, rows: Tokenised) -> float:

@@ -145,8 +145,9 @@ def _libraries(asked: Job, folder: Path) -> tuple[Any, Any]:
     import transformers
     from transformers import AutoTokenizer
 
-    import whence.train.backends.trainers  # noqa: F401  (so that its imports are counted here)
+    from whence.train.backends.trainers import kind_of
 
+    kind_of(asked.recipe.method)  # so that its imports are counted here
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
@@ -193,7 +194,11 @@ def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any
     made = trainer(course, rows, folder, asked.base.name, tokenizer, pulse, asked.folder)
     last: Checkpoint | None = whole[-1] if whole else None
     made.train(resume_from_checkpoint=str(last.folder) if last else None)
-    found = {} if METHODS[recipe.method].answers else {"pair_accuracy": pair_accuracy(made, rows)}
+    found: dict[str, Json] = {}
+    if not METHODS[recipe.method].answers:
+        found["pair_accuracy"] = pair_accuracy(made, rows)
+    if recipe.generations is not None:
+        found["answers_sampled"] = len(rows.ids) * schedule.epochs * recipe.generations
     return Trained(made.model, made.state.log_history, last.step if last else None, found)
 
 
