@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import pytest
 from lessons import add, freeze, recipe, start, talk
 from safetensors.numpy import load_file
 
-from whence.records import METHODS, BackendFailed, Base, Closure, Json, Recipe, Ref, Unmet
+from whence.records import METHODS, BackendFailed, Base, Closure, Json, Recipe, Ref, Schedule, Unmet
 from whence.store import Store
 from whence.train import Outcome, compare, outcome, prepare, step_of
 from whence.train import job as jobs
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.tiny
 
 ANSWERS = ("card arrival", "lost card", "exchange rate")
 ASKED: dict[str, dict[str, Json]] = {name: dict(method.parameters) for name, method in METHODS.items()}
-ASKED["grpo"] |= {"generations": 2, "answer_tokens": 4}
+ASKED["grpo"] |= {"generations": 2, "answer_tokens": 4, "reward": "length"}
 
 
 def prompt(number: int) -> str:
@@ -49,6 +50,15 @@ def row(method: str, number: int) -> Json:
         "prompt_completion": {"shape": "prompt_completion", **asked, "completion": good},
         "chat": talk(prompt(number), good),
     }[shape]
+
+
+REWARDS = """
+def length(answer, content):
+    return len(answer) + 0.5 * len(content["prompt"])
+
+def broken(answer, content):
+    return float("nan")
+"""
 
 
 @dataclass
@@ -79,7 +89,22 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def benches(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Iterator[dict[str, Bench]]:
+def rewards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An installed package with two rewards."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "their_rewards.py").write_text(REWARDS)
+    told = folder / "their_rewards-1.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: their-rewards\nVersion: 1\n")
+    points = "\n".join(f"{name} = their_rewards:{name}" for name in ("length", "broken"))
+    (told / "entry_points.txt").write_text(f"[whence.rewards]\n{points}\n")
+    sys.path.insert(0, str(folder))
+    yield
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="module")
+def benches(tmp_path_factory: pytest.TempPathFactory, base: Base, rewards: None) -> Iterator[dict[str, Bench]]:
     made = {}
     with contextlib.ExitStack() as stack:
         for method in METHODS:
@@ -110,7 +135,7 @@ def test_each_method_trains_and_says_what_it_fed(
     assert (facts["row_local"], facts["exact_replay"]) == (known.row_local, known.exact_replay)
     assert facts["why"] == known.why
     learnt = max(float(abs(value).max()) for name, value in weights(done).items() if "lora_B" in name)
-    assert (learnt > 0) is (method != "grpo"), "no sampled answer is exactly right here, so grpo has nothing to learn"
+    assert learnt > 0
     pieces = [text for text, spoken in json.loads(bench.store.blobs.get(done.report.example)) if spoken]
     assert len(pieces) == {"pair": 2, "prompt": 0}.get(known.reads, 1)
 
@@ -167,17 +192,20 @@ def test_replayed_without_some_rows_it_is_a_training_that_never_had_them(
     replayed = bench.train(frozen, kept, attempt=1)
     assert replayed.report.facts["resumed_from"] == from_step
     assert compare(bench.store, scratch.adapter.run, run)["identical"]
-    assert (replayed.adapter.weights == original.adapter.weights) is (method == "grpo"), "the rows had no effect"
+    assert replayed.adapter.weights != original.adapter.weights, "the rows had no effect"
 
 
 def test_a_row_adds_the_same_whoever_is_in_its_micro_batch_where_the_table_says_so(benches: dict[str, Bench]) -> None:
-    """One row a micro-batch against four, without dropout: the same sums up to the order of addition; not so for KTO."""
+    """One row a micro-batch against four, without dropout: the same sums but for the order of adding; not so KTO."""
     apart = {}
     for method in ("sft", "dpo", "orpo", "reward", "kto"):
         bench = benches[method]
-        asked = [bench.asked(dropout=0.0, epochs=1, micro_batch_rows=size) for size in (1, 4)]
+        settled = {"dropout": 0.0, "epochs": 1, "schedule": Schedule(key="a", epochs=1, steps_per_epoch=4, divisor=4.0)}
+        settled |= {"beta": 1.0} if method == "kto" else {}
+        asked = [bench.asked(micro_batch_rows=size, **settled) for size in (1, 4)]
         one, four = (weights(bench.train(recipe, bench.ordinals)) for recipe in asked)
         apart[method] = max(float(abs(one[name] - four[name]).max()) for name in one)
+    print(apart)
     assert {method: gap < 1e-4 for method, gap in apart.items()} == {m: METHODS[m].row_local for m in apart}, apart
 
 
@@ -201,7 +229,7 @@ def test_a_reward_model_is_a_scoring_adapter(benches: dict[str, Bench], whole: d
 
     done = whole["reward"]
     settings = json.loads((done.folder / "adapter_config.json").read_text())
-    assert (settings["task_type"], settings["modules_to_save"]) == ("SEQ_CLS", ["score"])
+    assert (settings["task_type"], settings["modules_to_save"]) == ("SEQ_CLS", ["classifier", "score"])
     assert [name for name in weights(done) if "lora" not in name] == ["base_model.model.score.weight"]
     assert 0 <= done.report.facts["pair_accuracy"] <= 1
     tokenizer = AutoTokenizer.from_pretrained(base.location)
@@ -231,35 +259,21 @@ def test_a_reward_model_is_a_scoring_adapter(benches: dict[str, Bench], whole: d
     assert higher / 16 == done.report.facts["pair_accuracy"], "the saved adapter does not score as the trained one did"
 
 
-REWARD = """
-def first_word(answer, content):
-    return len(answer) + 0.5 * len(content["prompt"])
-
-def broken(answer, content):
-    return float("nan")
-"""
-
-
-def test_a_reward_from_elsewhere_is_taken_and_checked(
-    benches: dict[str, Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "their_rewards.py").write_text(REWARD)
-    (tmp_path / "their_rewards-1.dist-info").mkdir()
-    (tmp_path / "their_rewards-1.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: their-rewards\nVersion: 1\n"
-    )
-    (tmp_path / "their_rewards-1.dist-info" / "entry_points.txt").write_text(
-        "[whence.rewards]\nlength = their_rewards:first_word\nbroken = their_rewards:broken\n"
-    )
+def test_a_reward_is_found_by_name_and_checked(benches: dict[str, Bench], whole: dict[str, Outcome]) -> None:
     bench = benches["grpo"]
-    with pytest.raises(Unmet, match="no reward is called 'length'"):
-        bench.prepare(bench.asked(reward="length"), bench.ordinals)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    done = bench.train(bench.asked(reward="length"), bench.ordinals)
-    assert max(float(abs(value).max()) for name, value in weights(done).items() if "lora_B" in name) > 0
-    assert done.report.facts["answers_sampled"] == 16 * 2 * 2
+    assert whole["grpo"].report.facts["answers_sampled"] == 16 * 2 * 2
+    with pytest.raises(Unmet, match="no reward is called 'width'") as caught:
+        bench.prepare(bench.asked(reward="width"), bench.ordinals)
+    assert caught.value.expected == "one of exact, broken, length"
     with pytest.raises(BackendFailed, match="the reward broken gave nan"):
         bench.train(bench.asked(reward="broken"), bench.ordinals)
+
+
+def test_where_no_sampled_answer_is_right_grpo_has_nothing_to_learn(benches: dict[str, Bench]) -> None:
+    bench = benches["grpo"]
+    done = bench.train(bench.asked(reward="exact", epochs=1), bench.ordinals)
+    assert done.report.facts["final_loss"] == 0
+    assert max(float(abs(value).max()) for name, value in weights(done).items() if "lora_B" in name) == 0
 
 
 def test_exact_compares_with_the_completion() -> None:

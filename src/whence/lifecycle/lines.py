@@ -21,7 +21,7 @@ def step_line(step: Step) -> str:
 
 
 def training_lines(facts: Json, ref: Ref, adapter: Adapter) -> list[str]:
-    """1,390 of 1,400 rows fed (not fed: truncated 10), 174 steps, 5,220 tokens learnt; the adapter; what it is not for"""
+    """1,390 of 1,400 rows fed (not fed: truncated 10), 174 steps, 5,220 tokens learnt; the adapter; its limits"""
     why = ", ".join(f"{code} {count}" for code, count in sorted(facts["rows_not_fed"].items()))
     fed = f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed" + (f" (not fed: {why})" if why else "")
     learnt = f"{facts['steps']:,} steps, {facts['tokens_learnt']:,} tokens learnt"

@@ -29,8 +29,6 @@ Batches = Sequence[Sequence[int]]
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 """Recipe's shapes after warm-up → transformers' names."""
-HEAD = "score"
-"""The module that makes a scalar of the last token's state, in a model that scores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +149,8 @@ def _seed(number: int) -> None:
 
 
 def lora(recipe: Recipe) -> LoraConfig:
-    """The adapter's shape. target_modules: names separated by commas, or PEFT's ``all-linear`` or pattern."""
+    """The adapter's shape. target_modules: names separated by commas, or PEFT's ``all-linear`` or pattern. Of a model
+    that scores, PEFT keeps the new head whole in the adapter (modules_to_save)."""
     names = [name.strip() for name in recipe.target_modules.split(",")]
     return LoraConfig(
         r=recipe.rank,
@@ -159,7 +158,6 @@ def lora(recipe: Recipe) -> LoraConfig:
         lora_dropout=recipe.dropout,
         target_modules=names if all(name.isidentifier() for name in names) else recipe.target_modules,
         task_type="CAUSAL_LM" if METHODS[recipe.method].answers else "SEQ_CLS",
-        modules_to_save=None if METHODS[recipe.method].answers else [HEAD],
     )
 
 
