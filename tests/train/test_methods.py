@@ -196,17 +196,19 @@ def test_replayed_without_some_rows_it_is_a_training_that_never_had_them(
 
 
 def test_a_row_adds_the_same_whoever_is_in_its_micro_batch_where_the_table_says_so(benches: dict[str, Bench]) -> None:
-    """One row a micro-batch against four, without dropout: the same sums but for the order of adding; not so KTO."""
-    apart = {}
+    """One row a micro-batch against four, without dropout: the same sums but for the order of adding; not so KTO. Its
+    rows are all good ones here, so that their answers become likelier and the mean that they are held against moves."""
+    apart, settled = {}, {"dropout": 0.0, "schedule": Schedule(key="a", epochs=2, steps_per_epoch=2, divisor=4.0)}
     for method in ("sft", "dpo", "orpo", "reward", "kto"):
         bench = benches[method]
-        settled = {"dropout": 0.0, "epochs": 1, "schedule": Schedule(key="a", epochs=1, steps_per_epoch=4, divisor=4.0)}
-        settled |= {"beta": 1.0} if method == "kto" else {}
-        asked = [bench.asked(micro_batch_rows=size, **settled) for size in (1, 4)]
-        one, four = (weights(bench.train(recipe, bench.ordinals)) for recipe in asked)
-        apart[method] = max(float(abs(one[name] - four[name]).max()) for name in one)
+        rows = bench.ordinals[1:16:2] if method == "kto" else bench.ordinals
+        beta = {"beta": 1.0} if method == "kto" else {}
+        asked = [bench.asked(micro_batch_rows=size, **settled, **beta) for size in (1, 4)]
+        one, four = (weights(bench.train(recipe, rows)) for recipe in asked)
+        moved = [name for name in one if "lora_B" in name]  # from zero
+        apart[method] = float(sum(abs(one[n] - four[n]).sum() for n in moved) / sum(abs(one[n]).sum() for n in moved))
     print(apart)
-    assert {method: gap < 1e-4 for method, gap in apart.items()} == {m: METHODS[m].row_local for m in apart}, apart
+    assert {method: gap < 3e-5 for method, gap in apart.items()} == {m: METHODS[m].row_local for m in apart}, apart
 
 
 @pytest.mark.parametrize(("method", "each"), [("dpo", math.log(2)), ("kto", 0.5)])

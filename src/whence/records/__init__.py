@@ -55,7 +55,7 @@ from whence.records.making import (
     Tier,
 )
 from whence.records.merkle import ids_root, merkle_root
-from whence.records.methods import METHODS, PARAMETERS, Method, parameter_faults
+from whence.records.methods import METHODS, PARAMETERS, parameter_faults
 from whence.records.service import Deployment, Event, Feedback, Ownership, Release, Trace
 from whence.records.shapes import SHAPES, content_fault, texts
 
@@ -80,7 +80,6 @@ __all__ = [
     "Gate",
     "Item",
     "Json",
-    "Method",
     "NotFound",
     "Ownership",
     "Prompt",

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from whence.records import Json, Method, Unmet
+from whence.records import Json, Unmet
+from whence.records.methods import Method
 from whence.train.rows import Conversation, Fed, asked, conversation, pair
 
 IGNORED = -100

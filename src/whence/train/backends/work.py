@@ -25,7 +25,6 @@ from whence.records import (
     Base,
     Conditions,
     Json,
-    Method,
     Ref,
     RunReport,
     Unmet,
@@ -33,6 +32,7 @@ from whence.records import (
     encode,
     writing,
 )
+from whence.records.methods import Method
 from whence.store import Store, row_set
 from whence.store.lock import FileLock, WriterLock
 from whence.train import rewards, surroundings
