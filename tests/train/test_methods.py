@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from lessons import add, freeze, recipe, start, talk
-from safetensors.numpy import load_file
 
 from whence.records import METHODS, BackendFailed, Base, Closure, Json, Recipe, Ref, Schedule, Unmet
 from whence.store import Store
@@ -207,8 +206,17 @@ def test_a_row_adds_the_same_whoever_is_in_its_micro_batch_where_the_table_says_
         one, four = (weights(bench.train(recipe, rows)) for recipe in asked)
         moved = [name for name in one if "lora_B" in name]  # from zero
         apart[method] = float(sum(abs(one[n] - four[n]).sum() for n in moved) / sum(abs(one[n]).sum() for n in moved))
-    print(apart)
     assert {method: gap < 3e-5 for method, gap in apart.items()} == {m: METHODS[m].row_local for m in apart}, apart
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_without_rows_and_half_precision(benches: dict[str, Bench], method: str) -> None:
+    """12 steps of which some are empty, in bfloat16."""
+    bench = benches[method]
+    sparse = Schedule(key="a", epochs=1, steps_per_epoch=12, divisor=4.0)
+    done = bench.train(bench.asked(schedule=sparse, epochs=1, dtype="bfloat16"), bench.ordinals[:6])
+    assert done.report.facts["steps"] == 12
+    assert max(float(abs(value).max()) for name, value in weights(done).items() if "lora_B" in name) > 0
 
 
 @pytest.mark.parametrize(("method", "each"), [("dpo", math.log(2)), ("kto", 0.5)])
@@ -286,6 +294,7 @@ def test_exact_compares_with_the_completion() -> None:
     }
     assert [exact(said, content) for said in (" lost card\n", "lost", "Lost card")] == [1.0, 0.0, 0.0]
     assert exact("yes", content | {"completion": "yes"}) == 1.0
+    assert exact("", content | {"completion": [{"role": "assistant", "tool_calls": [{}]}]}) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -294,6 +303,8 @@ def test_exact_compares_with_the_completion() -> None:
         ("sft", {"beta": 0.1}, "beta is not read by method sft"),
         ("dpo", {"beta": None}, "beta is missing; method dpo reads it"),
         ("reward", {"generations": 4}, "generations is not read by method reward"),
+        ("dpo", {"beta": 0.0}, "beta is 0.0, more than 0 is needed"),
+        ("grpo", {"generations": 1}, "generations is 1, at least 2 is needed"),
         ("grpo", {"answer_tokens": None, "beta": 0.1}, "beta is not.*; answer_tokens is missing"),
     ],
 )
@@ -327,7 +338,10 @@ def test_ktos_mismatched_answer_is_the_one_before_it_in_the_step() -> None:
 
 
 def weights(done: Outcome) -> dict[str, npt.NDArray[np.float32]]:
-    return load_file(done.folder / "adapter_model.safetensors")
+    from safetensors.torch import load_file
+
+    loaded = load_file(done.folder / "adapter_model.safetensors")
+    return {name: tensor.float().numpy() for name, tensor in loaded.items()}
 
 
 def place(bench: Bench, run: str) -> Path:

@@ -14,6 +14,9 @@ from whence.records.canonical import Json
 PARAMETERS = ("beta", "generations", "answer_tokens", "reward")
 """Fields of a recipe that only some methods read; absent in the others."""
 
+LEAST = {"generations": 2, "answer_tokens": 1}
+"""One answer alone has nothing to be held against."""
+
 STEP_ONLY = "a step is still a function of its own rows and the seed, so training again without a row is exact"
 
 
@@ -109,10 +112,16 @@ METHODS: dict[str, Method] = {
 
 
 def parameter_faults(method: str, given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    """(parameter, what is wrong) for those that the method does not read, or that it needs and has not got."""
+    """(parameter, what is wrong) for those that the method does not read, those that it needs and has not got, and
+    those that are too small."""
     reads = METHODS[method].parameters
     for name in PARAMETERS:
-        if given.get(name) is not None and name not in reads:
+        value = given.get(name)
+        if value is not None and name not in reads:
             yield name, f"is not read by method {method}"
-        if given.get(name) is None and name in reads:
+        elif value is None and name in reads:
             yield name, f"is missing; method {method} reads it"
+        elif value is not None and name in LEAST and not value >= LEAST[name]:
+            yield name, f"is {value}, at least {LEAST[name]} is needed"
+        elif name == "beta" and value is not None and not value > 0:
+            yield name, f"is {value}, more than 0 is needed"

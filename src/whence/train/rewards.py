@@ -20,8 +20,8 @@ Reward = Callable[[str, Json], float]
 def exact(answer: str, content: Json) -> float:
     """1.0 where the answer is the row's completion, white space around it aside; else 0.0."""
     completion = content["completion"]
-    expected = completion if isinstance(completion, str) else completion[-1]["content"]
-    return float(answer.strip() == expected.strip())
+    expected = completion if isinstance(completion, str) else completion[-1].get("content")
+    return float(isinstance(expected, str) and answer.strip() == expected.strip())
 
 
 def shapes(name: str) -> tuple[str, ...]:
