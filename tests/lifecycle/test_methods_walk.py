@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import whence
-from whence.records import Unmet
 
 pytestmark = pytest.mark.tiny
 
@@ -55,11 +54,3 @@ def test_a_reward_model_is_trained_and_the_walk_ends(folder: Path) -> None:
     assert limits.endswith("a model that scores is not served, so the walk ends here")
     assert [stage.fresh for stage in again.stages] == [False, False, False]
     assert again.adapter == first.adapter
-
-
-def test_a_method_without_a_row_of_its_shape_says_which_it_takes(folder: Path) -> None:
-    text = (folder / "whence.toml").read_text().replace('"reward"', '"kto"')
-    (folder / "whence.toml").write_text(text)
-    with whence.open(folder, create=True) as w, pytest.raises(Unmet, match=r"by kto \(shape: 13\)") as caught:
-        w.run("train")
-    assert caught.value.expected.startswith("rows of the shape rated")
