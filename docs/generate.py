@@ -194,6 +194,20 @@ def python() -> str:
     return "\n".join(parts) + "\n"
 
 
+def training() -> str:
+    """docs/training.md: what stands above the line is written by hand and kept."""
+    parts = ["", "## Methods", "", "| method | rows | what a row adds | parameters |", "| --- | --- | --- | --- |"]
+    for name, method in records.METHODS.items():
+        given = ", ".join(f"`{key} = {value!r}`" for key, value in method.parameters.items()) or "none of its own"
+        parts.append(f"| `{name}` | {', '.join(method.shapes)} | {method.loss} | {given} |")
+    parts += ["", "## What leaving rows out means", ""]
+    parts += ["| method | row-local | exact replay | why |", "| --- | --- | --- | --- |"]
+    for name, method in records.METHODS.items():
+        answers = [("no", "yes")[answer] for answer in (method.row_local, method.exact_replay)]
+        parts.append(f"| `{name}` | {' | '.join(answers)} | {method.why} |")
+    return "\n".join(parts) + "\n"
+
+
 def groups() -> list[str]:
     """The groups of verbs that a session has."""
     return [f"`{path}`" for path, _, _ in VERBS_IN_PYTHON if path.startswith("w.") and path != "w.store"]
@@ -242,6 +256,7 @@ def _is_text(node: ast.stmt) -> bool:
 if __name__ == "__main__":
     (HERE / "cli.md").write_text(cli(), encoding="utf-8")
     (HERE / "project-file.md").write_text(project_file(), encoding="utf-8")
-    page = HERE / "python.md"
-    by_hand, line, _ = page.read_text(encoding="utf-8").partition(GENERATED)
-    page.write_text(by_hand + line + python(), encoding="utf-8")
+    for name, reference in (("python.md", python), ("training.md", training)):
+        page = HERE / name
+        by_hand, line, _ = page.read_text(encoding="utf-8").partition(GENERATED)
+        page.write_text(by_hand + line + reference(), encoding="utf-8")
