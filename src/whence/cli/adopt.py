@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperGroup
 
-from whence.cli.session import verb
+from whence.cli.session import AsJson, here, say, verb
 
 
 class _AdapterFirst(TyperGroup):
@@ -17,3 +19,63 @@ class _AdapterFirst(TyperGroup):
 
 
 app = verb(cls=_AdapterFirst, no_args_is_help=True, help="Bring in what exists: adapters, traces, registries.")
+
+
+@app.command(epilog="Example: whence adopt traces log.jsonl --as bank-support@2")
+def traces(
+    files: Annotated[list[str], typer.Argument(help="JSON lines or JSON, packed or not.", show_default=False)],
+    answered_by: Annotated[
+        str, typer.Option("--as", metavar="RELEASE|ENDPOINT", help="Who answered, or where a release is deployed.")
+    ],
+    format: Annotated[str, typer.Option("--format", help="auto, openai, langfuse or otel.")] = "auto",
+    consent: Annotated[
+        str, typer.Option("--consent", help="Of answers whose log does not forbid it: none or train.")
+    ] = "none",
+    map_model: Annotated[
+        list[str] | None, typer.Option("--map-model", metavar="NAME=RELEASE", help="What the log calls a release.")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option("--scale", metavar="LOW:HIGH", help="What numeric scores range over, such as 0:1.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answers that were given elsewhere: exit code 4 where nothing in the files is one."""
+    with here(as_json) as w:
+        made = w.adopt.traces(
+            *files,
+            answered_by=answered_by,
+            format=format,
+            consent=consent,  # type: ignore[arg-type]
+            models=dict(_pair(said) for said in map_model or []),
+            scale=_scale(scale),
+        )
+    lines = [
+        f"{made.records:,} records: {made.traces:,} answers taken in, {made.known:,} were there",
+        f"{made.feedback:,} reactions taken in, {made.feedback_known:,} were there",
+    ]
+    if made.left:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in made.left.items())
+        lines.append(f"{sum(made.left.values()):,} parts left out: {why}")
+        lines += [f"  {one.file}:{one.line}  {one.reason}" for one in made.first]
+    if made.models:
+        lines.append("names that mean no release: " + ", ".join(f"{name} {n:,}" for name, n in made.models.items()))
+        lines.append("  do: --map-model NAME=RELEASE for those that are yours")
+    say(asdict(made), "\n".join(lines), as_json)
+    raise typer.Exit(4 if made.nothing else 0)
+
+
+def _pair(said: str) -> tuple[str, str]:
+    name, equals, release = said.rpartition("=")
+    if not (name and equals and release):
+        raise typer.BadParameter("expected NAME=RELEASE", param_hint="--map-model")
+    return name, release
+
+
+def _scale(said: str | None) -> tuple[float, float] | None:
+    if said is None:
+        return None
+    low, _, high = said.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise typer.BadParameter("expected LOW:HIGH, such as 0:1", param_hint="--scale") from None

@@ -85,6 +85,15 @@ class Catalogue(Transactions):
             raise NotFound(f"no {kind.__name__.lower()} is called {name!r}")
         return found[-1]
 
+    def named(self, kind: type[N], names: Iterable[str]) -> dict[str, N]:
+        """Name → the newest record of this kind and name, for those of these names that have one."""
+        wanted, found, t = list(names), {}, tables.records
+        for start in range(0, len(wanted), 500):
+            query = sa.select(t.c.digest, t.c.name, t.c.body).where(t.c.noun == kind.__name__).order_by(t.c.n)
+            for row in self._rows(query.where(t.c.name.in_(wanted[start : start + 500]))):
+                found[row.name] = known(row.digest, row.body)
+        return found
+
     def bodies(self) -> Iterator[tuple[Ref, str]]:
         """(digest, body) of every record, oldest first, as stored and unchecked."""
         for row in self._rows(sa.select(tables.records.c.digest, tables.records.c.body).order_by(tables.records.c.n)):
