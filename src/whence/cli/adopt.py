@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from whence.cli.session import AsJson, here, say, verb
+from whence.cli.session import AsJson, here, say, table, verb
 
 
 class _AdapterFirst(TyperGroup):
@@ -62,6 +62,25 @@ def traces(
         lines.append("  do: --map-model NAME=RELEASE for those that are yours")
     say(asdict(made), "\n".join(lines), as_json)
     raise typer.Exit(4 if made.nothing else 0)
+
+
+@app.command(epilog="Example: whence adopt mlflow sqlite:///mlflow.db --experiment support")
+def mlflow(
+    uri: Annotated[str, typer.Argument(help="A tracking server or its database.", show_default=False)],
+    experiment: Annotated[str | None, typer.Option("--experiment", metavar="NAME", help="Only of this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Adapters that MLflow names: exit code 2 where one was refused, 4 where none is on this machine."""
+    with here(as_json) as w:
+        found = w.adopt.mlflow(uri, experiment=experiment)
+    rows = [
+        (b.model, b.version or "—", b.state, b.release or "—", " ".join(b.aliases) or "—", b.base or "—") for b in found
+    ]
+    text = table(rows, ("model", "version", "state", "release", "aliases", "base (claimed)")) if rows else "nothing"
+    text += "".join(f"\n{b.model} {b.version or ''}: {b.why}" for b in found if b.why)
+    say([asdict(b) for b in found], text, as_json)
+    states = {b.state for b in found}
+    raise typer.Exit(2 if "refused" in states else 0 if states & {"adopted", "known"} else 4)
 
 
 def _pair(said: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from whence.lifecycle.registry import Brought
     from whence.serve.importing import Imported
     from whence.verbs.session import Session
 
@@ -44,4 +45,21 @@ class Adopt:
             models=models,
             scale=scale,
             progress=lambda what, done, whole: self._session.told.progress("traces", what, done, whole),
+        )
+
+    def mlflow(self, uri: str, *, experiment: str | None = None) -> list[Brought]:
+        """Bring in the adapters that an MLflow tracking server names, as releases in service where they are registered;
+        list those whose files are not on this machine. What it says of them are claims.
+
+        uri: ``sqlite:///PATH`` and what else MLflow's client takes. experiment: only of this one. Raises Unmet,
+        NotFound, BackendFailed.
+        """
+        from whence.lifecycle.registry import import_mlflow
+
+        told = self._session.told
+        return import_mlflow(
+            self._store,
+            uri,
+            experiment=experiment,
+            progress=lambda what, done, whole: told.progress("mlflow", what, done, whole),
         )
