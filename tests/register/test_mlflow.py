@@ -270,7 +270,8 @@ def test_a_database_that_is_not_there_is_not_made(fresh: Store, tmp_path: Path) 
 
 def test_what_of_parameters_the_record_may_hold() -> None:
     said = {"lr": "1e-3", "nan": "nan", "inf": "inf", "flag": "false", "hub": "a/b-7b", "home": "/home/x",
-            "n": "9" * 80, "user_name": "anna", "text": "two words", "api_key": "abc", "epochs": "3", "big": "1e300"}  # fmt: skip
+            "n": "9" * 80, "user_name": "anna", "text": "two words", "api_key": "abc", "epochs": "3",
+            "big": "1e300"}  # fmt: skip
     assert arguments(said) == {"lr": 0.001, "flag": False, "hub": "a/b-7b", "epochs": 3}
 
 

@@ -83,6 +83,23 @@ def mlflow(
     raise typer.Exit(2 if "refused" in states else 0 if states & {"adopted", "known"} else 4)
 
 
+@app.command(epilog="Example: whence adopt card adapters/desk/README.md")
+def card(
+    file: Annotated[str, typer.Argument(help="A README.md, or the folder of one.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """What a model card claims; exit code 4 where it claims nothing. Nothing is recorded."""
+    from pathlib import Path
+
+    from whence.register.cards import read_card
+
+    made = read_card(Path(file))
+    claims = list(made.claims())
+    text = "claimed by the card, proven by nothing:\n" + table(claims, ("what", "said")) if claims else "no claim"
+    say(asdict(made), text + "".join(f"\nnot read: {fault}" for fault in made.faults), as_json)
+    raise typer.Exit(0 if claims else 4)
+
+
 def _pair(said: str) -> tuple[str, str]:
     name, equals, release = said.rpartition("=")
     if not (name and equals and release):
