@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from serve.logs import T0, exported, generation, pair, score, span, spelled
 from serve.shelf import paper_adapter, paper_base, shelve
+from whence.cli import main
 from whence.lifecycle.traces import import_traces
 from whence.records import Conflict, Deployment, Feedback, NotFound, Ref, Trace, Unmet
 from whence.serve import leases
@@ -349,3 +352,72 @@ def test_a_file_that_changes_while_it_is_read_ends_the_import(
     with pytest.raises(Conflict, match="was changed while it was read"):
         path.write_bytes(path.read_bytes() * 3000)
         import_traces(store, [path], "desk@1", progress=grow)
+
+
+def test_words_that_were_erased_do_not_come_back(store: Store, release: Ref, log: Callable[..., Path]) -> None:
+    import_traces(store, [log(pair(1))], "desk@1")
+    gone = store.latest(Trace, "chatcmpl-1")[1].content
+    store.journal("trace").drop_all_but(())
+    with store.transaction() as connection:
+        connection.exec_driver_sql(f"DELETE FROM contents WHERE digest = '{gone}'")  # noqa: S608
+    said = import_traces(store, [log(pair(1))], "desk@1")
+    assert (said.traces, said.known) == (0, 1)
+    assert store.noted([gone]) == set()
+    assert store.count(Trace) == 1
+
+
+def test_the_command_line(
+    store: Store, release: Ref, log: Callable[..., Path], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("WHENCE_STORE", str(store.root))
+    path = str(log(pair(1), generation(1, model="gpt-9"), b"{"))
+    assert main(["adopt", "traces", path, "--as", "desk@1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["traces"], said["left"], said["models"]) == (1, {"unknown_model": 1, "syntax": 1}, {"gpt-9": 1})
+    assert main(["adopt", "traces", path, "--as", "desk@1", "--map-model", "gpt-9=desk"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 answers taken in, 1 were there" in shown
+    assert "log.jsonl:3  syntax" in shown
+    assert main(["ask", "why", "langfuse-obs1"]) == 0
+    assert "desk@1" in capsys.readouterr().out
+    assert main(["feedback", "send", "chatcmpl-1", "--value", "1"]) == 0
+    assert main(["adopt", "traces", str(log(b"{", name="bad.jsonl")), "--as", "desk@1"]) == 4
+    assert main(["adopt", "traces", path, "--as", "nobody"]) == 1
+    for wrong in (["--scale", "x"], ["--map-model", "=y"], []):
+        assert main(["adopt", "traces", path, *(["--as", "desk@1"] if wrong else []), *wrong]) == 3
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from whence.cli import main
+from whence.lifecycle.traces import import_traces
+from whence.store import Store
+store = Store.open(Path(sys.argv[1]), actor="tester@example.org")
+add, times = store.add_traces, int(sys.argv[3])
+def dies(entries):
+    global times
+    times -= bool(entries)
+    if times < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(entries)
+store.add_traces = dies
+import whence.serve.importing as importing
+importing.BATCH_TRACES = 10
+import_traces(store, [Path(sys.argv[2])], "desk@1")
+"""
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("batches", [0, 2])
+def test_a_killed_import_goes_on_and_nothing_is_there_twice(
+    store: Store, release: Ref, log: Callable[..., Path], batches: int
+) -> None:
+    path = log(*map(pair, range(35)))
+    done = subprocess.run([sys.executable, "-c", KILLED, str(store.root), str(path), str(batches)], check=False)
+    assert done.returncode == -9
+    assert store.count(Trace) == 10 * batches
+    assert import_traces(store, [path], "desk@1").known == 10 * (batches + 1)
+    assert store.count(Trace) == 35
+    assert verify(store) == []

@@ -34,7 +34,7 @@ def traces(
             answered_by=answered_by,
             format=format,
             consent=consent,  # type: ignore[arg-type]
-            models=dict(_pair(said) for said in map_model or []),
+            map_model=dict(_pair(said) for said in map_model or []),
             scale=_scale(scale),
         )
     lines = [

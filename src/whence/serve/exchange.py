@@ -152,7 +152,11 @@ def list_at(record: Record, *names: str) -> list[Json]:
 
 def member(record: Record, *names: str) -> Json:
     """The first of these members that is there and not null."""
-    return next((record[name] for name in names if record.get(name) is not None), None)
+    for name in names:
+        value = record.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 def name_at(record: Record, *names: str) -> str | None:

@@ -21,6 +21,7 @@ from whence.serve import langfuse_log, leases, openai_log, otel_log
 from whence.serve.exchange import Asked, Exchange, Left, Misfit, Piece, Record, Score, Unpack
 from whence.serve.traces import TraceLog
 from whence.store import Store
+from whence.store.journal import Entry
 from whence.store.nouns import trace_head
 
 FORMATS = ("openai", "langfuse", "otel")
@@ -109,6 +110,8 @@ class _Waiting:
 
     trace: Trace
     words: Json
+    spelled: bytes
+    """the words as the journal spells them"""
     file: str
     line: int
     group: str | None
@@ -237,7 +240,7 @@ class Intake:
         )
         if trace.id in self._waiting:
             self._settle()
-        self._waiting[trace.id] = _Waiting(trace, words, file, line, exchange.group)
+        self._waiting[trace.id] = _Waiting(trace, words, spelled, file, line, exchange.group)
         self._bytes += len(spelled)
         if len(self._waiting) >= BATCH_TRACES or self._bytes > BATCH_BYTES:
             self._settle()
@@ -268,13 +271,14 @@ class Intake:
     def _settle(self) -> None:
         """Record what waits, unless it is there."""
         there = self._store.named(Trace, self._waiting)
+        places = self._store.places_of(trace.content for trace in there.values())
         for name, waiting in self._waiting.items():
             before = there.get(name)
             if before is None:
                 self._log.keep(waiting.trace, waiting.words)
                 self._counts.seen["traces"] += 1
                 self._counts.deployments[waiting.trace.deployment] = None
-            elif self._same(before, waiting):
+            elif self._same(before, waiting, places.get(before.content)):
                 self._counts.seen["known"] += 1
             else:
                 self._counts.leave(waiting.file, waiting.line, "conflict")
@@ -286,13 +290,11 @@ class Intake:
         self._waiting.clear()
         self._bytes = 0
 
-    def _same(self, before: Trace, waiting: _Waiting) -> bool:
+    def _same(self, before: Trace, waiting: _Waiting, place: tuple[str, Entry] | None) -> bool:
+        """Whether an answer is there as it is read now; of words that were erased (no `place`) nothing is said."""
         if trace_head(before) != trace_head(waiting.trace):
             return False
-        try:
-            return encode(self._store.words(before.content)) == encode(waiting.words)
-        except NotFound:
-            return True  # its words were erased
+        return place is None or encode(self._store.journal(place[0]).read(place[1])) == waiting.spelled
 
     # -- reactions ---------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from whence.lifecycle.registry import Brought
+    from whence.register.cards import Card
     from whence.serve.importing import Imported
     from whence.verbs.session import Session
 
@@ -24,14 +25,14 @@ class Adopt:
         answered_by: str,
         format: str = "auto",
         consent: Literal["none", "train"] = "none",
-        models: Mapping[str, str] | None = None,
+        map_model: Mapping[str, str] | None = None,
         scale: tuple[float, float] | None = None,
     ) -> Imported:
         """Bring in logs of answers that were given elsewhere, as the gateway keeps its own; each answer once.
 
         files: JSON lines or JSON, packed or not. answered_by: a release, or an endpoint where one is deployed. format:
         openai, langfuse, otel; auto tells each record by its members. consent: of answers whose log does not forbid it.
-        models: the log's name of a model → release. scale: what numeric scores range over; None: they are left out.
+        map_model: the log's name of a model → release. scale: what numeric scores range over; None: they are left out.
         Raises Unmet, NotFound, Conflict.
         """
         from whence.lifecycle.traces import import_traces
@@ -42,7 +43,7 @@ class Adopt:
             answered_by,
             format=format,
             consent=consent,
-            models=models,
+            models=map_model,
             scale=scale,
             progress=lambda what, done, whole: self._session.told.progress("traces", what, done, whole),
         )
@@ -63,3 +64,9 @@ class Adopt:
             experiment=experiment,
             progress=lambda what, done, whole: told.progress("mlflow", what, done, whole),
         )
+
+    def card(self, file: str | Path) -> Card:
+        """What a model card claims: a README.md, or that of a folder. Nothing is recorded. Raises NotFound, Unmet."""
+        from whence.register.cards import read_card
+
+        return read_card(Path(file))
