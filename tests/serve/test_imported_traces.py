@@ -195,6 +195,17 @@ def test_spans_of_each_convention(store: Store, release: Ref, log: Callable[...,
     assert verify(store) == []
 
 
+def test_the_log_record_that_holds_a_whole_exchange(store: Store, release: Ref, log: Callable[..., Path]) -> None:
+    whole = span(1) | {"eventName": "gen_ai.client.inference.operation.details", "timeUnixNano": f"{T0}000000000"}
+    del whole["startTimeUnixNano"], whole["endTimeUnixNano"]
+    choice = whole | {"eventName": "gen_ai.choice", "attributes": spelled({"gen_ai.system": "openai"})}
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [whole, choice]}]}]}
+    said = import_traces(store, [log(logs)], "desk@1")
+    assert (said.traces, said.left) == (1, {"no_answer": 1})
+    trace, words = taken(store, f"otel-{1:032x}-{1:016x}")
+    assert (trace.at.timestamp(), trace.duration_s, words["answer"]) == (T0, None, "Hi.")
+
+
 def test_one_json_file_and_packed_lines(store: Store, release: Ref, log: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "spans.json").write_text(json.dumps(exported(span(1)), indent=1))
     (tmp_path / "page.json").write_text(json.dumps({"data": [generation(1)], "meta": {"page": 1}}))

@@ -71,8 +71,7 @@ def _read(span: Json, unpack: Unpack) -> Iterator[Piece]:
     for name, more in events:
         if name == DETAILS:
             said = said | more
-    log = "logRecords" not in span and "spanId" in span and "startTimeUnixNano" not in span
-    if not any(key.startswith("gen_ai.") for key in said) or (log and INPUT not in said):
+    if not any(key.startswith("gen_ai.") for key in said):
         raise Misfit("no_answer")
     if member(span, "traceId") is None or member(span, "spanId") is None:
         raise Misfit("no_id")
