@@ -187,7 +187,7 @@ def test_what_others_registered(fresh: Store, client: Any, uri: str, tmp_path: P
     registered(client, "gone", tmp_path / "nowhere")
     (tmp_path / "plain").mkdir()
     registered(client, "full", tmp_path / "plain")
-    registered(client, "no name", folder)
+    registered(client, "o'no name", folder)
     paper_adapter(tmp_path / "two" / "a", 5.0)
     paper_adapter(tmp_path / "two" / "b", 6.0)
     registered(client, "twins", tmp_path / "two")
@@ -198,7 +198,7 @@ def test_what_others_registered(fresh: Store, client: Any, uri: str, tmp_path: P
     states = {name: (b.state, b.why if b.state == "listed" else None) for name, b in found.items()}
     assert states == {
         "bank": ("adopted", None), "far": ("listed", "remote"), "gone": ("listed", "missing"),
-        "full": ("listed", "no_adapter"), "no name": ("refused", None), "twins": ("listed", "several"),
+        "full": ("listed", "no_adapter"), "o'no name": ("refused", None), "twins": ("listed", "several"),
         "pickled": ("refused", None),
     }  # fmt: skip
     assert "pickled weights" in str(found["pickled"].why)

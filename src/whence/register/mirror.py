@@ -19,6 +19,7 @@ from whence.records import (
     Release,
     Snapshot,
     Suite,
+    Unmet,
     Verdict,
     plain,
 )
@@ -29,6 +30,8 @@ TAG = "whence."
 COMMIT = "mlflow.source.git.commit"
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./ :-]{0,249}").fullmatch
 """Names of parameters and metrics that every store of MLflow takes."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*@\d+").fullmatch
+"""Names of releases that need no quoting there."""
 ALIAS = re.compile(r"(?!latest$|v\d+$)[A-Za-z0-9_-]{1,255}", re.IGNORECASE).fullmatch
 """Aliases that MLflow takes."""
 
@@ -107,8 +110,11 @@ BASES = ("base_model", "base_model_name_or_path", "model_name_or_path", "base_mo
 
 
 def pages(store: Store, names: Sequence[str] = ()) -> Iterator[Page]:
-    """A page a release, oldest first; of these releases or aliases, else of all. Raises NotFound."""
+    """A page a release, oldest first; of these releases or aliases, else of all. Raises NotFound, Unmet."""
     chosen = [resolve(store, name) for name in names] or store.all(Release)
+    for _, release in chosen:
+        if not NAME(release.name):
+            raise Unmet(f"{release.name!r} is no name for a registry", "letters, digits, '.', '_', '-', then @N", "")
     pointed = aliases(store)
     for ref, release in chosen:
         yield _page(store, ref, release, tuple(sorted(name for name, to in pointed.items() if to == ref)))

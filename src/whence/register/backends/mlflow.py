@@ -72,9 +72,11 @@ class Tracking:
         with _told(self.uri):
             chosen = self._experiments(experiment)
             runs = {run.info.run_id: run for run in self._all(self._runs(list(chosen)))}
-            named = set()
+            named, versions = set(), dict[str, list[Any]]()
+            for version in self._all(self._client.search_model_versions):
+                versions.setdefault(version.name, []).append(version)
             for model in self._all(self._client.search_registered_models):
-                for version in sorted(self._all(self._versions(model.name)), key=lambda v: int(v.version)):
+                for version in sorted(versions.get(model.name, []), key=lambda v: int(v.version)):
                     run = runs.get(version.run_id) or self._run_of(version)
                     if experiment is not None and (run is None or run.info.experiment_id not in chosen):
                         continue
@@ -97,8 +99,7 @@ class Tracking:
         return lambda page_token: self._client.search_runs(experiments, page_token=page_token)
 
     def _versions(self, model: str) -> Callable[..., Any]:
-        said = "name='" + model.replace("'", "\\'") + "'"
-        return lambda page_token: self._client.search_model_versions(said, page_token=page_token)
+        return lambda page_token: self._client.search_model_versions(f"name='{model}'", page_token=page_token)
 
     @staticmethod
     def _all(search: Callable[..., Any]) -> Iterator[Any]:
@@ -183,7 +184,7 @@ class Tracking:
         return bool(params or metrics or tags or run.info.status != "FINISHED")
 
     def _mirrored_version(self, page: Page, run: str) -> tuple[Any, bool]:
-        if not list(self._client.search_registered_models("name='" + page.model.replace("'", "\\'") + "'")):
+        if not list(self._client.search_registered_models(f"name='{page.model}'")):
             self._client.create_registered_model(page.model)
         for version in self._all(self._versions(page.model)):
             if version.tags.get(VERSION_KEY) == page.release:
