@@ -22,11 +22,14 @@ from whence import records, verbs
 from whence.cli import VERBS
 from whence.data import STEPS
 from whence.lifecycle.adopt import Adopted
+from whence.lifecycle.registry import Brought, Mirrored
 from whence.lifecycle.run import Outcome, Stage
 from whence.lineage import Node
 from whence.models import Binding, Reason
 from whence.project import config
 from whence.register import Fact
+from whence.register.cards import Card, CardMetric
+from whence.serve.importing import Imported, LeftOut
 from whence.store import Store
 
 HERE = Path(__file__).parent
@@ -165,6 +168,7 @@ VERBS_IN_PYTHON = (
 """How a user gets at it, its class, and which of its members are public; none named: all without an underscore."""
 VALUES = (verbs.Why, Node, verbs.BlastRadius, verbs.Served, Outcome, Stage, verbs.Listing, verbs.Quarantined)
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
+VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 
 
 def python() -> str:

@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 import whence
-from conftest import Clock
 from serve.shelf import paper_adapter, paper_base
 from whence.lifecycle.adopt import Adopted
 from whence.models import read_sidecar
@@ -43,7 +42,7 @@ def write(path: Path, numbers: range) -> None:
 
 
 @pytest.fixture
-def w(place: Path, clock: Clock) -> Iterator[whence.Session]:
+def w(place: Path, clock) -> Iterator[whence.Session]:
     with whence.open(place, create=True, project=False, actor="ann@example.org", clock=clock) as session:
         yield session
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from whence.cli import imports
 from whence.cli.session import AsJson, here, say, short, verb, wrapped
 
 if TYPE_CHECKING:
@@ -77,3 +78,8 @@ def _text(made: Adopted) -> str:
     lines += [wrapped(f"note: {note}", 2, 6) for note in made.notes]
     count = {state: sum(fact.state == state for fact in made.facts) for state in ("proven", "claimed", "missing")}
     return "\n".join([*lines, ", ".join(f"{number} {state}" for state, number in count.items())])
+
+
+app.command(epilog="Example: whence adopt traces log.jsonl --as bank-support@2")(imports.traces)
+app.command(epilog="Example: whence adopt mlflow sqlite:///mlflow.db --experiment support")(imports.mlflow)
+app.command(epilog="Example: whence adopt card adapters/desk/README.md")(imports.card)

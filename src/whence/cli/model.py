@@ -48,3 +48,16 @@ def rebuild(
     text = f"{same}; {made.checkpoints_compared} checkpoints compared\nconditions: {shown}; differing: {differing}"
     say(asdict(made), text, as_json)
     raise typer.Exit(0 if made.identical else 2)
+
+
+@app.command(epilog="Example: whence model mirror sqlite:///mlflow.db bank-support@2")
+def mirror(
+    uri: Annotated[str, typer.Argument(help="An MLflow tracking server or its database.", show_default=False)],
+    releases: Annotated[list[str] | None, typer.Argument(help="Default: every release.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write releases, their recipes, evaluations and aliases into MLflow; nothing there is deleted."""
+    with here(as_json) as w:
+        made = w.model.mirror(uri, *(releases or []))
+    lines = [f"{one.release}  {'written' if one.changed else 'nothing new'}" for one in made]
+    say([asdict(one) for one in made], "\n".join(lines), as_json)

@@ -85,6 +85,15 @@ class Catalogue(Transactions):
             raise NotFound(f"no {kind.__name__.lower()} is called {name!r}")
         return found[-1]
 
+    def named(self, kind: type[N], names: Iterable[str]) -> dict[str, N]:
+        """Name → the newest record of this kind and name, for those of these names that have one."""
+        wanted, found, t = list(names), {}, tables.records
+        for start in range(0, len(wanted), 500):
+            query = sa.select(t.c.digest, t.c.name, t.c.body).where(t.c.noun == kind.__name__).order_by(t.c.n)
+            for row in self._rows(query.where(t.c.name.in_(wanted[start : start + 500]))):
+                found[row.name] = known(row.digest, row.body)
+        return found
+
     def bodies(self) -> Iterator[tuple[Ref, str]]:
         """(digest, body) of every record, oldest first, as stored and unchecked."""
         for row in self._rows(sa.select(tables.records.c.digest, tables.records.c.body).order_by(tables.records.c.n)):
@@ -220,8 +229,16 @@ class Catalogue(Transactions):
         found = self._rows(sa.select(tables.contents).where(tables.contents.c.digest == digest))
         if not found:
             raise NotFound(f"no words are kept under {digest}")
-        row = found[0]
-        return row.kind, Entry(row.digest, row.segment, row.offset, row.length)
+        return _entry(found[0])
+
+    def places_of(self, digests: Iterable[str]) -> dict[str, tuple[str, Entry]]:
+        """Digest → (kind, place) of those of these entries that are kept."""
+        wanted, t = list(digests), tables.contents
+        found: dict[str, tuple[str, Entry]] = {}
+        for start in range(0, len(wanted), 500):
+            query = sa.select(t).where(t.c.digest.in_(wanted[start : start + 500]))
+            found |= {row.digest: _entry(row) for row in self._rows(query)}
+        return found
 
     def noted(self, digests: Iterable[str]) -> set[str]:
         """Those of these digests under which words are kept."""
@@ -240,7 +257,11 @@ class Catalogue(Transactions):
         """(kind, place) of every noted entry, by kind, segment and offset."""
         t = tables.contents
         query = sa.select(t).order_by(t.c.kind, t.c.segment, t.c.offset)
-        return [(r.kind, Entry(r.digest, r.segment, r.offset, r.length)) for r in self._rows(query)]
+        return [_entry(row) for row in self._rows(query)]
+
+
+def _entry(row: sa.Row[Any]) -> tuple[str, Entry]:
+    return row.kind, Entry(row.digest, row.segment, row.offset, row.length)
 
 
 def _event_row(event: Event, digest: str) -> dict[str, Any]:

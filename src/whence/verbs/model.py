@@ -25,6 +25,7 @@ from whence.records import (
 from whence.store import Store
 
 if TYPE_CHECKING:
+    from whence.lifecycle.registry import Mirrored
     from whence.verbs.session import Session
 
 
@@ -128,6 +129,20 @@ class Models:
             code=self._session.folder,
         )
         return Rebuilt(run=run, **train.compare(store, adapter.run, run))
+
+    def mirror(self, uri: str, *releases: str) -> list[Mirrored]:
+        """Write releases (all, where none is named) into an MLflow tracking server: a run an adapter, a version a
+        release, and their aliases. What is there stays, and a second time changes nothing.
+
+        uri: ``sqlite:///PATH``, made where it is not there, and what else MLflow's client takes. Raises Unmet,
+        NotFound, BackendFailed.
+        """
+        from whence.lifecycle.registry import mirror_mlflow
+
+        told = self._session.told
+        return mirror_mlflow(
+            self._store, uri, releases, lambda what, done, whole: told.progress("mlflow", what, done, whole)
+        )
 
 
 def _attempts(store: Store, run: Run) -> int:
