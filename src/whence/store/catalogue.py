@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from whence import records
 from whence.records import Damaged, Event, Json, NotFound, Ref, canonical, encode, references, sha256, text_time
@@ -72,6 +73,15 @@ class Catalogue(Transactions):
         if name is not None:
             query = query.where(t.c.name == name)
         return [(Ref(row.digest), known(row.digest, row.body)) for row in self._rows(query)]
+
+    def fields(self, kind: type[Any], *names: str) -> list[Any]:
+        """(digest, value…) of every record of this kind, oldest first: these of its fields, ``a.b`` for one inside
+        another, as JSON has them, lists as text; unchecked. Many times as fast as `all` where only some are asked for.
+        """
+        t = tables.records
+        columns = [_member(self._engine.dialect.name, name).label(f"f{i}") for i, name in enumerate(names)]
+        query = sa.select(t.c.digest, *columns).where(t.c.noun == kind.__name__).order_by(t.c.n)
+        return list(self._rows(query))
 
     def count(self, kind: type[Any]) -> int:
         """How many records of this kind there are."""
@@ -241,6 +251,14 @@ class Catalogue(Transactions):
         t = tables.contents
         query = sa.select(t).order_by(t.c.kind, t.c.segment, t.c.offset)
         return [(r.kind, Entry(r.digest, r.segment, r.offset, r.length)) for r in self._rows(query)]
+
+
+def _member(dialect: str, name: str) -> sa.ColumnElement[Any]:
+    """The SQL for a member of a record's body."""
+    body = tables.records.c.body
+    if dialect == "sqlite":
+        return sa.func.json_extract(body, f"$.{name}")
+    return sa.cast(body, JSONB)[tuple(name.split("."))].astext
 
 
 def _event_row(event: Event, digest: str) -> dict[str, Any]:
