@@ -3,9 +3,9 @@
     python -m bench.registry [--adapters 1000 10000 100000] [--keep FOLDER]
 
 The store is written with `put_many`: every adapter has a closure, a run and a report of its own, one in ten is
-released, one in a hundred deployed; they share 40 bases, 200 sources, 2,000 snapshots and 20 environments, and belong to
-50 projects with an owner each. Each question is a process of its own; wall is of the verb alone, whole is of the
-process, which includes starting Python and, for `--json`, printing. Best of three.
+released, one in a hundred deployed; they share 40 bases, 200 sources, 2,000 snapshots and 20 environments, and belong
+to 50 projects, 10 of which have an owner without a backup. Each question is a process of its own: verb is the wall time
+of `w.ask.due()` and the like, whole that of the command as a person runs it, best of three.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def build(folder: Path, count: int) -> None:
     hosted = ("gpt-4o-2024-08-06", "gpt-4.1-mini-2025-04-14", "gpt-3.5-turbo-0125")
     prints = [_print(Fingerprint, n) for n in range(40)]
     names = [hosted[n] if n < len(hosted) else f"base-{n}" for n in range(40)]
-    bases = store.put_many(Base(name=names[n], location=names[n], fingerprint=prints[n]) for n in range(40))
+    bases = store.put_many(
+        Base(name=names[n], location=names[n], fingerprint=prints[n] if n >= len(hosted) else None) for n in range(40)
+    )
     sources = store.put_many(
         Source(name=f"source-{n}", kind="licensed", location=f"data/{n}.jsonl", purge_at=NOW + timedelta(days=n * 5))
         for n in range(200)
@@ -66,7 +68,8 @@ def build(folder: Path, count: int) -> None:
     lists = [store.put_lines([f"torch=={n}.0", f"transformers==5.{n}"]) for n in range(20)]
     recipe = store.put(ForeignRecipe(trainer="SFTTrainer", arguments=None, lora=None))
     for p in range(50):
-        store.put(Ownership(about=f"project-{p}", accountable=f"p{p}@example.org", backup=None, since=NOW))
+        store.put(Ownership(about=f"project-{p}", accountable=f"p{p}@example.org", since=NOW,
+                            backup=f"p{p + 1}@example.org" if p % 5 else None))  # fmt: skip
     conditions = Conditions(
         python="3.11.9", platform="Linux", cpu="cpu", cpu_capability="AVX2", threads=1, device="cpu", packages={}
     )

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import whence
-from whence import records, verbs
+from whence import govern, records, register, verbs
 from whence.cli import VERBS
 from whence.data import STEPS
 from whence.lifecycle.run import Outcome, Stage
@@ -161,6 +161,7 @@ VERBS_IN_PYTHON = (
 """How a user gets at it, its class, and which of its members are public; none named: all without an underscore."""
 VALUES = (verbs.Why, Node, verbs.BlastRadius, verbs.Served, Outcome, Stage, verbs.Listing, verbs.Quarantined)
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed)
+VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 
 
 def python() -> str:

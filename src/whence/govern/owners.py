@@ -1,7 +1,7 @@
 """Who answers for a thing. `Ownership` says who does from when; ``owner.left`` says that somebody is gone.
 
-Nobody is taken off anything when a person leaves: what they were accountable for stays recorded, and is found by asking.
-Who is named again after the day on which they left is back.
+Nobody is taken off anything when a person leaves: what they were accountable for stays recorded, and is found by
+asking. Who is named again after the day on which they left is back.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def leave(store: Store, person: str, at: datetime | None = None) -> list[Owner]:
     named = {p for _, o in store.all(Ownership) for p in (o.accountable, o.backup) if p}
     if person not in named:
         raise Unmet(
-            f"nothing is owned by {person!r}", f"one of {', '.join(sorted(named)) or 'nobody yet'}", "look at its spelling"
+            f"nothing is owned by {person!r}",
+            f"one of {', '.join(sorted(named)) or 'nobody yet'}",
+            "look at its spelling",
         )
     when = at or store.clock()
     store.append("owner.left", person, None, when)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from whence.records import Adapter, Base, Closure, Ref, Release, Run, Snapshot, Source
+from whence.records import Adapter, Base, Closure, Json, Ref, Release, Run, Snapshot, Source
 from whence.store import Store
 
 
@@ -56,13 +56,13 @@ def releases_of(store: Store) -> dict[Ref, list[tuple[Ref, str]]]:
 
 def base_names(store: Store) -> dict[Ref, str]:
     """Base → its name."""
-    return {base: name for base, name in store.fields(Base, "name")}
+    return dict(store.fields(Base, "name"))
 
 
 def sources_of(store: Store) -> dict[Ref, tuple[str, ...]]:
     """Snapshot → names of the sources that its rows were read from."""
-    parents = {ref: json.loads(listed or "[]") for ref, listed in store.fields(Snapshot, "parents")}
-    named = {ref: name for ref, name in store.fields(Source, "name")}
+    parents = {ref: _list(listed) for ref, listed in store.fields(Snapshot, "parents")}
+    named = dict(store.fields(Source, "name"))
     runs = {run for above in parents.values() for run in above if run not in parents}
     used: dict[str, set[str]] = {}
     for run, field, source in store.upstream(runs):
@@ -72,6 +72,11 @@ def sources_of(store: Store) -> dict[Ref, tuple[str, ...]]:
     for snapshot in parents:
         found[snapshot] = tuple(sorted(_above([snapshot], parents, used)))
     return found
+
+
+def _list(value: Json) -> list[str]:
+    """A list, which SQLite gives as text."""
+    return json.loads(value) if isinstance(value, str) else list(value or ())
 
 
 def _above(frontier: list[str], parents: dict[Ref, list[str]], used: dict[str, set[str]]) -> Iterable[str]:
@@ -89,7 +94,7 @@ def _above(frontier: list[str], parents: dict[Ref, list[str]], used: dict[str, s
 
 def ingests_of(store: Store) -> dict[str, Run]:
     """Source → the newest run that read it."""
-    sources = {ref: name for ref, name in store.fields(Source, "name")}
+    sources = dict(store.fields(Source, "name"))
     makers = {src for src, field, _ in store.downstream(sources) if field == "used"}
     order = {ref: number for number, (ref,) in enumerate(store.fields(Run))}
     found: dict[str, Run] = {}

@@ -19,8 +19,8 @@ from typing import Literal, get_args
 from whence.records import Json
 
 Kind = Literal["deprecated", "retired", "withdrawn", "jobs_stop", "support_ends"]
-"""deprecated: announced, no end yet; retired: requests fail from then on; withdrawn: the weights cannot be had any more;
-jobs_stop: no new training jobs; support_ends: no security fixes."""
+"""deprecated: announced, no end yet; retired: requests fail from then on; withdrawn: the weights cannot be had any
+more; jobs_stop: no new training jobs; support_ends: no security fixes."""
 
 SHIPPED = Path(__file__).with_name("calendar.toml")
 Fault = tuple[tuple[str | int, ...], str]
@@ -150,7 +150,9 @@ def entries_in(answer: Json, source: str, read: date) -> tuple[Entry, ...]:
             day = _day(when)
             if isinstance(name, str) and name and day:
                 found.append(
-                    Entry(provider=_owner(model), kind=kind, at=day, matches=(_exactly(name),), source=source, read=read)
+                    Entry(
+                        provider=_owner(model), kind=kind, at=day, matches=(_exactly(name),), source=source, read=read
+                    )
                 )
     return tuple(found)
 

@@ -1,7 +1,8 @@
 """What ends when: rules over what is known of an adapter. Pure: no clock, no store.
 
-A rule says `Mark`s: pass, fail, or abstain where nothing is known. They are the same objects for all adapters that share
-a base, a source or an environment, and become `Finding`s when somebody looks at one adapter: a registry may hold 100,000.
+A rule says `Mark`s: pass, fail, or abstain where nothing is known. They are the same objects for all adapters that
+share a base, a source or an environment, and become `Finding`s when somebody looks at one adapter: a registry may hold
+100,000.
 """
 
 from __future__ import annotations
@@ -187,7 +188,10 @@ def base(name: str | None, held: bool, entries: Sequence[Entry], now: datetime, 
     """``due.base``: the base against the calendar. `held`: its weights were seen here."""
     if name is None:
         return Mark(
-            check="due.base", verdict="abstain", message="nothing is known of its base", do="say which: whence adopt --base"
+            check="due.base",
+            verdict="abstain",
+            message="nothing is known of its base",
+            do="say which: whence adopt --base",
         )
     dated = [e for e in entries if e.kind != "deprecated"]
     for entry in sorted(dated, key=lambda e: (e.kind == "jobs_stop", e.at)):
@@ -237,7 +241,9 @@ def data(
     message = f"source {name}{more} {gone} deleted on {at:%Y-%m-%d} ({when(days)}){before}"
     held = [clashes[source] for _, _, source in due if source in clashes]
     if held:
-        message += f"; at odds with this: {'; '.join(held)}. Keeping the data would break that, deleting it ends rebuilds"
+        message += (
+            f"; at odds with this: {'; '.join(held)}. Keeping the data would break that, deleting it ends rebuilds"
+        )
         do = "a person decides which comes first"
     else:
         do = "keep a copy that is allowed, or rebuild elsewhere" if days <= 0 else "rebuild or copy before then"
@@ -265,7 +271,9 @@ def rights(ends: Sequence[tuple[datetime, str, str]], now: datetime, within: int
     )
 
 
-def environment(known: bool, python: str | None, ending: Sequence[tuple[str, Entry]], now: datetime, within: int) -> Mark:
+def environment(
+    known: bool, python: str | None, ending: Sequence[tuple[str, Entry]], now: datetime, within: int
+) -> Mark:
     """``due.environment``: Python and packages against the calendar. `ending`: (``name==version``, its entry)."""
     if not known:
         return Mark(check="due.environment", verdict="abstain", message="nothing is known of its environment")

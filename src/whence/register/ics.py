@@ -13,8 +13,8 @@ LINE_OCTETS = 75
 
 
 def ics(found: Iterable[Due], now: datetime) -> str:
-    """One all-day event a dated finding, with an alarm on each of `ALERTS`. A UID depends on adapter and check alone, so
-    that a date that moves moves the event."""
+    """One all-day event a dated finding, with an alarm on each of `ALERTS`. A UID depends on adapter and check alone: a
+    date that moves moves the event."""
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//whence//ask due//EN", "CALSCALE:GREGORIAN"]
     for one in found:
         for mark in one.marks:

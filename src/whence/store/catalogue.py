@@ -76,7 +76,7 @@ class Catalogue(Transactions):
 
     def fields(self, kind: type[Any], *names: str) -> list[Any]:
         """(digest, value…) of every record of this kind, oldest first: these of its fields, ``a.b`` for one inside
-        another, as JSON has them, lists as text; unchecked. Many times as fast as `all` where only some are asked for.
+        another; unchecked. Lists are text in SQLite. Many times as fast as `all` where only some are asked for.
         """
         t = tables.records
         columns = [_member(self._engine.dialect.name, name).label(f"f{i}") for i, name in enumerate(names)]
@@ -258,7 +258,8 @@ def _member(dialect: str, name: str) -> sa.ColumnElement[Any]:
     body = tables.records.c.body
     if dialect == "sqlite":
         return sa.func.json_extract(body, f"$.{name}")
-    return sa.cast(body, JSONB)[tuple(name.split("."))].astext
+    member: sa.ColumnElement[Any] = sa.cast(body, JSONB)[tuple(name.split("."))]
+    return member
 
 
 def _event_row(event: Event, digest: str) -> dict[str, Any]:
