@@ -95,12 +95,19 @@ def test_the_score(marks: list[Mark], expected: float) -> None:
 def test_live_ones_come_first_and_what_is_only_not_known_last() -> None:
     def one(name: str, live: bool, *marks: Mark) -> Due:
         return Due(
-            adapter=name, name=name, releases=(), live=live, accountable=None, score=score(marks), marks=tuple(marks)
+            adapter=name,
+            name=name,
+            releases=(),
+            live=live,
+            accountable=None,
+            score=score(marks),
+            days=rules.nearest(marks),
+            marks=tuple(marks),
         )
 
     unknown = Mark(check="due.base", verdict="abstain", message="?")
-    found = [one("unknown", True, unknown), one("far", True, fail("due.base", 150)), one("near", False, fail("due.data", 3)),
-             one("soon", True, fail("due.base", 20))]  # fmt: skip
+    found = [one("unknown", True, unknown), one("far", True, fail("due.base", 150))]
+    found += [one("near", False, fail("due.data", 3)), one("soon", True, fail("due.base", 20))]
     assert [d.name for d in rank(found)] == ["soon", "far", "near", "unknown"]
 
 

@@ -72,7 +72,14 @@ def unescape(text: str) -> str:
 def due(message: str, *, adapter: str = "sha256:a", at: datetime | None = AT, verdict: str = "fail") -> Due:
     mark = Mark(check="due.base", verdict=verdict, message=message, do="train, on another; base", at=at, days=54)  # type: ignore[arg-type]
     return Due(
-        adapter=adapter, name="mine", releases=("mine@1",), live=True, accountable=None, score=1.0, marks=(mark,)
+        adapter=adapter,
+        name="mine",
+        releases=("mine@1",),
+        live=True,
+        accountable=None,
+        score=1.0,
+        days=54,
+        marks=(mark,),
     )
 
 

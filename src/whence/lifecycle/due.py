@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from whence.govern import Owner, names_of, owners, states
 from whence.lineage import Made, Scope, blast_radius, registry, releases_of, sources_of
-from whence.records import Base, Deployment, NotFound, Ref, Release, RunReport, Source, Waiver, parse_time
+from whence.records import Base, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
 from whence.register import due as rules
 from whence.serve import leases
@@ -53,10 +53,8 @@ class Facts:
     calendar: Calendar
     made: list[Made]
     """one of each that was made several times: the first"""
-    made_at: dict[tuple[str, str], str]
-    """(weights, name) → when that was last made, as text"""
-    python: dict[str, str]
-    """run → version"""
+    again: dict[tuple[str, str], str]
+    """(weights, name) → when that was last made again, as text"""
     bases: dict[Ref, Base]
     sources: dict[Ref, tuple[str, ...]]
     """snapshot → names"""
@@ -77,15 +75,12 @@ class Facts:
     def of(cls, store: Store, calendar: Calendar, within: int) -> Facts:
         """Read them."""
         now, every = store.clock(), registry(store)
-        reports = {run: (at, python) for _, run, at, python in store.fields(RunReport, *_OF_REPORT)}
-        made_at: dict[tuple[str, str], str] = {}
         first: dict[tuple[str, str], Made] = {}
+        again: dict[tuple[str, str], str] = {}
         for one in every:
             key = (one.weights, one.name)
-            first.setdefault(key, one)
-            at = reports.get(one.run)
-            if at and at[0] > made_at.get(key, ""):
-                made_at[key] = at[0]
+            if first.setdefault(key, one) is not one and one.made_at:
+                again[key] = max(again.get(key, ""), one.made_at)
         releases, live = releases_of(store), leases.states(store)
         serving: dict[Ref, list[tuple[Ref, Deployment]]] = {}
         for ref, deployment in store.all(Deployment):
@@ -98,8 +93,7 @@ class Facts:
             within=within,
             calendar=calendar,
             made=list(first.values()),
-            made_at=made_at,
-            python={run: python for run, (_, python) in reports.items() if python},
+            again=again,
             bases=dict(store.all(Base)),
             sources=sources_of(store),
             source=source,
@@ -114,34 +108,34 @@ class Facts:
 
     def due(self, probed: Mapping[tuple[str, str], Mark]) -> list[Due]:
         """Every adapter for which something fails or is not known."""
-        found = []
+        found: list[Due] = []
+        known: dict[Any, tuple[tuple[Mark, ...], float, int | None]] = {}
         for one in self.made:
-            releases = self.releases.get(one.adapter, [])
-            serving = [d for ref, _ in releases for d in self.serving.get(ref, ())] if self.serving else []
+            releases = self.releases.get(one.adapter, ())
+            serving = [d for ref, _ in releases for d in self.serving.get(ref, ())] if releases else ()
             owner = self._owner(one, releases)
-            key = (one.base, one.snapshot, one.environment, self.python.get(one.run), one.clean, bool(one.commit))
-            key += (owner.about if owner else None, bool(serving))
-            marks = [*self._once(("shared", *key), lambda: self._shared(one, owner, bool(serving)))]  # noqa: B023
-            marks.append(self._rebuild(one))
-            if one.adapter in self.ends:
-                marks.append(rules.rights(self.ends[one.adapter], self.now, self.within, bool(serving)))
-            if probed:
-                marks += [probed[of] for of in self.probed(one) if of in probed]
-                marks += [probed["due.deployment", ref] for ref, _ in serving if ("due.deployment", ref) in probed]
-            shown = rules.merged(marks)
+            made_at = max(one.made_at or "", self.again.get((one.weights, one.name), "")) if self.again else one.made_at
+            alike = (one.base, one.snapshot, one.environment, one.python, one.clean, one.commit is None,
+                     owner and owner.about, made_at and made_at[:10], not serving)  # fmt: skip
+            if alike not in known:
+                known[alike] = _weighed(self._shared(one, owner, bool(serving), made_at or None))
+            shown, score, days = known[alike]
+            if probed or one.adapter in self.ends:
+                shown, score, days = _weighed(rules.merged([*shown, *self._own(one, serving, probed)]))
             if shown:
-                found.append(
-                    Due(
-                        adapter=one.adapter,
-                        name=one.name,
-                        releases=tuple(name for _, name in releases),
-                        live=bool(serving),
-                        accountable=owner.answers(self.now) if owner else None,
-                        score=rules.score(shown),
-                        marks=shown,
-                    )
-                )
+                names, answers = tuple(name for _, name in releases), owner.answers(self.now) if owner else None
+                found.append(Due(one.adapter, one.name, names, bool(serving), answers, score, days, shown))
         return found
+
+    def _own(
+        self, one: Made, serving: Sequence[tuple[Ref, Deployment]], probed: Mapping[tuple[str, str], Mark]
+    ) -> list[Mark]:
+        """Marks that this adapter shares with no other that is like it."""
+        marks = [probed[of] for of in self.probed(one) if of in probed]
+        marks += [probed["due.deployment", ref] for ref, _ in serving if ("due.deployment", ref) in probed]
+        if one.adapter in self.ends:
+            marks.append(rules.rights(self.ends[one.adapter], self.now, self.within, bool(serving)))
+        return marks
 
     def probed(self, one: Made) -> list[tuple[str, str]]:
         """(check, thing) of each probe that concerns an adapter."""
@@ -150,31 +144,28 @@ class Facts:
         things += [("due.data", name) for name in (self.sources.get(one.snapshot, ()) if one.snapshot else ())]
         return [(check, thing) for check, thing in things if thing is not None]
 
-    def _shared(self, one: Made, owner: Owner | None, live: bool) -> list[Mark]:
-        """Marks of all adapters that agree in base, data, environment, owner and whether they live."""
-        base, now, within = self.bases.get(one.base) if one.base else None, self.now, self.within
-        entries = self.entries(base) if base else ()
-        python = self.python.get(one.run)
-        return [
-            rules.base(base.name if base else None, bool(base and base.fingerprint), entries, now, within, live),
-            rules.data(self._purges(one), rules.base_end(entries), self.clashes, now, within, live),
-            rules.environment(one.environment is not None, python, self._ending(one, python), now, within),
-            rules.owner(
-                owner.accountable if owner else None,
-                owner.gone if owner else None,
-                owner.backup if owner else None,
-                owner.backup_gone if owner else None,
-                now,
-                within,
-                live,
-            ),
-            rules.code(one.commit, None if one.clean is None else bool(one.clean)),
-        ]
-
-    def _rebuild(self, one: Made) -> Mark:
-        at = self.made_at.get((one.weights, one.name))
-        day = at[:10] if at else None
-        return self._once(("rebuild", day), lambda: rules.rebuild(parse_time(at) if at else None, self.now))
+    def _shared(self, one: Made, owner: Owner | None, live: bool, made_at: str | None) -> tuple[Mark, ...]:
+        """What fails or is not known of all adapters that agree in base, data, environment, owner, age, and whether
+        they live. Each rule is applied once to what it looks at."""
+        now, within, once = self.now, self.within, self._once
+        base = self.bases.get(one.base) if one.base else None
+        entries = once(("entries", one.base), lambda: self.entries(base)) if base else ()
+        marks = [
+            once(("base", one.base, live), lambda: rules.base(
+                base.name if base else None, bool(base and base.fingerprint), entries, now, within, live)),
+            once(("data", one.base, one.snapshot, live), lambda: rules.data(
+                self._purges(one), rules.base_end(entries), self.clashes, now, within, live)),
+            once(("environment", one.environment, one.python), lambda: rules.environment(
+                one.environment is not None, one.python, self._ending(one), now, within)),
+            once(("owner", owner and owner.about, live), lambda: rules.owner(
+                *((owner and (owner.accountable, owner.gone, owner.backup, owner.backup_gone)) or (None,) * 4),
+                now, within, live)),
+            once(("code", bool(one.commit), one.clean), lambda: rules.code(
+                one.commit, None if one.clean is None else one.clean == "1")),
+            once(("rebuild", made_at and made_at[:10]), lambda: rules.rebuild(
+                parse_time(made_at) if made_at else None, now)),
+        ]  # fmt: skip
+        return rules.merged(marks)
 
     def entries(self, base: Base) -> tuple[Entry, ...]:
         """What the calendar says of a base, under its name, its location, and its location at a revision."""
@@ -185,8 +176,8 @@ class Facts:
         names = self.sources.get(one.snapshot, ()) if one.snapshot else ()
         return [(name, self.source[name].purge_at) for name in names] or None
 
-    def _ending(self, one: Made, python: str | None) -> list[tuple[str, Entry]]:
-        names = [f"python=={python}"] if python else []
+    def _ending(self, one: Made) -> list[tuple[str, Entry]]:
+        names = [f"python=={one.python}"] if one.python else []
         if one.environment:
             names += self.installed(one.environment)
         return [(name, entry) for name in names for entry in self.calendar.about(name)]
@@ -207,7 +198,9 @@ class Facts:
         return self._known[key]
 
 
-_OF_REPORT = ("run", "started_at", "conditions.python")
+def _weighed(shown: tuple[Mark, ...]) -> tuple[tuple[Mark, ...], float, int | None]:
+    """The marks with what they weigh and the nearest end."""
+    return shown, rules.score(shown), rules.nearest(shown)
 
 
 def _listed(store: Store, environment: str) -> list[str]:

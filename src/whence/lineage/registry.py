@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from whence.records import Adapter, Base, Closure, Json, Ref, Release, Run, Snapshot, Source
+from whence.records import Adapter, Base, Closure, Json, Ref, Release, Run, RunReport, Snapshot, Source
 from whence.store import Store
 
 
@@ -29,21 +29,51 @@ class Made(NamedTuple):
     """blob: installed versions"""
     commit: str | None
     """git commit of the code"""
-    clean: bool | None
-    """nothing was uncommitted"""
+    clean: str | None
+    """``1``: nothing was uncommitted; ``0``: something was"""
+    made_at: str | None
+    """when, as text; absent: nobody said"""
+    python: str | None
+    """version that made it"""
 
 
 def registry(store: Store) -> list[Made]:
-    """All adapters, oldest first."""
-    closures = {row[0]: row[1:] for row in store.fields(Closure, *_OF_CLOSURE)}
-    nothing = (None,) * len(_OF_CLOSURE)
-    return [
-        Made(adapter, name, weights, run, *closures.get(closure, nothing))
-        for adapter, name, weights, run, closure in store.fields(Adapter, "name", "weights", "run", "closure")
+    """All adapters, oldest first. Nothing of an adapter changes, so what was read once is kept on a shelf."""
+    shelf = store.shelf("adapters", Made._fields)
+    mark, rows = shelf.read()
+    now = store.arrived(*_KINDS)
+    if mark != now:
+        known = bool(mark) and mark[0] <= now[0] and store.arrived(*_KINDS, until=mark[0]) == mark
+        after = mark[0] if known else 0
+        if now[1:] != (mark[1:] if known else [0] * len(_KINDS)):
+            rows = _extended(store, rows if known else [], after)
+            shelf.write(now, rows)
+    return list(map(Made._make, rows))
+
+
+_KINDS = (Adapter, Closure, RunReport)
+_OF_CLOSURE = ("base", "snapshot", "environment", "code_commit", "code_clean")
+
+
+def _extended(store: Store, rows: list[Any], after: int) -> list[Any]:
+    """These rows with what came since: adapters, and reports of runs, which may come after their adapter."""
+    reports = {
+        run: said for _, run, *said in store.fields(RunReport, "run", "started_at", "conditions.python", after=after)
+    }
+    closures = {row[0]: _plain(row[1:]) for row in store.fields(Closure, *_OF_CLOSURE, after=after)}
+    new = store.fields(Adapter, "name", "weights", "run", "closure", after=after)
+    if any(row[4] not in closures for row in new):
+        closures = {row[0]: _plain(row[1:]) for row in store.fields(Closure, *_OF_CLOSURE)}
+    rows = [(*row[:-2], *reports[row[3]]) if row[3] in reports else row for row in rows]
+    return rows + [
+        (adapter, name, weights, run, *closures[closure], *reports.get(run, (None, None)))
+        for adapter, name, weights, run, closure in new
     ]
 
 
-_OF_CLOSURE = ("base", "snapshot", "environment", "code_commit", "code_clean")
+def _plain(values: Iterable[Any]) -> tuple[str | None, ...]:
+    """As text; a truth value as 1 or 0, which is what SQLite gives."""
+    return tuple(value if value is None or isinstance(value, str) else str(int(value)) for value in values)
 
 
 def releases_of(store: Store) -> dict[Ref, list[tuple[Ref, str]]]:

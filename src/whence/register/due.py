@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from whence.records import Finding
 from whence.records.judgement import Outcome
@@ -72,9 +72,8 @@ class Mark:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """One adapter for which something is due or not known."""
+class Due(NamedTuple):
+    """One adapter for which something is due or not known. A tuple: there may be many."""
 
     adapter: str
     """digest"""
@@ -88,6 +87,8 @@ class Due:
     """who answers for it now; None: nobody"""
     score: float
     """see docs/due.md; the highest first"""
+    days: int | None
+    """until the nearest end"""
     marks: tuple[Mark, ...]
     """what fails or is not known, the soonest first"""
 
@@ -96,15 +97,15 @@ class Due:
         """The marks as findings about this adapter."""
         return tuple(mark.finding(self.adapter) for mark in self.marks)
 
-    @property
-    def days(self) -> int | None:
-        """Until the nearest end of all."""
-        return min((m.days for m in self.marks if m.days is not None and m.verdict == "fail"), default=None)
-
 
 def days_until(at: datetime, now: datetime) -> int:
     """Whole days, a begun one counted."""
     return math.ceil((at - now) / timedelta(days=1))
+
+
+def nearest(marks: Iterable[Mark]) -> int | None:
+    """Days until the first end of all."""
+    return min((mark.days for mark in marks if mark.days is not None and mark.verdict == "fail"), default=None)
 
 
 def score(marks: Iterable[Mark]) -> float:
@@ -330,9 +331,9 @@ def code(commit: str | None, clean: bool | None) -> Mark:
     if commit is None:
         return Mark(check="due.code", verdict="abstain", message="which code made it is not on record")
     if clean is False:
-        found = f"it was made from commit {commit[:12]} with changes that nobody committed"
+        found = "it was made from a commit with changes that nobody committed"
         return Mark(check="due.code", verdict="fail", message=found, do="rebuild from a clean commit")
-    return Mark(check="due.code", verdict="pass", message=f"made from commit {commit[:12]}")
+    return Mark(check="due.code", verdict="pass", message="its code is named")
 
 
 def rebuild(made_at: datetime | None, now: datetime) -> Mark:

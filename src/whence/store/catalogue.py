@@ -74,14 +74,22 @@ class Catalogue(Transactions):
             query = query.where(t.c.name == name)
         return [(Ref(row.digest), known(row.digest, row.body)) for row in self._rows(query)]
 
-    def fields(self, kind: type[Any], *names: str) -> list[Any]:
-        """(digest, value…) of every record of this kind, oldest first: these of its fields, ``a.b`` for one inside
-        another; unchecked. Lists are text in SQLite. Many times as fast as `all` where only some are asked for.
+    def fields(self, kind: type[Any], *names: str, after: int = 0) -> list[Any]:
+        """(digest, value…) of every record of this kind that came after that many, oldest first: these of its fields,
+        ``a.b`` for one inside another; unchecked. Lists are text in SQLite. Many times as fast as `all`.
         """
         t = tables.records
         columns = [_member(self._engine.dialect.name, name).label(f"f{i}") for i, name in enumerate(names)]
-        query = sa.select(t.c.digest, *columns).where(t.c.noun == kind.__name__).order_by(t.c.n)
-        return list(self._rows(query))
+        query = sa.select(t.c.digest, *columns).where(t.c.noun == kind.__name__, t.c.n > after)
+        return list(self._rows(query.order_by(t.c.n)))
+
+    def arrived(self, *kinds: type[Any], until: int | None = None) -> list[int]:
+        """[the number under which the last record came, how many there are of each of these kinds], up to a number."""
+        c = tables.records.c
+        last = until if until is not None else int(self._rows(sa.select(sa.func.max(c.n)))[0][0] or 0)
+        query = sa.select(c.noun, sa.func.count()).where(c.noun.in_([k.__name__ for k in kinds]), c.n <= last)
+        counts: dict[str, int] = dict(self._rows(query.group_by(c.noun)))  # type: ignore[arg-type]
+        return [last, *(counts.get(kind.__name__, 0) for kind in kinds)]
 
     def count(self, kind: type[Any]) -> int:
         """How many records of this kind there are."""
