@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from whence.govern import Owner, names_of, owners, states
-from whence.lineage import Made, Scope, blast_radius, registry, releases_of, sources_of
+from whence.lineage import Made, Scope, blast_radius, in_bulk, registry, releases_of, sources_of
 from whence.records import Base, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
 from whence.register import due as rules
@@ -38,8 +38,9 @@ def due(
     probes: Callable[[Facts], Mapping[tuple[str, str], Mark]] | None = None,
 ) -> Asked:
     """What ends within so many days, or is not known. `probes` looks at the world: (check, thing) → what it found."""
-    facts = Facts.of(store, calendar, within)
-    return Asked(rules.rank(facts.due(probes(facts) if probes else {})), len(facts.made))
+    with in_bulk():
+        facts = Facts.of(store, calendar, within)
+        return Asked(rules.rank(facts.due(probes(facts) if probes else {})), len(facts.made))
 
 
 @dataclass(slots=True)
@@ -109,17 +110,21 @@ class Facts:
     def due(self, probed: Mapping[tuple[str, str], Mark]) -> list[Due]:
         """Every adapter for which something fails or is not known."""
         found: list[Due] = []
+        shared: dict[Any, tuple[Mark, ...]] = {}
         known: dict[Any, tuple[tuple[Mark, ...], float, int | None]] = {}
         for one in self.made:
             releases = self.releases.get(one.adapter, ())
             serving = [d for ref, _ in releases for d in self.serving.get(ref, ())] if releases else ()
             owner = self._owner(one, releases)
-            made_at = max(one.made_at or "", self.again.get((one.weights, one.name), "")) if self.again else one.made_at
             alike = (one.base, one.snapshot, one.environment, one.python, one.clean, one.commit is None,
-                     owner and owner.about, made_at and made_at[:10], not serving)  # fmt: skip
-            if alike not in known:
-                known[alike] = _weighed(self._shared(one, owner, bool(serving), made_at or None))
-            shown, score, days = known[alike]
+                     owner and owner.about, not serving)  # fmt: skip
+            if alike not in shared:
+                shared[alike] = self._shared(one, owner, bool(serving))
+            made_at = max(one.made_at or "", self.again.get((one.weights, one.name), "")) if self.again else one.made_at
+            here = (alike, made_at and made_at[:10])
+            if here not in known:
+                known[here] = _weighed(rules.merged([*shared[alike], self._rebuild(made_at)]))
+            shown, score, days = known[here]
             if probed or one.adapter in self.ends:
                 shown, score, days = _weighed(rules.merged([*shown, *self._own(one, serving, probed)]))
             if shown:
@@ -144,9 +149,9 @@ class Facts:
         things += [("due.data", name) for name in (self.sources.get(one.snapshot, ()) if one.snapshot else ())]
         return [(check, thing) for check, thing in things if thing is not None]
 
-    def _shared(self, one: Made, owner: Owner | None, live: bool, made_at: str | None) -> tuple[Mark, ...]:
-        """What fails or is not known of all adapters that agree in base, data, environment, owner, age, and whether
-        they live. Each rule is applied once to what it looks at."""
+    def _shared(self, one: Made, owner: Owner | None, live: bool) -> tuple[Mark, ...]:
+        """What fails or is not known of all adapters that agree in base, data, environment, owner, and whether they
+        live. Each rule is applied once to what it looks at."""
         now, within, once = self.now, self.within, self._once
         base = self.bases.get(one.base) if one.base else None
         entries = once(("entries", one.base), lambda: self.entries(base)) if base else ()
@@ -162,10 +167,12 @@ class Facts:
                 now, within, live)),
             once(("code", bool(one.commit), one.clean), lambda: rules.code(
                 one.commit, None if one.clean is None else one.clean == "1")),
-            once(("rebuild", made_at and made_at[:10]), lambda: rules.rebuild(
-                parse_time(made_at) if made_at else None, now)),
         ]  # fmt: skip
         return rules.merged(marks)
+
+    def _rebuild(self, made_at: str | None) -> Mark:
+        day = made_at and made_at[:10]
+        return self._once(("rebuild", day), lambda: rules.rebuild(parse_time(made_at) if made_at else None, self.now))
 
     def entries(self, base: Base) -> tuple[Entry, ...]:
         """What the calendar says of a base, under its name, its location, and its location at a revision."""

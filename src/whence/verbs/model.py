@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whence.lineage import Made, aliases, base_names, find, registry, releases_of, sources_of
+from whence.lineage import Made, aliases, base_names, find, in_bulk, registry, releases_of, sources_of
 from whence.records import (
     Adapter,
     Deployment,
@@ -78,7 +78,8 @@ class Models:
 
     def list(self) -> list[Listed]:
         """Every adapter with its base, data, verdict, releases, aliases and live deployments, oldest first."""
-        return self._listed(lambda made, base: True)
+        with in_bulk():
+            return self._listed(lambda made, base: True)
 
     def search(self, text: str) -> list[Listed]:
         """Adapters of which the name, the base, a release, a source of their data or who answers for them holds this
@@ -104,7 +105,8 @@ class Models:
                 return True
             return bool(owned) and not owned.isdisjoint(names_of(made.adapter, made.name, mine))
 
-        return self._listed(fits)
+        with in_bulk():
+            return self._listed(fits)
 
     def _listed(self, fits: Callable[[Made, str | None], bool]) -> list[Listed]:
         """Adapters that fit. Everything is read in bulk: a registry may hold 100,000 of them."""
