@@ -5,7 +5,9 @@
 The store is written with `put_many`: every adapter has a closure, a run and a report of its own, one in ten is
 released, one in a hundred deployed; they share 40 bases, 200 sources, 2,000 snapshots and 20 environments, and belong
 to 50 projects, 10 of which have an owner without a backup. Each question is a process of its own: verb is the wall time
-of `w.ask.due()` and the like, whole that of the command as a person runs it, best of three.
+of `w.ask.due()` and the like, CPU its CPU
+time, whole the wall time of the command as a person runs it, best of three. The very first question after many adapters
+came reads them all, and keeps what it read; it is on a line of its own.
 """
 
 from __future__ import annotations
@@ -113,14 +115,15 @@ def ask(question: str, folder: Path) -> None:
     import whence
 
     with whence.open(folder, clock=lambda: NOW) as w:
-        started = time.monotonic()
+        started, cpu = time.monotonic(), time.process_time()
         if question == "due":
             found = len(w.ask.due().things)
         elif question == "list":
             found = len(w.model.list())
         else:
             found = len(w.model.search("project-7"))
-        print(json.dumps({"wall_s": time.monotonic() - started, "found": found}))
+        took = {"wall_s": time.monotonic() - started, "cpu_s": time.process_time() - cpu}
+        print(json.dumps({**took, "found": found}))
 
 
 def whole(question: str, folder: Path) -> float:
@@ -143,18 +146,22 @@ def main() -> None:
         ask(args.one[0], Path(args.one[1]))
         return
     print(f"# registry ({describe()})")
-    print(f"{'adapters':>9} {'question':<8} {'found':>8} {'verb s':>8} {'whole s':>8}")
+    print(f"{'adapters':>9} {'question':<8} {'found':>8} {'verb s':>8} {'CPU s':>8} {'whole s':>8}")
     with tempfile.TemporaryDirectory() as tmp:
         for count in args.adapters:
             folder = (args.keep or Path(tmp)) / str(count)
             if not folder.exists():
                 folder.mkdir(parents=True)
                 build(folder, count)
+            (folder / ".whence/index/adapters.arrow").unlink(missing_ok=True)
+            first = alone("bench.registry", "--one", "due", str(folder))
+            print(f"{count:>9,} {'first':<8} {first['found']:>8,} {first['wall_s']:>8.2f} {first['cpu_s']:>8.2f}")
             for question in QUESTIONS:
                 took = [alone("bench.registry", "--one", question, str(folder)) for _ in range(3)]
                 command = min(whole(question, folder) for _ in range(3))
-                best = min(t["wall_s"] for t in took)
-                print(f"{count:>9,} {question:<8} {took[0]['found']:>8,} {best:>8.2f} {command:>8.2f}", flush=True)
+                verb, cpu = (min(t[what] for t in took) for what in ("wall_s", "cpu_s"))
+                found = took[0]["found"]
+                print(f"{count:>9,} {question:<8} {found:>8,} {verb:>8.2f} {cpu:>8.2f} {command:>8.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -71,18 +71,22 @@ _OF_CLOSURE = ("base", "snapshot", "environment", "code_commit", "code_clean")
 
 def _extended(store: Store, rows: list[Any], after: int) -> list[Any]:
     """These rows with what came since: adapters, and reports of runs, which may come after their adapter."""
-    reports = {
-        run: said for _, run, *said in store.fields(RunReport, "run", "started_at", "conditions.python", after=after)
-    }
-    closures = {row[0]: _plain(row[1:]) for row in store.fields(Closure, *_OF_CLOSURE, after=after)}
+    closures, reports = _read(store, after)
     new = store.fields(Adapter, "name", "weights", "run", "closure", after=after)
-    if any(row[4] not in closures for row in new):
-        closures = {row[0]: _plain(row[1:]) for row in store.fields(Closure, *_OF_CLOSURE)}
+    if after and any(closure not in closures or run not in reports for *_, run, closure in new):
+        closures, reports = _read(store, 0)  # one that was made from what was there before
     rows = [(*row[:-2], *reports[row[3]]) if row[3] in reports else row for row in rows]
     return rows + [
         (adapter, name, weights, run, *closures[closure], *reports.get(run, (None, None)))
         for adapter, name, weights, run, closure in new
     ]
+
+
+def _read(store: Store, after: int) -> tuple[dict[str, tuple[str | None, ...]], dict[str, tuple[str | None, ...]]]:
+    """(closure → what it names, run → when and with which Python it was done), of what came after so many records."""
+    closures = {row[0]: _plain(row[1:]) for row in store.fields(Closure, *_OF_CLOSURE, after=after)}
+    reports = store.fields(RunReport, "run", "started_at", "conditions.python", after=after)
+    return closures, {row[1]: tuple(row[2:]) for row in reports}
 
 
 def _plain(values: Iterable[Any]) -> tuple[str | None, ...]:
