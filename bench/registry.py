@@ -5,9 +5,8 @@
 The store is written with `put_many`: every adapter has a closure, a run and a report of its own, one in ten is
 released, one in a hundred deployed; they share 40 bases, 200 sources, 2,000 snapshots and 20 environments, and belong
 to 50 projects, 10 of which have an owner without a backup. Each question is a process of its own: verb is the wall time
-of `w.ask.due()` and the like, CPU its CPU
-time, whole the wall time of the command as a person runs it, best of three. The very first question after many adapters
-came reads them all, and keeps what it read; it is on a line of its own.
+of `w.ask.due()` and the like, CPU its CPU time, whole the wall time of the command as a person runs it, best of three.
+The very first question after many adapters came reads them all, and keeps what it read; it is on a line of its own.
 """
 
 from __future__ import annotations

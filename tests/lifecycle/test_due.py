@@ -213,6 +213,18 @@ def test_owners_who_left(desk: Desk, w: whence.Session) -> None:
     assert (findings(only), only.days) == ({"due.owner": "fail"}, 40)
 
 
+def test_the_nearest_ownership_counts(desk: Desk, w: whence.Session) -> None:
+    adapter = desk.adapter("mine", base=desk.base("base"), snapshot=desk.data("rows"))
+    assert findings(w.ask.due().things[0]) == {"due.owner": "fail"}
+    release = desk.store.put(Release(name="desk@1", adapter=adapter, verdict=None))
+    desk.store.append("alias.moved", "alias:front", {"release": release, "name": "desk@1"})
+    for n, thing in enumerate(("mine", "front", "desk@1", release[:20], adapter[:20])):
+        w.rights.own(thing, accountable=f"p{n}@example.org")
+        (only,) = w.ask.due().things
+        assert only.accountable == f"p{n}@example.org", thing
+        assert "no backup" in only.marks[0].message
+
+
 def test_an_environment_past_its_support_and_an_old_closure(desk: Desk, w: whence.Session) -> None:
     healthy(desk, "old", python="3.9.18")
     healthy(desk, "stale", age_days=400)

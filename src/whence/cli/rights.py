@@ -54,7 +54,7 @@ def grant(
 @app.command(epilog="Example: whence rights own bank-support --accountable ada@example.org --backup bo@example.org")
 def own(
     thing: Annotated[
-        str, typer.Argument(help="Project, adapter, release, alias or source, by name or digest.", show_default=False)
+        str, typer.Argument(help="Project, adapter, release or alias, by name or digest.", show_default=False)
     ],
     accountable: Annotated[str, typer.Option("--accountable", metavar="PERSON", help="Who answers for it.")],
     backup: Annotated[str | None, typer.Option("--backup", metavar="PERSON", help="Who takes over.")] = None,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from whence.govern import Owner, names_of, owners, states
-from whence.lineage import Made, Scope, blast_radius, in_bulk, registry, releases_of, sources_of
+from whence.lineage import Made, Scope, aliases, blast_radius, in_bulk, registry, releases_of, sources_of
 from whence.records import Base, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
 from whence.register import due as rules
@@ -63,6 +63,8 @@ class Facts:
     """name → what is claimed of it last"""
     releases: dict[Ref, list[tuple[Ref, str]]]
     """adapter → (release, name)"""
+    aliases: dict[Ref, list[str]]
+    """release → aliases that point to it"""
     serving: dict[Ref, list[tuple[Ref, Deployment]]]
     """release → deployments that are not known to have ended"""
     owners: dict[str, Owner]
@@ -87,6 +89,9 @@ class Facts:
         for ref, deployment in store.all(Deployment):
             if live[ref] != "ended":
                 serving.setdefault(deployment.release, []).append((ref, deployment))
+        pointed: dict[Ref, list[str]] = {}
+        for alias, release in aliases(store).items():
+            pointed.setdefault(release, []).append(alias)
         source = {one.name: one for _, one in store.all(Source)}
         return cls(
             store=store,
@@ -99,6 +104,7 @@ class Facts:
             sources=sources_of(store),
             source=source,
             releases=releases,
+            aliases=pointed,
             serving=serving,
             owners=owners(store, now),
             ends=_ends(store, releases, now),
@@ -196,7 +202,8 @@ class Facts:
     def _owner(self, one: Made, releases: Sequence[tuple[Ref, str]]) -> Owner | None:
         if not releases:
             return self.owners.get(one.adapter) or self.owners.get(one.name)
-        named = (self.owners.get(name) for name in names_of(one.adapter, one.name, releases))
+        called = [(ref, alias) for ref, _ in releases for alias in self.aliases.get(ref, ())]
+        named = (self.owners.get(name) for name in names_of(one.adapter, one.name, [*called, *releases]))
         return next((owner for owner in named if owner), None)
 
     def _once(self, key: Any, make: Callable[[], T]) -> T:

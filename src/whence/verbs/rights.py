@@ -67,7 +67,7 @@ class Rights:
     ) -> Ref:
         """Somebody answers for a thing from now on, or from `since`; returns the Ownership's digest.
 
-        thing: a project's name, an adapter, a release, an alias, a source; a name stands for all that is called so.
+        thing: a project's name, an adapter, a release or an alias; a name stands for all that is called so.
         backup: who takes over. Raises NotFound for what the record does not know, Unmet without a person as actor.
         """
         from whence import govern
