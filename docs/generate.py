@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import whence
-from whence import records, verbs
+from whence import govern, records, register, verbs
 from whence.cli import VERBS
 from whence.data import STEPS
 from whence.lifecycle.adopt import Adopted
@@ -169,6 +169,7 @@ VERBS_IN_PYTHON = (
 VALUES = (verbs.Why, Node, verbs.BlastRadius, verbs.Served, Outcome, Stage, verbs.Listing, verbs.Quarantined)
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
+VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 
 
 def python() -> str:
@@ -244,10 +245,11 @@ def spelled_call(thing: Callable[..., object]) -> str:
 
 
 def members(kind: type) -> list[str]:
-    """A table of a dataclass's fields and properties, with the line under each."""
+    """A table of a dataclass's, or a named tuple's, fields and properties, with the line under each."""
     body = ast.parse(inspect.getsource(kind)).body[0].body
     under = {a.target.id: b.value.value for a, b in pairwise(body) if isinstance(a, ast.AnnAssign) and _is_text(b)}
-    rows = [(f.name, f.type, under.get(f.name, "digest" if "Ref" in str(f.type) else "")) for f in fields(kind)]
+    typed = [(a.target.id, ast.unparse(a.annotation)) for a in body if isinstance(a, ast.AnnAssign)]
+    rows = [(name, of, under.get(name, "digest" if "Ref" in of else "")) for name, of in typed]
     rows += [(n, "", told(p.__doc__)) for n, p in vars(kind).items() if isinstance(p, property)]
     cells = [f"| `{name}` | {str(of).replace('|', 'or')} | {told(said)} |" for name, of, said in rows]
     return ["| field | type | meaning |", "| --- | --- | --- |", *cells]

@@ -49,6 +49,7 @@ class SourcePart(_Strict):
     consent_basis: Literal["consent", "contract", "legitimate-interest", "legal-duty", "not-personal"] | None = None
     collector: str | None = None
     retrieved_at: str | None = None
+    purge_at: str | None = None
     part_of: str | None = None
     map: Mapping[str, str | list[str]] = field(default_factory=dict)
 

@@ -55,6 +55,7 @@ class Project:
             consent_basis=part.consent_basis,
             collector=part.collector,
             retrieved_at=parse_time(part.retrieved_at) if part.retrieved_at else None,
+            purge_at=parse_time(part.purge_at) if part.purge_at else None,
             part_of=part.part_of,
         )
 
@@ -173,11 +174,12 @@ def _sources(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         if isinstance(table.get("licence"), str):
             fault = licence_fault(table["licence"])
             yield from [((*where, "licence"), fault)] if fault else []
-        if isinstance(table.get("retrieved_at"), str | date | time):
-            try:
-                parse_time(str(table["retrieved_at"]))
-            except ValueError as error:
-                yield (*where, "retrieved_at"), f"{error}; expected an ISO 8601 time with its zone"
+        for moment in ("retrieved_at", "purge_at"):
+            if isinstance(table.get(moment), str | date | time):
+                try:
+                    parse_time(str(table[moment]))
+                except ValueError as error:
+                    yield (*where, moment), f"{error}; expected an ISO 8601 time with its zone"
 
 
 def _map_faults(where: tuple[str | int, ...], mapping: Any, known: tuple[str, ...]) -> Iterator[Fault]:

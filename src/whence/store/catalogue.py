@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from whence import records
 from whence.records import Damaged, Event, Json, NotFound, Ref, canonical, encode, references, sha256, text_time
@@ -72,6 +73,23 @@ class Catalogue(Transactions):
         if name is not None:
             query = query.where(t.c.name == name)
         return [(Ref(row.digest), known(row.digest, row.body)) for row in self._rows(query)]
+
+    def fields(self, kind: type[Any], *names: str, after: int = 0) -> list[Any]:
+        """(digest, value…) of every record of this kind that came after that many, oldest first: these of its fields,
+        ``a.b`` for one inside another; unchecked. Lists are text in SQLite. Many times as fast as `all`.
+        """
+        t = tables.records
+        columns = [_member(self._engine.dialect.name, name).label(f"f{i}") for i, name in enumerate(names)]
+        query = sa.select(t.c.digest, *columns).where(t.c.noun == kind.__name__, t.c.n > after)
+        return list(self._rows(query.order_by(t.c.n)))
+
+    def arrived(self, *kinds: type[Any], until: int | None = None) -> list[int]:
+        """[the number under which the last record came, how many there are of each of these kinds], up to a number."""
+        c = tables.records.c
+        last = until if until is not None else int(self._rows(sa.select(sa.func.max(c.n)))[0][0] or 0)
+        query = sa.select(c.noun, sa.func.count()).where(c.noun.in_([k.__name__ for k in kinds]), c.n <= last)
+        counts: dict[str, int] = dict(self._rows(query.group_by(c.noun)))  # type: ignore[arg-type]
+        return [last, *(counts.get(kind.__name__, 0) for kind in kinds)]
 
     def count(self, kind: type[Any]) -> int:
         """How many records of this kind there are."""
@@ -262,6 +280,15 @@ class Catalogue(Transactions):
 
 def _entry(row: sa.Row[Any]) -> tuple[str, Entry]:
     return row.kind, Entry(row.digest, row.segment, row.offset, row.length)
+
+
+def _member(dialect: str, name: str) -> sa.ColumnElement[Any]:
+    """The SQL for a member of a record's body."""
+    body = tables.records.c.body
+    if dialect == "sqlite":
+        return sa.func.json_extract(body, f"$.{name}")
+    member: sa.ColumnElement[Any] = sa.cast(body, JSONB)[tuple(name.split("."))]
+    return member
 
 
 def _event_row(event: Event, digest: str) -> dict[str, Any]:
