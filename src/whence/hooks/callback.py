@@ -29,7 +29,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from huggingface_hub import try_to_load_from_cache
 from transformers import Trainer, TrainerCallback
 
 from whence.hooks.fed import Fed
@@ -340,14 +342,10 @@ def _base_folder(model: Any) -> tuple[str | None, str | None]:
         return None, "it was made in memory"
     if Path(name).is_dir():
         return str(Path(name).absolute()), None
-    from huggingface_hub import try_to_load_from_cache
-
     found = try_to_load_from_cache(name, "config.json", revision=getattr(model.config, "_commit_hash", None))
     return (str(Path(found).parent), None) if isinstance(found, str) else (None, "its folder is not known")
 
 
 def _bits(fed: Any) -> str:
     """Row number → fed, as hex of packed bits, the first row the highest."""
-    import numpy as np
-
     return np.packbits(fed).tobytes().hex()

@@ -48,8 +48,8 @@ class Feed:
 
 
 def fed_rows(dataset: Any, feed: Feed) -> Iterator[Json]:
-    """The rows of a prepared data set, each {"id": its number, and its place in a packed record; "record": the number in
-    the data set; "row": members as `whence.data` reads them; "plain": other plain columns; "decoded": whether the row
+    """The rows of a prepared data set, each {"id": its number, and its place in a packed record; "record": its number
+    in the data set; "row": members as `whence.data` reads them; "plain": other plain columns; "decoded": whether the row
     was read back from tokens; "tokens", "learnt", "cut": as far as the data set holds tokens}."""
     first = 0
     for table in _tables(dataset):
@@ -86,7 +86,9 @@ def _tables(dataset: Any) -> Iterator[pa.Table]:
         return
     for start in range(0, len(dataset), BATCH_ROWS):
         items = [dataset[i] for i in range(start, min(start + BATCH_ROWS, len(dataset)))]
-        yield pa.Table.from_pylist([{k: v.tolist() if hasattr(v, "tolist") else v for k, v in x.items()} for x in items])
+        yield pa.Table.from_pylist(
+            [{k: v.tolist() if hasattr(v, "tolist") else v for k, v in x.items()} for x in items]
+        )
 
 
 def _is_plain(kind: pa.DataType) -> bool:

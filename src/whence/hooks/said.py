@@ -38,7 +38,11 @@ def _safe(name: str, value: Any) -> Json:
     if isinstance(value, str):
         return value if name in CHOICES else None
     if isinstance(value, Mapping):
-        held = {str(key): safe for key, one in value.items() if (safe := _safe(name if name in CHOICES else str(key), one)) is not None}
+        held = {
+            str(key): safe
+            for key, one in value.items()
+            if (safe := _safe(name if name in CHOICES else str(key), one)) is not None
+        }
         return held or None
     if isinstance(value, set | frozenset):
         value = sorted(value, key=str)

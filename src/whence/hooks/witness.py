@@ -25,10 +25,10 @@ def main(folder: Path) -> int:
     """Look, and write down what was seen."""
     os.nice(NICE)
     asked = json.loads((folder / "asked.json").read_text())
-    base, why = None, asked["base_absent"]
-    if asked["base"]:
+    base, why = None, asked.get("base_absent")
+    if asked.get("base"):
         try:
-            base = plain(fingerprint(Path(asked["base"])))
+            base = plain(fingerprint(Path(asked.get("base"))))
         except (Unmet, OSError, ValueError) as error:
             why = type(error).__name__
     here = _surroundings()
