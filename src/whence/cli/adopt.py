@@ -37,9 +37,14 @@ def spool(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring in trainings that WhenceCallback recorded beside their output; the rows' copies there are then removed."""
+    """Bring in trainings that WhenceCallback recorded beside their output; the rows' copies there are then removed.
+
+    Exit code 2 where a spool was left as it is.
+    """
     with here(as_json) as w:
         found = w.adopt.spool(*folder or [], as_is=as_is)
-    parts = [f"{one.folder}{'' if one.fresh else ' (was brought in before)'}" for one in found]
+    how = {True: "brought in", False: "was brought in before"}
+    parts = [f"{one.folder}: {how[one.fresh] if one.run else 'left as it is'}" for one in found]
     lines = [line for head, one in zip(parts, found, strict=True) for line in (head, *(f"    {x}" for x in one.lines))]
     say([asdict(one) for one in found], "\n".join(lines) or "no spool waits in whence-spool", as_json)
+    raise typer.Exit(0 if all(one.run for one in found) else 2)

@@ -43,6 +43,8 @@ from whence.records.chained import ChainedFile
 logger = logging.getLogger("whence")
 SPOOLS = "whence-spool"
 """The folder of spools, beside the trainer's output_dir: what lies inside it may be uploaded."""
+STORES = (".whence", "whence.toml", "store.json")
+"""One of them lies where a project is."""
 WITNESS_WAIT_S = 600
 ADOPT_WAIT_S = 300
 """How long the end of the training waits for its spool to be brought in."""
@@ -87,13 +89,14 @@ class WhenceCallback(TrainerCallback):
         self._claims = {"source": source, "licence": licence, "consent_basis": consent_basis, "map": dict(map or {})}
         self._claims["data"] = [str(Path(file).absolute()) for file in files]
         self._project, self._spools = Path(project or ".").absolute(), spool
-        self._off, self._folder, self._file, self._fed = True, None, None, None
+        self._off, self._folder, self._file, self._fed, self._witness = True, None, None, None, None
 
     # -- events of the trainer ---------------------------------------------------------------------------------------
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **named: Any) -> None:
         """The spool is opened and what is known is written."""
-        self._off, self._folder, self._file, self._fed = not state.is_world_process_zero, None, None, None
+        self._off = not state.is_world_process_zero
+        self._folder = self._file = self._fed = self._witness = None
         self._begin(args, state, control, **named)
 
     @_guarded
@@ -109,9 +112,10 @@ class WhenceCallback(TrainerCallback):
         if not self._file.lines:
             self._file.add({"kind": "begin"} | self._known(args, trainer, feed, **named))
             self._write_rows(dataset, feed)
-            self._look(named["model"])
-        elif state.global_step:
+        else:
             self._file.add({"kind": "resumed", "step": state.global_step})
+        if not (self._folder / "seen.json").exists():
+            self._look(named["model"])
         skips = not args.ignore_data_skip
         with contextlib.suppress(AttributeError, TypeError):  # a stream of unknown length, without a sampler
             self._fed = Fed(
@@ -147,17 +151,21 @@ class WhenceCallback(TrainerCallback):
         """The weights are kept, the spool is ended, and bringing it in is tried once."""
         kept = self._keep(named["model"])
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._witness.wait(WITNESS_WAIT_S)
+            if self._witness:
+                self._witness.wait(WITNESS_WAIT_S)
+        with contextlib.suppress(FileNotFoundError):  # it failed, or takes longer
+            self._file.add({"kind": "seen"} | json.loads((self._folder / "seen.json").read_bytes()))
         self._file.add({"kind": "end", "adapter": kept} | self._sofar(state))
-        self._file.close()
         self._off = True
+        fcntl.flock(self._file, fcntl.LOCK_UN)  # workers that were forked meanwhile hold the same open file
+        self._file.close()
         bring_in(self._folder, self._project)
 
     # -- the spool ---------------------------------------------------------------------------------------------------
 
     def _open(self, spools: Path, output: Path, step: int) -> None:
-        """A new spool, or that of the run that is resumed: the newest of the same output_dir that has not ended and that
-        nobody writes."""
+        """A new spool, or that of the run that is resumed: the newest of the same output_dir that has not ended and
+        that nobody writes."""
         made = not spools.exists()
         spools.mkdir(parents=True, exist_ok=True, mode=0o700)
         if made:
@@ -168,7 +176,7 @@ class WhenceCallback(TrainerCallback):
                 file = ChainedFile(folder / "run.jsonl")
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if any(line["kind"] == "save" for line in file.lines) and file.lines[-1]["kind"] != "end":
-                    self._folder, self._file, self._witness = folder, file, _Nobody()
+                    self._folder, self._file = folder, file
                     return
                 file.close()
         now = datetime.now(UTC)
@@ -249,8 +257,8 @@ class WhenceCallback(TrainerCallback):
         }
 
     def _keep(self, model: Any) -> Json:
-        """Save the adapter into the spool, whatever its trainer's owner saves later; the digests of its files. None where
-        there is none, or where each process holds a part of it."""
+        """Save the adapter into the spool, whatever is saved later; the digests of its files. None where there is none,
+        or where each process holds a part of it."""
         model = getattr(model, "module", model)
         sharded = any(type(p).__name__ == "DTensor" or hasattr(p, "ds_id") for p in model.parameters())
         if not hasattr(model, "peft_config") or sharded:
@@ -269,16 +277,12 @@ class WhenceCallback(TrainerCallback):
         return files
 
 
-class _Nobody:
-    """The witness of a run that is resumed: it has looked already."""
-
-    def wait(self, seconds: float) -> None:
-        """At once."""
-
-
 def bring_in(folder: Path, project: Path) -> None:
     """Try `whence adopt spool` once, in a process of its own; one line says how it went."""
     how = f"whence -C {project} adopt spool {folder}"
+    if not (os.environ.get("WHENCE_STORE") or any((project / name).exists() for name in STORES)):
+        logger.warning("whence: there is no store at %s; this run lies in a spool: %s", project, how)
+        return
     child = _child("-m", "whence", "-C", str(project), "adopt", "spool", str(folder), "--json", piped=True)
     try:
         out, _ = child.communicate(timeout=ADOPT_WAIT_S)

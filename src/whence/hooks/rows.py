@@ -49,8 +49,8 @@ class Feed:
 
 def fed_rows(dataset: Any, feed: Feed) -> Iterator[Json]:
     """The rows of a prepared data set, each {"id": its number, and its place in a packed record; "record": its number
-    in the data set; "row": members as `whence.data` reads them; "plain": other plain columns; "decoded": whether the row
-    was read back from tokens; "tokens", "learnt", "cut": as far as the data set holds tokens}."""
+    in the data set; "row": members as `whence.data` reads them; "plain": other plain columns; "decoded": whether the
+    row was read back from tokens; "tokens", "learnt", "cut": as far as the data set holds tokens}."""
     first = 0
     for table in _tables(dataset):
         names = set(table.column_names)
@@ -68,7 +68,7 @@ def fed_rows(dataset: Any, feed: Feed) -> Iterator[Json]:
             same = {"record": number, "plain": {name: held[name] for name in plain}}
             if raw:
                 row = {("text" if n == feed.text_field else n): _uncovered(held[n], feed) for n in raw}
-                yield {"id": f"{number}", "row": row, "decoded": False, **same, **_counted(mine, feed)}
+                yield {"id": f"{number}", "row": _once(row), "decoded": False, **same, **_counted(mine, feed)}
                 continue
             for place, piece in enumerate(_pieces(mine)):
                 row = _decoded(piece, held.get("label"), feed)
@@ -93,6 +93,14 @@ def _tables(dataset: Any) -> Iterator[pa.Table]:
 
 def _is_plain(kind: pa.DataType) -> bool:
     return kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_integer(kind) or kinds.is_boolean(kind)
+
+
+def _once(row: Json) -> Json:
+    """The row with its prompt said once: the reward trainer puts it before both answers and leaves it where it was."""
+    given, answers = row.get("prompt"), [row.get("chosen"), row.get("rejected")]
+    if not given or not all(type(one) is type(given) and one[: len(given)] == given for one in answers):
+        return row
+    return row | {name: row[name][len(given) :] for name in ("chosen", "rejected")}
 
 
 def _uncovered(value: Json, feed: Feed) -> Json:

@@ -50,8 +50,8 @@ class Spooled:
 
     folder: str
     """where the spool lies now"""
-    run: Ref
-    """the Run"""
+    run: Ref | None
+    """the Run; None: it was left as it is"""
     adapter: Ref | None
     """the Adapter; None: the run left no weights of one"""
     fresh: bool
@@ -60,10 +60,16 @@ class Spooled:
     """what a person reads"""
 
 
-def spools_of(folder: Path) -> list[Path]:
-    """The spools of a project's folder that are not brought in yet, oldest first."""
-    found = (path for path in (folder / SPOOLS).glob("*") if (path / "run.jsonl").is_file())
-    return sorted(path for path in found if path.suffix != DONE)
+def adopt_spools(store: Store, folder: Path, told: Told, *, as_is: bool = False) -> list[Spooled]:
+    """Bring in every spool of a project's folder, oldest first. One that cannot come in is left and says why."""
+    found = []
+    waiting = (path for path in (folder / SPOOLS).glob("*") if path.suffix != DONE and (path / "run.jsonl").is_file())
+    for path in sorted(waiting):
+        try:
+            found.append(adopt_spool(store, path, told, as_is=as_is))
+        except (Unmet, Conflict, Damaged) as error:
+            found.append(Spooled(folder=str(path), run=None, adapter=None, fresh=False, lines=(str(error),)))
+    return found
 
 
 def adopt_spool(store: Store, folder: Path, told: Told, *, as_is: bool = False) -> Spooled:

@@ -73,8 +73,9 @@ def read_spool(folder: Path) -> Spool:
     spool = Spool(folder, kinds["begin"], {"records": None, **kinds["rows"]}, last, resumed, entries[-1]["chain"])
     for name, digest in (last.get("adapter") or {}).items():
         _check(folder / "adapter" / name, digest)
+    spool.seen = kinds.get("seen") or {}
     with suppress(FileNotFoundError):
-        spool.seen = json.loads((folder / "seen.json").read_bytes())
+        spool.seen = spool.seen or json.loads((folder / "seen.json").read_bytes())
     return spool
 
 

@@ -18,11 +18,13 @@ class Adopt:
 
     def spool(self, *folder: str | Path, as_is: bool = False) -> list[Spooled]:
         """Bring in trainings that `whence.hooks.WhenceCallback` left as spools. folder: spools; none: those that lie in
-        `whence-spool` of the project's folder. as_is: also one whose training did not finish, with its newest
-        checkpoint. What is in the record already is left as it is. A spool becomes `FOLDER.adopted`, and the copies of
-        the rows in it are removed. Raises NotFound, Damaged, Conflict while the training still runs, Unmet."""
-        from whence.lifecycle.spool import adopt_spool, spools_of
+        `whence-spool` of the project's folder, of which one that cannot come in is left and says why. as_is: also one
+        whose training did not finish, with its newest checkpoint. What is in the record already is left as it is. A
+        spool becomes `FOLDER.adopted`, and the copies of the rows in it are removed. Raises NotFound, Damaged, Conflict
+        while the training still runs, Unmet."""
+        from whence.lifecycle.spool import adopt_spool, adopt_spools
 
         told, store = self._session.told, self._store
-        folders = [Path(one).absolute() for one in folder] or spools_of(self._session.folder)
-        return [adopt_spool(store, one, told, as_is=as_is) for one in folders]
+        if not folder:
+            return adopt_spools(store, self._session.folder, told, as_is=as_is)
+        return [adopt_spool(store, Path(one).absolute(), told, as_is=as_is) for one in folder]
