@@ -87,9 +87,7 @@ def reward(completions: Sequence[Any], **_: Any) -> list[float]:
     return [float(len(str(one))) for one in completions]
 
 
-def trainer(
-    kind: str, base: Path, out: Path, rows: Sequence[Json], callbacks: Sequence[Any] = (), **changes: Any
-) -> Any:
+def trainer(kind: str, base: Path, out: Path, rows: Any, callbacks: Sequence[Any] = (), **changes: Any) -> Any:
     """A trainer of this kind, of two rows a step."""
     made, config = TRAINERS[kind]
     torch.manual_seed(1)
@@ -108,6 +106,8 @@ def trainer(
         more["reward_funcs"] = reward
     if kind == "kto":
         settings |= {"per_device_train_batch_size": 2}
+    if "formatting_func" in changes:
+        more["formatting_func"] = changes.pop("formatting_func")
     plain = {
         "output_dir": str(out),
         "per_device_train_batch_size": 2,
@@ -125,7 +125,7 @@ def trainer(
     return made(
         model=model,
         args=config(**plain | settings | changes),
-        train_dataset=Dataset.from_list(list(rows)),
+        train_dataset=Dataset.from_list(rows) if isinstance(rows, list) else rows,
         callbacks=list(callbacks),
         **more,
     )

@@ -50,7 +50,7 @@ class Feed:
 def fed_rows(dataset: Any, feed: Feed) -> Iterator[Json]:
     """The rows of a prepared data set, each {"id": its number, and its place in a packed record; "record": its number
     in the data set; "row": members as `whence.data` reads them; "plain": other plain columns; "decoded": whether the
-    row was read back from tokens; "tokens", "learnt", "cut": as far as the data set holds tokens}."""
+    row was read back from tokens; "open": whether it may begin and end inside of one; "tokens", "learnt", "cut": as far as the data set holds tokens}."""
     first = 0
     for table in _tables(dataset):
         names = set(table.column_names)
@@ -73,7 +73,8 @@ def fed_rows(dataset: Any, feed: Feed) -> Iterator[Json]:
             for place, piece in enumerate(_pieces(mine)):
                 row = _decoded(piece, held.get("label"), feed)
                 name = f"{number}.{place}" if feed.packed else f"{number}"
-                yield {"id": name, "row": row, "decoded": True, **same, **_counted(piece, feed)}
+                ends = {"open": True} if feed.packed and not mine.get("seq_lengths") else {}
+                yield {"id": name, "row": row, "decoded": True, **same, **ends, **_counted(piece, feed)}
         first += table.num_rows
 
 

@@ -17,7 +17,7 @@ from whence.lifecycle.matching import Match, Matcher
 from whence.lifecycle.run import Told
 from whence.lifecycle.spooled import Spool
 from whence.project.look import LOOK_AT, guess
-from whence.records import Json, Ref, Source, encode, writing
+from whence.records import Json, Ref, Source, encode, texts, writing
 from whence.store import RowSet, Store, row_set
 
 ADMITTED = "all"
@@ -73,6 +73,13 @@ class _Tally:
     tokens: int = 0
     learnt: int = 0
 
+    def take(self, found: Iterable[Match], fed: bool, whole: bool = True) -> None:
+        """Rows of files that were found in a spooled one."""
+        for match in found:
+            self.could.add(match.ordinal)
+            if fed:
+                self.matched[match.ordinal] = self.matched.get(match.ordinal, False) or (match.whole and whole)
+
     def count(self, row: Json) -> None:
         """One spooled row that was fed."""
         self.cut += bool(row.get("cut"))
@@ -121,6 +128,7 @@ def _tally(store: Store, spool: Spool, files: list[_File], every: RowSet, told: 
     tally, fed = _Tally(), spool.fed()
     matcher = Matcher(_contents(store, every)) if files else None
     names = {file.id for file in files if file.id}
+    before: tuple[Json, bool] | None = None
     with (spool.folder / "rows.jsonl").open("rb") as lines:
         for number, line in enumerate(lines):
             if number % TOLD_EVERY == 0:
@@ -130,13 +138,21 @@ def _tally(store: Store, spool: Spool, files: list[_File], every: RowSet, told: 
             if was_fed:
                 tally.count(row)
             found = _found(matcher, row, names, spool.rows["packed"]) if matcher else []
-            for match in found:
-                tally.could.add(match.ordinal)
-                if was_fed:
-                    tally.matched[match.ordinal] = tally.matched.get(match.ordinal, False) or match.whole
+            tally.take(found, was_fed)
+            if matcher and row.get("open") and before:
+                tally.take(_across(matcher, before[0], row), before[1] or was_fed, before[1] and was_fed)
             if not found:
                 tally.own.append(row)
+            before = (row, was_fed)
     return tally
+
+
+def _across(matcher: Matcher, before: Json, row: Json) -> list[Match]:
+    """Rows that begin in one packed record and end in the next: those that are whole only where both are joined."""
+    one, other = ("".join(texts(part["row"])) for part in (before, row))
+    whole = [{m.ordinal for m in matcher.find({"text": text}, packed=True) if m.whole} for text in (one, other)]
+    joined = matcher.find({"text": one + other}, packed=True)
+    return [match for match in joined if match.whole and match.ordinal not in whole[0] | whole[1]]
 
 
 def _found(matcher: Matcher, row: Json, names: Iterable[str], packed: bool) -> list[Match]:

@@ -2,7 +2,8 @@
 
 Texts are compared without white space. What a trainer fed may carry more than a row's texts (a chat template, an
 instruction around them), less (it was cut), or several rows (it was packed). Rows that could be in such a text are
-found by blocks of it, of which each row has its rarest in an index.
+found by blocks of it, of which each row has its rarest in an index. What is left of a cut row counts only where no
+other row begins, or ends, the same way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ BLOCK = 24
 """Characters of a block. A row whose texts are all shorter is looked for by the longest of them."""
 SHARED = 50
 """Rows with one first block, at most, that are looked for by it: of a row that was cut early little more is left."""
-AROUND = 64
+AROUND = 32
 """Characters that a template may put around one text of a row shorter than a block."""
 BEGINS = 8
 """Characters by which the cut beginning of a text is looked for."""
@@ -82,19 +83,24 @@ class Matcher:
         if same:
             return [Match(same.take(record).ordinal, not cut)]
         fed = ["".join(side) for side in sides]
-        found: list[tuple[int, bool, Held]] = []
+        found: dict[str, list[Held]] = {}
         for held in self._candidates(fed[0]):
-            whole = _inside(held.sides, fed, packed)
-            if whole is not None:
-                found.append((sum(map(len, held.sides[0])), whole, held))
+            how = _inside(held.sides, fed, cut, packed)
+            if how:
+                found.setdefault(how, []).append(held)
+        whole = found.pop("whole", [])
+        if not packed and whole:
+            longest = max(whole, key=lambda held: sum(map(len, held.sides[0]))).sides
+            return [Match(self._one_of(longest, whole, record), not cut)]
+        parts = [held for part in found.values() if len({one.sides for one in part}) == 1 for held in part]
         if packed:
-            return [Match(held.ordinal, whole) for _, whole, held in found]
-        if not found:
-            return []
-        best = max(found, key=lambda one: (one[1], one[0]))
-        alike = [held for _, whole, held in found if held.sides == best[2].sides]
-        same = self._by_key.setdefault(("inside", best[2].sides), _Alike(alike))
-        return [Match(same.take(record).ordinal, best[1] and not cut)]
+            return [Match(held.ordinal, held in whole) for held in whole + parts]
+        return [Match(self._one_of(parts[0].sides, parts, record), False)] if parts else []
+
+    def _one_of(self, sides: tuple[tuple[str, ...], ...], rows: Sequence[Held], record: str | None) -> int:
+        """One of the rows with these texts."""
+        alike = self._by_key.setdefault(("inside", sides), _Alike([held for held in rows if held.sides == sides]))
+        return alike.take(record).ordinal
 
     def _candidates(self, fed: str) -> list[Held]:
         if self._blocks is None:
@@ -164,17 +170,17 @@ def _keys(row: Json, sides: tuple[tuple[str, ...], ...]) -> list[tuple[Json, ...
     return [("text", *whole), *prompt]
 
 
-def _inside(sides: tuple[tuple[str, ...], ...], fed: Sequence[str], packed: bool) -> bool | None:
-    """Whether a row is in this, whole (True), cut (False) or not (None)."""
+def _inside(sides: tuple[tuple[str, ...], ...], fed: Sequence[str], cut: bool, packed: bool) -> str | None:
+    """How a row is in this: ``whole``, or what is there of it, or None."""
     if len(fed) == 1 and len(sides) == 2:
-        return next((found for side in sides if (found := _one_inside(side, fed[0], packed)) is not None), None)
+        return next((how for side in sides if (how := _one_inside(side, fed[0], cut, packed))), None)
     if len(sides) != len(fed):
         return None
-    found = [_one_inside(side, text, packed) for side, text in zip(sides, fed, strict=True)]
-    return None if None in found else all(found)
+    found = [_one_inside(side, text, cut, packed) for side, text in zip(sides, fed, strict=True)]
+    return None if None in found else next((how for how in found if how != "whole"), "whole")
 
 
-def _one_inside(parts: tuple[str, ...], fed: str, packed: bool) -> bool | None:
+def _one_inside(parts: tuple[str, ...], fed: str, cut: bool, packed: bool) -> str | None:
     length, place = sum(map(len, parts)), 0
     for part in parts:
         place = fed.find(part, place)
@@ -183,10 +189,15 @@ def _one_inside(parts: tuple[str, ...], fed: str, packed: bool) -> bool | None:
         place += len(part)
     else:
         beside = len(fed) - length
-        return True if length >= BLOCK or (not packed and beside <= AROUND * (len(parts) + 1)) else None
+        return "whole" if length >= BLOCK or (not packed and beside <= AROUND * (len(parts) + 1)) else None
+    if not (cut or packed) or len(fed) < BEGINS:
+        return None
+    if any(fed in part for part in parts):
+        return "middle"
+    if _breaks_off(parts, fed):
+        return "beginning"
     backwards = tuple(part[::-1] for part in reversed(parts))
-    cut = any(fed in part for part in parts) or _breaks_off(parts, fed) or _breaks_off(backwards, fed[::-1])
-    return False if cut and len(fed) >= BEGINS else None
+    return "end" if _breaks_off(backwards, fed[::-1]) else None
 
 
 def _breaks_off(parts: tuple[str, ...], fed: str) -> bool:
@@ -199,7 +210,9 @@ def _breaks_off(parts: tuple[str, ...], fed: str) -> bool:
             continue
         rest = fed[place:]
         begun = rest.find(part[:BEGINS])
-        if begun >= 0:
-            return part.startswith(rest[begun:])
+        while begun >= 0:
+            if part.startswith(rest[begun:]):
+                return True
+            begun = rest.find(part[:BEGINS], begun + 1)
         return number > 0 and len(rest) <= AROUND
     return True
