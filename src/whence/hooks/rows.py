@@ -48,9 +48,12 @@ class Feed:
 
 
 def fed_rows(dataset: Any, feed: Feed) -> Iterator[Json]:
-    """The rows of a prepared data set, each {"id": its number, and its place in a packed record; "record": its number
-    in the data set; "row": members as `whence.data` reads them; "plain": other plain columns; "decoded": whether the
-    row was read back from tokens; "open": whether it may begin and end inside of one; "tokens", "learnt", "cut": as far as the data set holds tokens}."""
+    """The rows of a prepared data set, each a JSON object:
+
+    id: its number, and its place in a packed record; record: its number in the data set; row: members as `whence.data`
+    reads them; plain: the other columns of plain values; decoded: whether the row was read back from tokens; open:
+    whether it may begin and end inside of one; tokens, learnt, cut: as far as the data set holds tokens.
+    """
     first = 0
     for table in _tables(dataset):
         names = set(table.column_names)
