@@ -91,7 +91,7 @@ def test_plain_text_and_a_formatting_function(
         formatting_func=lambda row: f"### Question: {row['question']}\n### Answer: {row['answer']}",
     )  # fmt: skip
     formatted.train()
-    _, report = adopted(max((tmp_path / "whence-spool").glob("*[0-9a-f]")))
+    _, report = adopted(max((tmp_path / "whence-spool").glob("2*[0-9a-f]")))
     assert report.facts["files"] == {"asked.jsonl": [4, 4, 4]}
 
 
