@@ -37,9 +37,7 @@ def test_packed_rows_are_found_in_the_file(
     file = jsonl(tmp_path / "train.jsonl", rows)
     spool = trained("sft", rows[:9], told={"data": [file]}, packing=True, packing_strategy=strategy, max_length=48)
     _, report = adopted(spool)
-    named, whole, found = report.facts["files"]["train.jsonl"]
-    assert (named, found) == (12, 9)
-    assert whole == 9
+    assert report.facts["files"]["train.jsonl"] == {"rows": 12, "whole": 9, "cut": 0}
     assert {row.record for row in fed_rows(store, report) if row.source == "train"} == {f"t{i}" for i in range(9)}
 
 
@@ -92,7 +90,7 @@ def test_plain_text_and_a_formatting_function(
     )  # fmt: skip
     formatted.train()
     _, report = adopted(max((tmp_path / "whence-spool").glob("2*[0-9a-f]")))
-    assert report.facts["files"] == {"asked.jsonl": [4, 4, 4]}
+    assert report.facts["files"] == {"asked.jsonl": {"rows": 4, "whole": 4, "cut": 0}}
 
 
 def test_what_was_cut_is_said(trained: Callable, adopted: Callable, store: Store, tmp_path: Path) -> None:
@@ -101,8 +99,9 @@ def test_what_was_cut_is_said(trained: Callable, adopted: Callable, store: Store
     rows = chats(8)
     file = jsonl(tmp_path / "train.jsonl", rows)
     came, report = adopted(trained("sft", rows, told={"data": file}, max_length=27))
-    named, whole, found = report.facts["files"]["train.jsonl"]
-    assert (named, found) == (8, 8)
+    part = report.facts["files"]["train.jsonl"]
+    whole = part["whole"]
+    assert (part["rows"], part["cut"]) == (8, 8 - whole)
     assert 0 < whole < 8
     assert report.facts["rows_cut"] == 8 - whole
     assert came.lines[0] == f"{whole} of 8 rows of train.jsonl were fed whole, {8 - whole} cut, 0 not"

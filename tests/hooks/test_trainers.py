@@ -65,5 +65,5 @@ def test_rows_are_found_in_the_file_that_they_came_from(
     file = jsonl(tmp_path / "train.jsonl", rows)
     told: dict[str, Any] = {"data": file, "licence": "CC-BY-4.0", "consent_basis": "contract"}
     _, report = adopted(trained(kind, rows[:4], told=told))
-    assert report.facts["files"] == {"train.jsonl": [6, 4, 4]}
+    assert report.facts["files"] == {"train.jsonl": {"rows": 6, "whole": 4, "cut": 0}}
     assert {(row.source, row.record) for row in fed_rows(store, report)} == {("train", f"t{i}") for i in range(4)}

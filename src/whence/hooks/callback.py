@@ -81,13 +81,13 @@ class WhenceCallback(TrainerCallback):
         project: str | Path | None = None,
         spool: str | Path | None = None,
     ) -> None:
-        """data: the files that the rows came from; what was fed is then found in them. map: their fields, as in
+        """data: the files or URLs that the rows came from; what was fed is then found in them. map: their fields, as in
         whence.toml. source: the name of the source; None: that of the file, else of the run. licence, consent_basis: as
         whence.toml claims them for a source. project: the folder of the project; None: the working directory. spool:
         where spools lie; None: ``whence-spool`` beside the trainer's output_dir."""
         files = [data] if isinstance(data, str | Path) else list(data)
         self._claims = {"source": source, "licence": licence, "consent_basis": consent_basis, "map": dict(map or {})}
-        self._claims["data"] = [str(Path(file).absolute()) for file in files]
+        self._claims["data"] = [str(file if "://" in str(file) else Path(file).absolute()) for file in files]
         self._project, self._spools = Path(project or ".").absolute(), spool
         self._off, self._folder, self._file, self._fed, self._witness = True, None, None, None, None
 
@@ -232,7 +232,7 @@ class WhenceCallback(TrainerCallback):
         asked = {
             "base": base,
             "base_absent": why,
-            "code": str(Path(sys.argv[0]).absolute().parent if Path(sys.argv[0]).is_file() else Path.cwd()),
+            "code": str(self._project),
             "threads": torch.get_num_threads(),
             "device": device,
             "capability": torch.backends.cpu.get_cpu_capability(),
@@ -294,7 +294,7 @@ def bring_in(folder: Path, project: Path) -> None:
     except ValueError:
         said = {"message": "the command did not answer"}
     if child.returncode == 0:
-        logger.info("whence: recorded: %s", said)
+        logger.info("whence: recorded: %s", "; ".join(line for one in said for line in one["lines"]))
     else:
         why = str(said.get("message", said)).splitlines()[0] if isinstance(said, dict) else str(said)
         logger.warning("whence: this run lies in %s (%s); bring it in with: %s", folder, why, how)

@@ -90,7 +90,7 @@ class _Tally:
 
 def spooled_rows(store: Store, spool: Spool, told: Told) -> SpooledRows:
     """Bring the rows of a spool in. The same spool brings in the same rows."""
-    files = [_ingest(store, Path(path), spool.begin, told) for path in spool.begin["data"]]
+    files = [_ingest(store, path, spool.begin, told) for path in spool.begin["data"]]
     every, ingests = row_set([]), [file.run for file in files]
     for file in files:
         every |= file.rows
@@ -101,7 +101,7 @@ def spooled_rows(store: Store, spool: Spool, told: Told) -> SpooledRows:
     tally = _tally(store, spool, files, every, told)
     out = SpooledRows(tally.could, None if fed is None else row_set(tally.matched), ingests, [], {})
     unmatched = _own_rows(store, spool, tally.own, out, told) if tally.own else 0
-    parts = {file.name: [whole for ordinal, whole in tally.matched.items() if ordinal in file.rows] for file in files}
+    parts = {file.name: _part(file, tally) for file in files}
     out.facts = {
         "rows": len(out.all),
         "rows_fed": None if out.fed is None else len(out.fed),
@@ -109,19 +109,26 @@ def spooled_rows(store: Store, spool: Spool, told: Told) -> SpooledRows:
         "rows_cut": tally.cut,
         "rows_decoded": tally.decoded,
         "rows_in_no_file": unmatched if files else None,
-        "files": {f.name: [len(f.rows), sum(parts[f.name]), len(parts[f.name])] for f in files},
+        "files": parts,
         "records": spool.rows["records"],
         "packed": spool.rows["packed"],
         "tokens_in_an_epoch": tally.tokens,
         "tokens_learnt_in_an_epoch": tally.learnt,
     }
-    for file in files:
-        whole, some, rows = sum(parts[file.name]), len(parts[file.name]), len(file.rows)
-        line = f"{whole:,} of {rows:,} rows of {file.name} were fed whole, {some - whole:,} cut, {rows - some:,} not"
-        out.lines.append(line)
+    for name, part in parts.items():
+        rows, whole, cut = part["rows"], part["whole"], part["cut"]
+        out.lines.append(
+            f"{whole:,} of {rows:,} rows of {name} were fed whole, {cut:,} cut, {rows - whole - cut:,} not"
+        )
     if files and unmatched:
         out.lines.append(f"{unmatched:,} fed rows are in no file: they are the source {_own_name(spool.begin)}")
     return out
+
+
+def _part(file: _File, tally: _Tally) -> dict[str, int]:
+    """How many rows of a file were fed, whole and cut."""
+    fed = [whole for ordinal, whole in tally.matched.items() if ordinal in file.rows]
+    return {"rows": len(file.rows), "whole": sum(fed), "cut": len(fed) - sum(fed)}
 
 
 def _tally(store: Store, spool: Spool, files: list[_File], every: RowSet, told: Told) -> _Tally:
@@ -209,15 +216,15 @@ def _facts_of(own: list[Json], begin: Json) -> dict[str, str]:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _ingest(store: Store, path: Path, begin: Json, told: Told) -> _File:
-    mapping = begin["map"] or _guessed(path)
+def _ingest(store: Store, place: str, begin: Json, told: Told) -> _File:
+    path: data.Place = place if data.is_url(place) else Path(place)
+    mapping, last = begin["map"] or _guessed(path), place.rstrip("/").rpartition("/")[2]
     name = begin.get("source") if len(begin["data"]) == 1 else None
-    source = _source(name or path.name.split(".")[0] or "data", path.name, begin)
-    run, rows = _read(store, source, path, mapping, told)
-    return _File(path.name, rows, run, mapping.get("id"))
+    run, rows = _read(store, _source(name or last.split(".")[0] or "data", last, begin), path, mapping, told)
+    return _File(last, rows, run, mapping.get("id"))
 
 
-def _guessed(path: Path) -> dict[str, str]:
+def _guessed(path: data.Place) -> dict[str, str]:
     """A mapping from a look at the file's beginning."""
     with data.looked_at(path) as what:
         head = list(itertools.islice(read(what, data.detect_format(path)), LOOK_AT))
@@ -230,7 +237,7 @@ def _source(name: str, location: str, begin: Json) -> Source:
     return Source(name=name, kind="unknown", location=location, **claims)
 
 
-def _read(store: Store, source: Source, path: Path, mapping: Mapping[str, str], told: Told) -> tuple[Ref, RowSet]:
+def _read(store: Store, source: Source, path: data.Place, mapping: Mapping[str, str], told: Told) -> tuple[Ref, RowSet]:
     """(ingest run, rows) of a file, every row admitted."""
     plan = data.Plan(source=source, path=path, format=data.detect_format(path), map=mapping, rights=ADMITTED)
     run, _ = data.ingest(
