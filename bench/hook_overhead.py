@@ -29,9 +29,6 @@ from whence.demo.base import cached_base
 from whence.demo.generate import INTENTS
 from whence.store import Store
 
-GOAL = 0.02
-"""of the whole process's CPU time"""
-
 
 def train(base: Path, rows: Path, out: Path, epochs: int, hooked: bool) -> None:
     """One training, as a user writes it."""
@@ -137,9 +134,6 @@ def report(took: dict[bool, list[list[float]]], steps: list[int]) -> None:
     each = [(one[1] - one[0]) / (steps[1] - steps[0]) for one in (more, plain)]
     once = [one[0] - step * steps[0] for one, step in zip((more, plain), each, strict=True)]
     print(f"a step: {each[0] * 1000:+.2f} ms of {each[1] * 1000:.1f}; once: {once[0]:+.2f} s of {once[1]:.2f}")
-    if each[0] < GOAL * each[1]:
-        least = max(0.0, (once[0] - GOAL * once[1]) / (GOAL * each[1] - each[0]))
-        print(f"below {GOAL:.0%} from {least:,.0f} steps on, {once[1] + least * each[1]:.0f} CPU s of training")
 
 
 if __name__ == "__main__":
