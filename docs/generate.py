@@ -24,6 +24,7 @@ from whence.data import STEPS
 from whence.lifecycle.adopt import Adopted
 from whence.lifecycle.registry import Brought, Mirrored
 from whence.lifecycle.run import Outcome, Stage
+from whence.lifecycle.spool import Spooled
 from whence.lineage import Node
 from whence.models import Binding, Reason
 from whence.project import config
@@ -170,6 +171,7 @@ VALUES = (verbs.Why, Node, verbs.BlastRadius, verbs.Served, Outcome, Stage, verb
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
+VALUES += (Spooled,)
 
 
 def python() -> str:

@@ -12,6 +12,7 @@ from whence.verbs.rights import moment
 if TYPE_CHECKING:
     from whence.lifecycle.adopt import Adopted
     from whence.lifecycle.registry import Brought
+    from whence.lifecycle.spool import Spooled
     from whence.register.cards import Card
     from whence.serve.importing import Imported
     from whence.verbs.session import Session
@@ -112,3 +113,16 @@ class Adopt:
         from whence.register.cards import read_card
 
         return read_card(Path(file))
+
+    def spool(self, *folder: str | Path, as_is: bool = False) -> list[Spooled]:
+        """Bring in trainings that `whence.hooks.WhenceCallback` left as spools. folder: spools; none: those that lie in
+        `whence-spool` of the project's folder, of which one that cannot come in is left and says why. as_is: also one
+        whose training did not finish, with its newest checkpoint. What is in the record already is left as it is. A
+        spool becomes `FOLDER.adopted`, and the copies of the rows in it are removed. Raises NotFound, Damaged, Conflict
+        while the training still runs, Unmet."""
+        from whence.lifecycle.spool import adopt_spool, adopt_spools
+
+        told, store = self._session.told, self._store
+        if not folder:
+            return adopt_spools(store, self._session.folder, told, as_is=as_is)
+        return [adopt_spool(store, Path(one).absolute(), told, as_is=as_is) for one in folder]
