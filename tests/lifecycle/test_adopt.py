@@ -121,6 +121,17 @@ def test_said_again_nothing_happens_and_said_with_more_it_takes_the_place(w: whe
     assert not w.adopt.adapter(place / "support", base=str(place / "llama"), data=[place / "train.jsonl"]).fresh
 
 
+def test_the_list_shows_the_newest_telling_and_who_serves(w: whence.Session, place: Path) -> None:
+    w.adopt.adapter(place / "support")
+    w.adopt.adapter(place / "support", base=str(place / "llama"))
+    told = w.adopt.adapter(place / "support", data=[place / "train.jsonl"], live="http://gpu1/v1")
+    (listed,) = w.model.list()
+    assert (listed.adapter, listed.base, listed.rows) == (told.adapter, "llama", 60)
+    assert (listed.live, listed.declared, listed.unknown) == (0, 1, 0)
+    with pytest.raises(Unmet, match="support was trained elsewhere"):
+        w.model.rebuild("support")
+
+
 def test_a_file_that_holds_the_rows_in_part_says_how_much(w: whence.Session, place: Path) -> None:
     w.adopt.adapter(place / "support", data=[place / "train.jsonl"])
     write(place / "half.jsonl", range(20, 90))

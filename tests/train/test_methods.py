@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pytest
 from lessons import add, freeze, recipe, start, talk
 
+from whence.models import bond_of, check_binding, hold, must_answer
 from whence.records import METHODS, BackendFailed, Base, Closure, Json, Recipe, Ref, Schedule, Unmet
 from whence.store import Store
 from whence.train import Outcome, compare, outcome, prepare, step_of
@@ -242,6 +243,11 @@ def test_a_reward_model_is_a_scoring_adapter(benches: dict[str, Bench], whole: d
     assert (settings["task_type"], settings["modules_to_save"]) == ("SEQ_CLS", ["classifier", "score"])
     assert [name for name in weights(done) if "lora" not in name] == ["base_model.model.score.weight"]
     assert 0 <= done.report.facts["pair_accuracy"] <= 1
+    with hold(done.folder) as adapter, hold(Path(base.location)) as held:
+        binding = check_binding(adapter, held, bond_of(benches["reward"].store, done.adapter))
+        assert (binding.answer, binding.bound) == ("exact", binding.tensors)
+        with pytest.raises(Unmet, match="reward model"):
+            must_answer(adapter)
     tokenizer = AutoTokenizer.from_pretrained(base.location)
     plain = AutoModelForSequenceClassification.from_pretrained(base.location, num_labels=1)
     plain.config.pad_token_id = tokenizer.pad_token_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,14 +128,29 @@ def test_the_adapter_is_plain_peft_without_a_path(desk: Desk, tiny_base: Path) -
     from transformers import AutoModelForCausalLM
 
     folder = desk.outcome(desk.run).folder
-    assert sorted(p.name for p in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    files = ["adapter_config.json", "adapter_model.safetensors", "whence.json"]
+    assert sorted(p.name for p in folder.iterdir()) == files
     text = (folder / "adapter_config.json").read_text()
     assert json.loads(text)["base_model_name_or_path"] == "tiny"
-    assert str(tiny_base) not in text
+    assert str(tiny_base) not in text + (folder / "whence.json").read_text()
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base), folder)
     learnt = [p for name, p in model.named_parameters() if "lora_B" in name]
     assert len(learnt) == 14
     assert all(float(p.abs().max()) > 0 for p in learnt)
+
+
+def test_the_sidecar_tells_the_base_without_a_store(desk: Desk, tiny_base: Path, tmp_path: Path) -> None:
+    from whence.models import check_binding, hold, read_sidecar
+
+    other = shutil.copytree(tiny_base, tmp_path / "other")
+    settings = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(settings | {"rope_theta": 1.0}))
+    with hold(desk.outcome(desk.run).folder) as adapter, hold(tiny_base) as base, hold(other) as another:
+        bond = read_sidecar(adapter.path)
+        assert bond
+        assert (bond.seen, bond.name, bool(bond.tensors)) == ("in training", "tiny", True)
+        assert check_binding(adapter, base, bond).answer == "exact"
+        assert check_binding(adapter, another, bond).answer == "same-shape-different-base"
 
 
 def test_a_finished_run_is_up_to_date(desk: Desk) -> None:

@@ -49,12 +49,17 @@ def _said(found: list[Listed], nothing: str, as_json: bool) -> None:
             m.verdict or "not judged",
             " ".join(m.releases) or "—",
             " ".join(m.aliases) or "—",
-            m.live,
+            _served(m),
         )
         for m in found
     ]
-    head = ("adapter", "name", "base", "rows", "verdict", "releases", "aliases", "live")
+    head = ("adapter", "name", "base", "rows", "verdict", "releases", "aliases", "served")
     say(None, table(rows, head) if rows else nothing, as_json)
+
+
+def _served(one: Listed) -> str:
+    counts = {"live": one.live, "declared": one.declared, "unknown": one.unknown}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "—"
 
 
 @app.command(epilog="Example: whence model rebuild bank-support@2")

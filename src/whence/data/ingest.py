@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import process_time
 
 from whence.data.doors import Progress, opened
@@ -12,7 +9,7 @@ from whence.data.plan import Admit, Plan
 from whence.data.readers import read
 from whence.data.rows import Work
 from whence.records import Ref, Run, RunReport, encode_parsed
-from whence.store import Store
+from whence.store import Store, in_bulk
 
 
 def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *_: None) -> tuple[Ref, bool]:
@@ -30,7 +27,7 @@ def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *
         run = store.put(Run(activity="ingest", used=(store.put(plan.source),), inputs=inputs))
         if finished(store, run):
             return run, False
-        with store.writer(f"ingest {plan.source.name}"), _no_collector():
+        with store.writer(f"ingest {plan.source.name}"), in_bulk():
             store.journal("quarantine").drop_all_but(store.noted_segments("quarantine"))  # of one that did not end
             work = Work(store, plan, admit)
             for number, record in read(source.what, plan.format, source.size, lambda done: progress(done, source.size)):
@@ -44,18 +41,6 @@ def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *
             store.settle()
         progress(source.size, source.size)
     return run, True
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Without Python's cycle collector: rows hold no cycles, and looking for some costs a sixth of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def finished(store: Store, run: Ref) -> RunReport | None:

@@ -25,14 +25,11 @@ from whence.models import (
     hold,
     load_base,
     put_tensors,
-    read_sidecar,
-    write_sidecar,
 )
 from whence.models.binding import passed_over
 from whence.project import guessed
 from whence.records import (
     Adapter,
-    BackendFailed,
     Base,
     Closure,
     Conflict,
@@ -134,7 +131,7 @@ def adopt(store: Store, folder: Path, claims: Claims, told: Progress = lambda *_
                 environment=None,
             )
             ref = _record(store, name, held, found, made, bond, earlier)
-    notes += _leave_sidecar(store, folder, ref, bond)
+    notes += register.leave_sidecar(store, store.get(ref, Adapter), folder, bond)
     release, deployment = _serving(store, ref, name, earlier[0] if earlier else None, claims)
     return Adopted(
         adapter=ref,
@@ -347,21 +344,6 @@ def _record(
         if earlier:
             store.append("adapter.superseded", earlier[0], {"by": ref})
     return ref
-
-
-def _leave_sidecar(store: Store, folder: Path, ref: Ref, bond: Bond | None) -> list[str]:
-    """Put the sidecar beside the adapter, where it travels with it, and beside the store's copy."""
-    if not bond or not bond.base:
-        return ["no sidecar was written: the base is not known"]
-    kept = store.root / store.get(ref, Adapter).location
-    notes = []
-    for place in (kept, folder):
-        try:
-            if read_sidecar(place) != bond:
-                write_sidecar(place, bond)
-        except (BackendFailed, Unmet) as error:
-            notes.append(f"no sidecar in {place}: {str(error).splitlines()[0]}")
-    return notes
 
 
 def _odd(found: Folder) -> list[str]:

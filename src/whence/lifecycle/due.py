@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from whence.govern import Owner, names_of, owners, states
-from whence.lineage import Made, Scope, aliases, blast_radius, in_bulk, registry, releases_of, sources_of
+from whence.lineage import Made, Scope, aliases, blast_radius, registry, releases_of, sources_of
 from whence.records import Base, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
 from whence.register import due as rules
 from whence.serve import leases
-from whence.store import Store
+from whence.store import Store, in_bulk
 
 T = TypeVar("T")
 

@@ -7,18 +7,17 @@ twice. The last step moves the folder to NAME.adopted and removes the rows' copi
 from __future__ import annotations
 
 import fcntl
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from whence import register
 from whence.lifecycle.fed import SpooledRows, spooled_rows
 from whence.lifecycle.run import Told
 from whence.lifecycle.spooled import CONTENT, Spool, read_spool
-from whence.models import adapter_digests
+from whence.models import bond_of, hold
 from whence.records import (
     Adapter,
     Base,
@@ -38,6 +37,7 @@ from whence.records import (
     writing,
 )
 from whence.records.chained import read_chained
+from whence.register import Folder
 from whence.store import Store
 
 SPOOLS = "whence-spool"
@@ -143,7 +143,7 @@ def _bring(store: Store, spool: Spool, told: Told) -> tuple[str, ...]:
     rows = spooled_rows(store, spool, told)
     set_blob = store.put_set(rows.all)
     environment = store.put_lines(seen["installed"]) if seen else None
-    digests = _weights(store, spool)
+    found = _weights(store, spool)
     with store.transaction():
         base = store.put(_base(begin, seen)) if begin.get("base") or seen.get("base") else None
         snapshot = store.put(
@@ -171,10 +171,20 @@ def _bring(store: Store, spool: Spool, told: Told) -> tuple[str, ...]:
         run = store.put(Run(activity="train", used=used, inputs={"spool": spool.head}))
         store.put(_report(store, spool, run, rows))
         made = {"closure": closure}
-        if digests:
-            made["adapter"] = store.put(_adapter(spool, closure, run, digests))
+        if found:
+            made["adapter"] = store.put(_adapter(spool, closure, run, found))
         store.append("run.finished", run, made)
-    return (*rows.lines, *_said(spool, rows, digests, made.get("adapter")))
+    notes = _bound(store, spool, made.get("adapter"))
+    return (*rows.lines, *_said(spool, rows, found, made.get("adapter")), *notes)
+
+
+def _bound(store: Store, spool: Spool, adapter: Ref | None) -> list[str]:
+    """Leave the sidecar where the adapter was saved; what could not be done."""
+    place = _saved(spool)
+    if adapter is None or place is None:
+        return []
+    record = store.get(adapter, Adapter)
+    return register.leave_sidecar(store, record, place, bond_of(store, record))
 
 
 def _base(begin: Json, seen: Json) -> Base:
@@ -214,55 +224,41 @@ def _report(store: Store, spool: Spool, run: Ref, rows: SpooledRows) -> RunRepor
     )
 
 
-def _adapter(spool: Spool, closure: Ref, run: Ref, found: tuple[str, str, str, int]) -> Adapter:
-    weights, config, location, size = found
+def _adapter(spool: Spool, closure: Ref, run: Ref, found: tuple[Folder, str]) -> Adapter:
+    folder, location = found
     base = spool.seen.get("base")
     return Adapter(
         name=spool.begin["name"],
         closure=closure,
         run=run,
-        weights=weights,
-        config=config,
+        weights=folder.weights,
+        config=folder.config,
         base=Fingerprint(**base) if base else None,
         location=location,
-        bytes=size,
+        bytes=folder.bytes,
     )
 
 
-def _weights(store: Store, spool: Spool) -> tuple[str, str, str, int] | None:
-    """(digest of weights, of configuration, folder, bytes) of the adapter, copied into the store; None where there is
-    none: the spool's own, else the checkpoint that was saved last."""
+def _saved(spool: Spool) -> Path | None:
+    """Where the training left its adapter: the spool's own, else the checkpoint that was saved last."""
     places = [spool.folder / "adapter", Path(spool.last.get("folder") or spool.folder / "adapter")]
-    found = next((place for place in places if (place / "adapter_config.json").is_file()), None)
-    return keep_adapter(store, found) if found else None
+    return next((place for place in places if (place / "adapter_config.json").is_file()), None)
 
 
-def keep_adapter(store: Store, folder: Path) -> tuple[str, str, str, int]:
-    """Copy an adapter's folder into the store, under its weights' digest; see `_weights`. Raises Unmet."""
-    weights, config = adapter_digests(folder)
-    final = store.root / "adapters" / weights.removeprefix("b3:")[:16]
-    if not final.exists():
-        partial = final.with_name(f"{final.name}.{os.getpid()}.part")
-        with writing(partial):
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            for name in ("adapter_model.safetensors", "adapter_config.json"):
-                shutil.copyfile(folder / name, partial / name)
-            with suppress(OSError):  # somebody else put the same there meanwhile
-                partial.rename(final)
-            shutil.rmtree(partial, ignore_errors=True)
-    if adapter_digests(final) != (weights, config):
-        raise Damaged(f"{final} is not the adapter of this name\n  do: remove the folder, then try again")
-    size = (final / "adapter_model.safetensors").stat().st_size
-    return weights, config, str(final.relative_to(store.root)), size
+def _weights(store: Store, spool: Spool) -> tuple[Folder, str] | None:
+    """(the adapter's folder as read, its place in the store), copied there; None where there is none."""
+    place = _saved(spool)
+    if place is None:
+        return None
+    with hold(place) as held:
+        folder = register.read_folder(held)
+        return folder, register.keep(store, held, folder)
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def _said(
-    spool: Spool, rows: SpooledRows, found: tuple[str, str, str, int] | None, adapter: str | None
-) -> Iterator[str]:
+def _said(spool: Spool, rows: SpooledRows, found: tuple[Folder, str] | None, adapter: str | None) -> Iterator[str]:
     """What a person reads of a run."""
     fed, last, facts = rows.fed, spool.last, rows.facts
     how = (
@@ -279,6 +275,6 @@ def _said(
     if not spool.seen.get("base"):
         yield f"the base was not seen: {spool.seen.get('base_absent') or 'nobody looked'}"
     if found and adapter:
-        yield f"adapter {adapter[7:19]}, weights {found[0][:15]}…"
+        yield f"adapter {adapter[7:19]}, weights {found[0].weights[:15]}…"
     else:
         yield "no adapter: the run trained a whole model, or its weights lie in parts; adopt the saved folder"

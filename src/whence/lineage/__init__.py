@@ -2,7 +2,7 @@
 
 from whence.lineage.blast import Blast, Scope, blast_radius
 from whence.lineage.names import aliases, resolve
-from whence.lineage.registry import Made, base_names, in_bulk, ingests_of, registry, releases_of, sources_of
+from whence.lineage.registry import Made, base_names, ingests_of, registry, releases_of, sources_of
 from whence.lineage.walk import Node, describe, find, walk
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "blast_radius",
     "describe",
     "find",
-    "in_bulk",
     "ingests_of",
     "registry",
     "releases_of",

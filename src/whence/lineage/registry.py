@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from whence.records import Adapter, Base, Closure, Json, Ref, Release, Run, RunReport, Snapshot, Source
@@ -39,20 +37,9 @@ class Made(NamedTuple):
     """version that made it"""
 
 
-@contextmanager
-def in_bulk() -> Iterator[None]:
-    """Without Python's cycle collector: many records hold no cycles, and looking for some costs a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def registry(store: Store) -> list[Made]:
-    """All adapters, oldest first. Nothing of an adapter changes, so what was read once is kept on a shelf."""
+    """All adapters, oldest first, without those that a later adoption told more of. Nothing of an adapter changes, so
+    what was read once is kept on a shelf."""
     shelf = store.shelf("adapters", Made._fields)
     mark, rows = shelf.read()
     now = store.arrived(*_KINDS)
@@ -62,7 +49,8 @@ def registry(store: Store) -> list[Made]:
         if now[1:] != (mark[1:] if known else [0] * len(_KINDS)):
             rows = _extended(store, rows if known else [], after)
             shelf.write(now, rows)
-    return list(map(Made._make, rows))
+    told_again = {event.about for event in store.events("adapter.superseded")}
+    return [one for one in map(Made._make, rows) if one.adapter not in told_again]
 
 
 _KINDS = (Adapter, Closure, RunReport)

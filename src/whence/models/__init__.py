@@ -2,7 +2,7 @@
 
 from whence.models.backends.hub import load_base
 from whence.models.backends.scripted import ScriptedModel
-from whence.models.binding import Binding, Reason, check_binding
+from whence.models.binding import Binding, Reason, check_binding, must_answer
 from whence.models.held import Held, hold
 from whence.models.identity import adapter_digests, altered, base_tensors, chat_template, fingerprint
 from whence.models.port import Model, OnText, Reply, Request
@@ -28,6 +28,7 @@ __all__ = [
     "fingerprint",
     "hold",
     "load_base",
+    "must_answer",
     "put_tensors",
     "read_sidecar",
     "write_sidecar",

@@ -42,6 +42,10 @@ KNOWN_KEYS = frozenset(
     }
 )
 """What PEFT 0.21 reads of a LoRA's adapter_config.json. It drops any other key with a warning at most."""
+SCORING = ("SEQ_CLS", "TOKEN_CLS")
+"""Tasks of adapters with a head of their own, which score and do not answer."""
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
+"""How a base's table of token embeddings is called; its second dimension is the hidden size."""
 NAMED = 3
 """Examples in a reason."""
 
@@ -176,6 +180,17 @@ def _strange(folder: Path, settings: Json) -> list[Reason]:
     return reasons + _reason("folder", links, "entries of the adapter's folder are links that lead out of it")
 
 
+def must_answer(adapter: Held) -> None:
+    """Raises Unmet for an adapter that scores: served, its head would be dropped without a word."""
+    task = read_json(adapter.path / "adapter_config.json").get("task_type")
+    if task in SCORING:
+        raise Unmet(
+            f"{adapter.origin} is a reward model or classifier ({task})",
+            "an adapter that answers",
+            "use it to score; serve one that was trained with sft, dpo, orpo, kto or grpo",
+        )
+
+
 def passed_over(settings: Json) -> list[str]:
     """Keys of a LoRA's configuration that are set and that PEFT does not read."""
     return sorted(k for k, v in settings.items() if k not in KNOWN_KEYS and v not in (None, False, [], {}))
@@ -189,7 +204,7 @@ def check_keys(
     Adapter tensors without a fitting place in the base, and places without their two factors. `transposed`: the base
     keeps (inputs, outputs), as GPT-2 does; elsewhere (outputs, inputs).
     """
-    pairs, strange = _pairs(adapter, base)
+    pairs, strange = _pairs(adapter, settings, base)
     modules = {name.removesuffix(".weight"): t.shape for name, t in base.items() if name.endswith(".weight")}
     placed = {name: _place(name, modules) for name in pairs}
     homeless = [name for name, place in placed.items() if place is None]
@@ -219,7 +234,9 @@ def _module(name: str) -> str | None:
     return match["module"] if match else None
 
 
-def _pairs(adapter: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> tuple[dict[str, Pair], list[str]]:
+def _pairs(
+    adapter: Mapping[str, Tensor], settings: Json, base: Mapping[str, Tensor]
+) -> tuple[dict[str, Pair], list[str]]:
     """Module → its factors, and the names of tensors that belong to none."""
     pairs: dict[str, Pair] = {}
     strange, beside = [], []
@@ -235,7 +252,7 @@ def _pairs(adapter: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> tuple[d
                 pair.up = tensor.shape
         elif other := BESIDE.fullmatch(inner):
             beside.append((other["module"], name))
-        elif _copied(inner, base) != tensor.shape:
+        elif _copied(inner, base) != tensor.shape and not _head(inner, tensor, settings, base):
             strange.append(name)
     return pairs, strange + [name for module, name in beside if module not in pairs]
 
@@ -247,6 +264,14 @@ def _copied(name: str, base: Mapping[str, Tensor]) -> tuple[int, ...] | None:
     if place is None and name == "lm_head.weight":
         place = next((known for known in base if known.endswith("embed_tokens.weight")), None)
     return base[place].shape if place else None
+
+
+def _head(name: str, tensor: Tensor, settings: Json, base: Mapping[str, Tensor]) -> bool:
+    """Whether it is the head that a scoring adapter brings along: its base has none."""
+    widths = {t.shape[-1] for known, t in base.items() if known.endswith(EMBEDDINGS)}
+    saved = settings.get("modules_to_save") or []
+    heads = {f"{module}.weight" for module in saved} if settings.get("task_type") in SCORING else set()
+    return name in heads and len(tensor.shape) == 2 and tensor.shape[1] in widths
 
 
 def _place(name: str, known: Mapping[str, tuple[int, ...]]) -> str | None:

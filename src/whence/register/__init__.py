@@ -1,6 +1,6 @@
 """Bases, adapters, releases: versions, aliases with history, waivers; how whole a closure is; what ends when."""
 
-from whence.register.adapters import Folder, keep, known, plain_settings, read_folder
+from whence.register.adapters import Folder, keep, known, leave_sidecar, plain_settings, read_folder
 from whence.register.bases import register_base
 from whence.register.calendar import Calendar, Entry, calendar, entries_in, shipped
 from whence.register.completeness import Fact, completeness
@@ -32,6 +32,7 @@ __all__ = [
     "in_service",
     "keep",
     "known",
+    "leave_sidecar",
     "move_alias",
     "plain_settings",
     "read_folder",

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence.models import Bond, Held, adapter_digests, read_sidecar
+from whence.models import Bond, Held, adapter_digests, read_sidecar, write_sidecar
 from whence.models.identity import PATHS
 from whence.models.tensors import PICKLED, read_json, tensors, weight_files
-from whence.records import Adapter, Json, Ref, Unmet, encode, writing
+from whence.records import Adapter, BackendFailed, Json, Ref, Unmet, encode, writing
 from whence.store import Store
 
 PLACE = "adapters"
@@ -118,6 +118,21 @@ def keep(store: Store, held: Held, folder: Folder) -> str:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return place
+
+
+def leave_sidecar(store: Store, adapter: Adapter, folder: Path, bond: Bond | None) -> list[str]:
+    """Put the sidecar beside an adapter, where it travels with it, and beside the store's copy. What could not be done,
+    for a person."""
+    if not bond or not bond.base:
+        return ["no sidecar was written: the base is not known"]
+    notes = []
+    for place in (store.root / adapter.location, folder):
+        try:
+            if read_sidecar(place) != bond:
+                write_sidecar(place, bond)
+        except (BackendFailed, Unmet) as error:
+            notes.append(f"no sidecar in {place}: {str(error).splitlines()[0]}")
+    return notes
 
 
 def known(store: Store, weights: str, config: str) -> tuple[Ref, Adapter] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from whence.lineage import aliases, resolve
-from whence.models import Binding, Bond, Held, bond_of, check_binding, fingerprint, hold, load_base
+from whence.models import Binding, Bond, Held, bond_of, check_binding, fingerprint, hold, load_base, must_answer
 from whence.records import Adapter, Base, BindingWaiver, Closure, Ref, Release, Unmet, WhenceError
 from whence.store import Store
 
@@ -81,6 +81,7 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
             base = bases.get(place) or held.enter_context(hold(place))
             bases[place] = base
             files = held.enter_context(hold(adapter))
+            must_answer(files)
             binding = check_binding(files, base, bond)
         except WhenceError as error:
             reasons.append(f"{release.name}: {error}")

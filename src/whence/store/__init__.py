@@ -1,6 +1,7 @@
 """Records, events, rows, blobs: the only place that speaks SQL or opens a row file."""
 
 from whence.store.actor import UNIDENTIFIED, identify
+from whence.store.bulk import in_bulk
 from whence.store.keys import KeyFile
 from whence.store.nouns import trace_head
 from whence.store.rows import batch, row_name
@@ -15,6 +16,7 @@ __all__ = [
     "Store",
     "batch",
     "identify",
+    "in_bulk",
     "row_name",
     "row_set",
     "to_array",

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whence.lineage import Made, aliases, base_names, find, in_bulk, registry, releases_of, sources_of
+from whence.lineage import Made, aliases, base_names, find, registry, releases_of, sources_of
 from whence.records import (
     Adapter,
+    Closure,
     Deployment,
     Evaluation,
     Json,
@@ -18,9 +19,10 @@ from whence.records import (
     Release,
     Run,
     Snapshot,
+    Unmet,
     Verdict,
 )
-from whence.store import Store
+from whence.store import Store, in_bulk
 
 if TYPE_CHECKING:
     from whence.lifecycle.registry import Mirrored
@@ -49,6 +51,8 @@ class Listed:
     """deployments that live"""
     unknown: int
     """deployments that fell silent"""
+    declared: int
+    """deployments that somebody else runs"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +148,7 @@ class Models:
                     aliases=tuple(alias for r, _ in mine for alias in pointed.get(r, [])),
                     live=living.count("live"),
                     unknown=living.count("unknown"),
+                    declared=living.count("declared"),
                 )
             )
         return found
@@ -157,7 +162,13 @@ class Models:
         adapter: Any = store.get(record.adapter, Adapter) if isinstance(record, Release) else record
         if not isinstance(adapter, Adapter):
             raise NotFound(f"{name} is a {type(record).__name__}, expected an adapter or a release of one")
-        first = store.get(adapter.run, Run)
+        first, recipe = store.get(adapter.run, Run), store.get(adapter.closure, Closure).recipe
+        if recipe is None or not isinstance(store.get(recipe), Recipe):
+            raise Unmet(
+                f"{name} was trained elsewhere: nobody recorded a recipe that could be followed to the bit",
+                "an adapter that `whence run` trained",
+                "train on its snapshot with a recipe of your own: `whence run`",
+            )
         base, snapshot, recipe = first.used
         again = _attempts(store, first)
         run = train.prepare(store, base, snapshot, store.get(recipe, Recipe), inputs=first.inputs, attempt=again)

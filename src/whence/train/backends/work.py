@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from whence.models import adapter_digests, fingerprint, load_base
+from whence.models import Held, adapter_digests, bond_of, fingerprint, hold, load_base, write_sidecar
+from whence.models.identity import differing
 from whence.records import (
     METHODS,
     Adapter,
@@ -85,16 +87,18 @@ def work(store: Store, run: str, say: Say, code: Path | None = None) -> Ref:
         "train", LOCK_WAIT_S, lambda text: say({"stage": text})
     ):
         done = outcome(store, run)
-        return done.adapter_ref if done else _work(store, asked, say, code or store.root.parent)
+        if done:
+            return done.adapter_ref
+        say({"stage": "loading"})
+        with held_base(store, asked.base) as base:
+            return _work(store, asked, base, say, code or store.root.parent)
 
 
-def _work(store: Store, asked: Job, say: Say, code: Path) -> Ref:
+def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
     meter = Meter(store.clock(), time.monotonic())
-    say({"stage": "loading"})
     before = planned(store, asked)
-    folder = base_folder(store, asked.base)
     before_import = time.process_time()
-    torch, tokenizer = _libraries(asked, folder)
+    torch, tokenizer = _libraries(asked, base.path)
     meter.import_cpu_s = time.process_time() - before_import
     check_template(tokenizer)
     rows = _tokenise(store, asked, tokenizer, say)
@@ -104,7 +108,8 @@ def _work(store: Store, asked: Job, say: Say, code: Path) -> Ref:
     fed = store.put_set(row_set(rows.ordinals))
     under = {"closure": frozen.closure, "rows": fed, "conditions": digest(conditions)}
     started = time.process_time()
-    trained = _train(asked, frozen, rows, (folder, tokenizer, under), say)
+    trained = _train(asked, frozen, rows, (base.path, tokenizer, under), say)
+    base.check()
     meter.train_cpu_s = time.process_time() - started
     say({"stage": "saving"})
     with writing(asked.folder):
@@ -124,18 +129,19 @@ def _work(store: Store, asked: Job, say: Say, code: Path) -> Ref:
     return finish(store, asked, [adapter, report])
 
 
-def base_folder(store: Store, base: Base) -> Path:
-    """Where the base lies on this machine. Raises Unmet where it is not the one on record, naming what differs."""
-    folder = load_base(base.location, base.revision, store.root.parent)
-    found = fingerprint(folder)
-    differing = [f.name for f in fields(found) if getattr(found, f.name) != getattr(base.fingerprint, f.name)]
-    if differing:
-        raise Unmet(
-            f"the base at {base.location} is not the one on record: its {', '.join(differing)} differ",
-            f"the base {base.name} as it was recorded",
-            "restore it, or record the new one as a base of its own",
-        )
-    return folder
+@contextmanager
+def held_base(store: Store, base: Base) -> Iterator[Held]:
+    """The base's files on this machine, held open. Raises Unmet where it is not the one on record, naming what
+    differs."""
+    with hold(load_base(base.location, base.revision, store.root.parent)) as held:
+        names = differing(fingerprint(held.path), base.fingerprint) if base.fingerprint else ["fingerprint"]
+        if names:
+            raise Unmet(
+                f"the base at {base.location} is not the one on record: its {', '.join(names)} differ",
+                f"the base {base.name} as it was recorded",
+                "restore it, or record the new one as a base of its own",
+            )
+        yield held
 
 
 def _libraries(asked: Job, folder: Path) -> tuple[Any, Any]:
@@ -216,16 +222,14 @@ def _beat(stage: str, total: int, say: Say) -> Callable[..., None]:
 
 
 def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:
-    """Write the adapter's folder beside its place and move it there in one step."""
+    """Write the adapter's folder, its sidecar in it, beside its place and move it there in one step."""
     from whence.train.backends.keyed import save_adapter
 
     final, partial = asked.folder / "adapter", asked.folder / "adapter.part"
     shutil.rmtree(partial, ignore_errors=True)
     save_adapter(model, partial)
-    shutil.rmtree(final, ignore_errors=True)
-    os.rename(partial, final)
-    weights, config = adapter_digests(final)
-    return Adapter(
+    weights, config = adapter_digests(partial)
+    made = Adapter(
         name=asked.snapshot.name,
         closure=frozen.closure,
         run=asked.run,
@@ -233,8 +237,12 @@ def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:
         config=config,
         base=asked.base.fingerprint,
         location=str(final.relative_to(store.root)),
-        bytes=(final / "adapter_model.safetensors").stat().st_size,
+        bytes=(partial / "adapter_model.safetensors").stat().st_size,
     )
+    write_sidecar(partial, bond_of(store, made))
+    shutil.rmtree(final, ignore_errors=True)
+    os.rename(partial, final)
+    return made
 
 
 def _facts(rows: Tokenised, frozen: Planned, trained: Trained, meter: Meter) -> dict[str, Json]:
