@@ -51,15 +51,29 @@ def walked(out: Outcome, **more: Any) -> dict[str, Any]:
 
 
 def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
-    """Columns as wide as they need be; numbers to the right."""
+    """Columns as wide as they need be, the last broken at words where the terminal ends; numbers to the right."""
     cells = [tuple(map(str, row)) for row in [head, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [all(isinstance(r[i], int | float) for r in rows) and bool(rows) for i in range(len(head))]
-    lines = [
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
-        for row in cells
-    ]
+    before = sum(w + 2 for w in widths[:-1])
+    room = max(_width() - before, LEAST)
+    lines = []
+    for row in cells:
+        last = textwrap.wrap(row[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
+        aligned = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip((*row[:-1], last[0]), widths, right, strict=True)]
+        lines.append("  ".join(aligned).rstrip())
+        lines += [" " * before + line for line in last[1:]]
+    widths[-1] = min(widths[-1], room)
     return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
+
+
+LEAST = 24
+"""Characters that the last column of a table gets, however narrow the terminal."""
+
+
+def _width() -> int:
+    """Of the terminal; 100 where there is none."""
+    return max(shutil.get_terminal_size((100, 24)).columns, 40)
 
 
 SHOWN_AGAIN = ("evaluate", "judge")
@@ -69,8 +83,7 @@ SHOWN_AGAIN = ("evaluate", "judge")
 def wrapped(line: str, indent: int, hang: int = 4) -> str:
     """The line indented, and broken at words where the terminal ends (100 columns where there is none); what follows
     the first line is indented by `hang` more."""
-    width = max(shutil.get_terminal_size((100, 24)).columns, 40)
-    return textwrap.fill(line, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + hang))
+    return textwrap.fill(line, _width(), initial_indent=" " * indent, subsequent_indent=" " * (indent + hang))
 
 
 class Teller:
