@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whence.cli.session import AsJson, here, say, short, table, verb
+from whence.cli.session import SHOWN, AsJson, here, say, short, table, verb
 
 if TYPE_CHECKING:
     from whence.records import RunReport
@@ -125,10 +125,6 @@ def blast_text(w: Session, blast: BlastRadius) -> str:
     else:
         must = "nothing was trained on these rows"
     return table(rows, ("what", "which", "how much")) + "\n" + must
-
-
-SHOWN = 40
-"""lines that a person is shown; --json gives all"""
 
 
 @app.command(epilog="Example: whence ask due --within 90 --ics ends.ics")

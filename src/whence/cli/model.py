@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whence.cli.session import AsJson, here, say, short, table, verb
+from whence.cli.session import SHOWN, AsJson, here, say, short, table, verb
 
 if TYPE_CHECKING:
     from whence.verbs import Listed
@@ -51,10 +51,11 @@ def _said(found: list[Listed], nothing: str, as_json: bool) -> None:
             " ".join(m.aliases) or "—",
             _served(m),
         )
-        for m in found
+        for m in found[-SHOWN:]
     ]
     head = ("adapter", "name", "base", "rows", "verdict", "releases", "aliases", "served")
-    say(None, table(rows, head) if rows else nothing, as_json)
+    older = f"\n… and {len(found) - SHOWN:,} older (--json shows all)" if len(found) > SHOWN else ""
+    say(None, table(rows, head) + older if rows else nothing, as_json)
 
 
 def _served(one: Listed) -> str:

@@ -67,6 +67,8 @@ def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
     return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
 
 
+SHOWN = 40
+"""Lines of a long list that a person is shown; --json gives all."""
 LEAST = 24
 """Characters that the last column of a table gets, however narrow the terminal."""
 

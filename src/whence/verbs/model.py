@@ -135,8 +135,8 @@ class Models:
             base = bases.get(made.base) if made.base else None
             if not fits(made, base):
                 continue
-            mine = releases.get(made.adapter, [])
-            living = [state for r, _ in mine for state in serving.get(r, ())] if mine else []
+            mine = releases.get(made.adapter, ())
+            living = [state for r, _ in mine for state in serving.get(r, ())] if mine else ()
             found.append(
                 Listed(
                     adapter=made.adapter,
@@ -144,11 +144,11 @@ class Models:
                     base=base,
                     rows=int(rows[made.snapshot]) if made.snapshot else None,
                     verdict=verdicts.get(made.adapter),
-                    releases=tuple(name for _, name in mine),
-                    aliases=tuple(alias for r, _ in mine for alias in pointed.get(r, [])),
-                    live=living.count("live"),
-                    unknown=living.count("unknown"),
-                    declared=living.count("declared"),
+                    releases=tuple(name for _, name in mine) if mine else (),
+                    aliases=tuple(alias for r, _ in mine for alias in pointed.get(r, ())) if mine else (),
+                    live=living.count("live") if living else 0,
+                    unknown=living.count("unknown") if living else 0,
+                    declared=living.count("declared") if living else 0,
                 )
             )
         return found
