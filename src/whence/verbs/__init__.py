@@ -5,7 +5,7 @@ when a project is opened and never again.
 """
 
 from whence.verbs.adopt import Adopt
-from whence.verbs.ask import Ask, BlastRadius, Served, Why
+from whence.verbs.ask import Ask, BlastRadius, Served, WhatEnds, Why
 from whence.verbs.binding import Checked
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
@@ -34,6 +34,7 @@ __all__ = [
     "Served",
     "Session",
     "Ship",
+    "WhatEnds",
     "Why",
     "init",
     "open",
