@@ -29,8 +29,8 @@ from whence.lineage import Node
 from whence.models import Binding, Reason
 from whence.project import config
 from whence.register import Fact
-from whence.serve.elsewhere import Loaded
 from whence.register.cards import Card, CardMetric
+from whence.serve.elsewhere import Loaded
 from whence.serve.importing import Imported, LeftOut
 from whence.store import Store
 

@@ -18,7 +18,7 @@ from whence.models import Held, check_binding, hold, load_base
 from whence.models.tensors import mark, read_json, tensors
 from whence.records import BackendFailed, Base, Deployment, NotFound, Ref, Release, Unmet, Waiver, WhenceError
 from whence.serve import leases
-from whence.serve.backends.vllm_http import Card, Vllm
+from whence.serve.backends.vllm_http import Card, Vllm, trimmed
 from whence.serve.releases import found, may
 from whence.store import Store
 
@@ -41,6 +41,7 @@ STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 """Ways to begin a LoRA that leave the base as it is; after others vLLM would compute on another base than PEFT."""
 CANNOT = (
     "that the server's memory holds what these files hold: vLLM publishes no digest of its weights",
+    "what the server was started with: another revision, tokenizer, template, type or quantisation than the files say",
     "that a file was not swapped and put back, with its times, while vLLM read it",
     "what vLLM does with it afterwards: one that it drops for want of room is read again from the same folder",
 )
@@ -69,7 +70,11 @@ class Fit:
                 held.check()
         except WhenceError as error:
             return [str(error).splitlines()[0]]
-        return [] if _marks(self.folder) == self.marks else [f"{self.folder} was touched while it was loaded"]
+        try:
+            touched = _marks(self.folder) != self.marks
+        except OSError:
+            touched = True
+        return [f"{self.folder} was touched while it was loaded"] if touched else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +154,7 @@ def unload(store: Store, name: str, server: Vllm, *, gone: bool = False) -> list
     """
     ref, release = resolve(store, name)
     out = not gone and _out(server, release.name)
-    mine = [d for d, made in store.all(Deployment) if (made.release, made.endpoint) == (ref, server.url)]
+    mine = [d for d, made in store.all(Deployment) if made.release == ref and trimmed(made.endpoint) == server.url]
     ending = [d for d in mine if leases.state(store, d) == "declared"]
     if not out and not ending:
         raise NotFound(f"{release.name} is not at {server.url}, and nothing says that it was")

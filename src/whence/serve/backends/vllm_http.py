@@ -49,7 +49,9 @@ class Vllm:
         said = self._asked("GET", "/v1/models")
         try:
             cards = json.loads(said)["data"]
-            return [Card(id=str(one["id"]), root=_text(one["root"]), parent=_text(one["parent"])) for one in cards]
+            return [
+                Card(id=_text(one["id"]) or "", root=_text(one["root"]), parent=_text(one["parent"])) for one in cards
+            ]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BackendFailed(
                 f"{self.url}/v1/models gave no list of models\n  do: look at what runs there; it should be vLLM"
@@ -107,27 +109,43 @@ class Vllm:
                 f"a vLLM server with {SWITCH} set, which has no such door without it",
                 f"start it again: {SWITCH}=true vllm serve BASE --enable-lora",
             )
-        if status < 500 or status == 500:
+        if status == 404 and "No adapter found" in message:
+            return Unmet(
+                found,
+                "a server that sees the store's files under the path that they have here",
+                "mount the store there, for reading only",
+            )
+        if status <= 500:
             return Unmet(found, "an adapter that the server takes", "the server's own log says more")
         return BackendFailed(found)
 
 
 def _plain(url: str) -> str:
-    """An address without a trailing ``/v1``. Raises Unmet."""
+    """An address that nothing but a server is named in. Raises Unmet."""
     try:
         parts = urlsplit(url)
-        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _sendable(url)
     except ValueError:
         fine = False
     if not fine or parts.query or parts.fragment:
         raise Unmet("--at is no address of a server", "http://HOST:PORT", "look at its spelling")
     if parts.username or parts.password:
         raise Unmet("the address holds a user or password", "http://HOST:PORT", "export WHENCE_VLLM_TOKEN=… instead")
+    return trimmed(url)
+
+
+def trimmed(url: str) -> str:
+    """An address as it is recorded, whether it was given with ``/v1`` or without."""
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
+def _sendable(url: str) -> bool:
+    return url.isascii() and url.isprintable() and " " not in url
+
+
 def _text(value: Json) -> str | None:
-    return None if value is None else str(value)
+    """A server's word, fit for a terminal."""
+    return None if value is None else "".join(c if c.isprintable() else "?" for c in str(value))
 
 
 def _message(text: str) -> str:
@@ -139,4 +157,4 @@ def _message(text: str) -> str:
     if isinstance(said, dict) and isinstance(said.get("error"), dict):
         said = said["error"]
     found = said.get("message") or said.get("detail") or said.get("error") if isinstance(said, dict) else None
-    return " ".join(found.split())[:300] if isinstance(found, str) else ""
+    return _text(" ".join(found.split())[:300]) or "" if isinstance(found, str) else ""
