@@ -1,4 +1,4 @@
-"""``serve load`` and ``serve unload`` against a stand-in for vLLM: what is wrong is not loaded, or is taken out again."""
+"""``serve load`` and ``serve unload`` against a stand-in for vLLM: what is wrong is not loaded, or is taken out."""
 
 from __future__ import annotations
 

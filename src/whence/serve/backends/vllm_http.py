@@ -39,7 +39,7 @@ class Vllm:
 
     def __init__(self, url: str, token: str | None = None, wait_s: float = WAIT_S) -> None:
         """url: ``http://HOST:PORT``, with or without ``/v1``. token: sent as a bearer token, shown nowhere."""
-        self.url = _plain(url)
+        self.url = plain(url)
         self._token, self._wait_s = (token or "").strip(), wait_s
         if not (self._token.isascii() and self._token.isprintable()):
             raise Unmet("WHENCE_VLLM_TOKEN holds what no header can", "printable ASCII", "look at how it was set")
@@ -120,17 +120,17 @@ class Vllm:
         return BackendFailed(found)
 
 
-def _plain(url: str) -> str:
-    """An address that nothing but a server is named in. Raises Unmet."""
+def plain(url: str, named: str = "--at") -> str:
+    """An address in which nothing but a server is named, as it is recorded. Raises Unmet, which calls it `named`."""
     try:
         parts = urlsplit(url)
         fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _sendable(url)
     except ValueError:
         fine = False
     if not fine or parts.query or parts.fragment:
-        raise Unmet("--at is no address of a server", "http://HOST:PORT", "look at its spelling")
+        raise Unmet(f"{named} is no address of a server", "http://HOST:PORT", "look at its spelling")
     if parts.username or parts.password:
-        raise Unmet("the address holds a user or password", "http://HOST:PORT", "export WHENCE_VLLM_TOKEN=… instead")
+        raise Unmet(f"{named} holds a user or password", "http://HOST:PORT", "export WHENCE_VLLM_TOKEN=… instead")
     return trimmed(url)
 
 
