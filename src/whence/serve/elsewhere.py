@@ -32,8 +32,8 @@ MOOT = frozenset(
     {
         *("auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config"),
         *("exclude_modules", "fan_in_fan_out", "inference_mode", "layers_pattern", "layers_to_transform"),
-        *("loftq_config", "lora_dropout", "lora_ga_config", "megatron_core", "peft_version", "revision"),
-        *("runtime_config", "task_type"),
+        *("loftq_config", "lora_dropout", "lora_ga_config", "megatron_core", "peft_version", "qalora_group_size"),
+        *("revision", "runtime_config", "task_type"),
     }
 )
 """Keys that it passes over without harm: the tensors say the same, or they matter in training only."""
