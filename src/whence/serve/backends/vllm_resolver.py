@@ -6,7 +6,6 @@ was registered for names that it does not know. As read in its sources; docs/vll
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from contextlib import ExitStack
@@ -14,9 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from whence.records import Ref, Unmet, WhenceError
-
 if TYPE_CHECKING:
+    from whence.records import Ref
     from whence.store import Store
 
 NAME = "whence"
@@ -42,6 +40,7 @@ class Shelf:
         base: what vLLM was started with. The deployment is recorded before vLLM loads anything.
         """
         from whence.lineage import resolve
+        from whence.records import Unmet, WhenceError
         from whence.serve import leases
         from whence.serve.backends.vllm_http import plain
         from whence.serve.elsewhere import fits
@@ -80,6 +79,8 @@ def register() -> None:
     root, keys = os.environ.get("WHENCE_STORE"), os.environ.get("WHENCE_KEYS")
     if not root:
         return
+    import asyncio
+
     from vllm.lora.request import LoRARequest
     from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
