@@ -10,7 +10,7 @@ from typing import Literal
 
 from whence.lineage import aliases, resolve
 from whence.models import Binding, Bond, Held, bond_of, check_binding, fingerprint, hold, load_base, must_answer
-from whence.records import Adapter, Base, BindingWaiver, Closure, Ref, Release, Unmet, WhenceError
+from whence.records import Adapter, Base, BindingWaiver, Closure, Ref, Release, Unmet, Waiver, WhenceError
 from whence.store import Store
 
 Policy = Literal["block", "shadow"]
@@ -77,7 +77,8 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
     reasons, bound, bases = [], [], dict[Path, Held]()
     for ref, release in wanted.items():
         try:
-            adapter, place, bond = _found(store, release)
+            adapter, base_record, bond = found(store, release)
+            place = load_base(base_record.location, base_record.revision, store.root.parent)
             base = bases.get(place) or held.enter_context(hold(place))
             bases[place] = base
             files = held.enter_context(hold(adapter))
@@ -87,10 +88,11 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
             reasons.append(f"{release.name}: {error}")
             continue
         shadow = None
-        if binding.answer == "incompatible" or (policy == "block" and not _may(store, ref, binding, base)):
-            reasons += [f"{release.name}: {reason.says}" for reason in binding.reasons]
-        elif binding.answer != "exact" and not _may(store, ref, binding, base):
-            shadow = f"{binding.answer}: {binding}"
+        if not may(store, ref, binding, base):
+            if policy == "block" or binding.answer == "incompatible":
+                reasons += [f"{release.name}: {reason.says}" for reason in binding.reasons]
+            else:
+                shadow = f"{binding.answer}: {binding}"
         bound.append(Bound(name=release.name, release=ref, adapter=files, base=base, shadow=shadow))
     if len(bases) > 1 and len({fingerprint(base.path) for base in bases.values()}) > 1:
         named = ", ".join(sorted(str(place) for place in bases))
@@ -105,8 +107,11 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
     return bound
 
 
-def _found(store: Store, release: Release) -> tuple[Path, Path, Bond]:
-    """(adapter's folder, base's folder, what they were bound to). Raises Unmet for a base that nobody has named."""
+def found(store: Store, release: Release) -> tuple[Path, Base, Bond]:
+    """(adapter's folder, its base, what they were bound to). Raises Unmet for a base that nobody has named, and where
+    the waiver of its verdict has expired."""
+    if release.waiver and store.get(release.waiver, Waiver).expires_at <= store.clock():
+        raise Unmet(f"the waiver of {release.name} has expired", "a passing verdict", "judge it again, or waive again")
     adapter = store.get(release.adapter, Adapter)
     closure = store.get(adapter.closure, Closure)
     if closure.base is None:
@@ -118,13 +123,12 @@ def _found(store: Store, release: Release) -> tuple[Path, Path, Bond]:
             "one base",
             "look at both: whence ask why " + release.name,
         )
-    folder = (store.root / adapter.location).resolve()
-    return folder, load_base(base.location, base.revision, store.root.parent), bond_of(store, adapter)
+    return (store.root / adapter.location).resolve(), base, bond_of(store, adapter)
 
 
-def _may(store: Store, release: Ref, binding: Binding, base: Held) -> bool:
-    """Whether it is bound, or a waiver of it stands: for this release, on a base of these weights."""
-    if binding.answer == "exact":
-        return True
+def may(store: Store, release: Ref, binding: Binding, base: Held) -> bool:
+    """Whether it is bound, or fits and a waiver of it stands: for this release, on a base of these weights."""
+    if binding.answer in ("exact", "incompatible"):
+        return binding.answer == "exact"
     mine = [w for _, w in store.all(BindingWaiver) if w.release == release and w.expires_at > store.clock()]
     return bool(mine) and fingerprint(base.path).weights in {w.weights for w in mine}

@@ -191,9 +191,10 @@ class Catalogue(Transactions):
                 previous = sha256(canonical(event))
                 made.append(event)
                 rows.append(_event_row(event, previous))
-            connection.execute(sa.insert(tables.events), rows)
-            connection.execute(sa.update(tables.head).values(seq=seq, digest=previous))
-            self._writing.head = (seq, previous)
+            if rows:
+                connection.execute(sa.insert(tables.events), rows)
+                connection.execute(sa.update(tables.head).values(seq=seq, digest=previous))
+                self._writing.head = (seq, previous)
         return made
 
     def events(

@@ -11,6 +11,7 @@ from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Listed, Models, Rebuilt
 from whence.verbs.rights import Changed, Reactions, Rights
+from whence.verbs.serve import Serve
 from whence.verbs.session import Session, init, open
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Rebuilt",
     "Removed",
     "Rights",
+    "Serve",
     "Served",
     "Session",
     "Ship",

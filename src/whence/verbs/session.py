@@ -25,11 +25,10 @@ from whence.verbs.data import Data
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Models
 from whence.verbs.rights import Reactions, Rights
+from whence.verbs.serve import Serve
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Outcome, Told
-    from whence.serve import Gateway
-    from whence.serve.run import ModelFactory
 
 
 class Silent:
@@ -199,37 +198,10 @@ class Session:
         """Licences and consents; who answers for what."""
         return Rights(self)
 
-    def serve(
-        self,
-        *release: str,
-        host: str | None = None,
-        port: int | None = None,
-        model_factory: ModelFactory | None = None,
-    ) -> Gateway:
-        """A gateway for releases or aliases (none named: every alias), with what whence.toml says of serving.
-
-        `with w.serve(port=0) as url:` serves in threads of its own until the block ends. host: other than loopback
-        needs `WHENCE_TOKEN`. port: 0 takes a free one. model_factory: (base folder, release → adapter folder) → the
-        model that answers; None: transformers with PEFT. Entering raises Unmet with every reason not to serve.
-        """
-        from functools import partial
-
-        from whence import feedback
-        from whence.models.backends.transformers_peft import TransformersModel
-        from whence.serve import Gateway, Settings
-
-        project = self.project
-        part = project.file.serving
-        settings = Settings(
-            host=host or part.host,
-            port=part.port if port is None else port,
-            consent=part.consent,
-            lease_s=part.lease_s,
-            max_tokens=part.max_tokens,
-            unbound=part.unbound,
-        )
-        model = model_factory or partial(TransformersModel, threads=project.file.recipe.threads)
-        return Gateway(self.store, release, settings, model_factory=model, feedback=feedback.send)
+    @property
+    def serve(self) -> Serve:
+        """The gateway, and releases in a vLLM server that somebody else runs."""
+        return Serve(self)
 
     @property
     def feedback(self) -> Reactions:

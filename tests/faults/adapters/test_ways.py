@@ -13,9 +13,13 @@ import pytest
 from faults.adapters.ways import CONTROLS, WAYS, Scene, Way
 from models.makers import make_adapter
 from serve.shelf import shelve
+from serve.vllm_models import server
+from serve.vllm_standin import StandIn, running
 from whence.models import Request
 from whence.models.backends.transformers_peft import TransformersModel
 from whence.records import Conflict, Unmet
+from whence.serve.backends.vllm_http import Vllm
+from whence.serve.elsewhere import load
 from whence.serve.releases import Bound, bind
 from whence.store import Store
 
@@ -56,6 +60,37 @@ def test_it_is_served(store: Store, scene: Scene, way: Way) -> None:
     way(scene)
     with ExitStack() as held:
         assert serve(store, held).shadow is None
+
+
+@pytest.fixture
+def kept(trained: Scene, store: Store, tmp_path: Path) -> Scene:
+    """The scene with its adapter in the store, which a server elsewhere is told to load."""
+    places = (store.root / "adapters/one", tmp_path / "base", tmp_path / "two")
+    return Scene(*map(Path, map(shutil.copytree, (trained.adapter, trained.base, trained.other), places)))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_no_vllm_is_told_to_load_it(store: Store, kept: Scene, way: Way) -> None:
+    shelve(store, kept.base, {"one@1": kept.adapter})
+    way(kept)
+    with running(StandIn(str(kept.base))) as vllm:
+        with pytest.raises(Unmet, match="one@1 is not loaded"):
+            load(store, "one", Vllm(vllm.url))
+        assert vllm.posts() == 0
+    with server(kept.base, store.root) as models:
+        assert not models.ask("one@1")
+
+
+@pytest.mark.parametrize("way", CONTROLS, ids=lambda way: way.__name__)
+def test_a_vllm_is_told_to_load_it(store: Store, kept: Scene, way: Way) -> None:
+    shelve(store, kept.base, {"one@1": kept.adapter})
+    way(kept)
+    with running(StandIn(str(kept.base))) as vllm:
+        load(store, "one", Vllm(vllm.url))
+        assert (vllm.posts(), vllm.posts("unload")) == (1, 0)
+        assert vllm.adapters == {"one@1": str(kept.adapter)}
+    with server(kept.base, store.root) as models:
+        assert models.ask("one@1")
 
 
 def test_moved_and_renamed_folders_are_served(store: Store, scene: Scene, tmp_path: Path) -> None:
