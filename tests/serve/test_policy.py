@@ -4,6 +4,8 @@ waiver stands for a while. One that does not fit is never loaded."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -12,9 +14,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import whence
-from serve.shelf import paper_adapter, paper_base, shelve
+from serve.shelf import paper_adapter, paper_base, point, shelve
 from whence.models import ScriptedModel
-from whence.records import Trace, Unmet
+from whence.records import Release, Trace, Unmet, Waiver
 from whence.serve import Gateway, Settings
 from whence.store import Store
 
@@ -100,6 +102,21 @@ def test_a_waiver_lets_one_release_onto_one_base_until_it_expires(desk: Store, t
     clock.skip(days=60)
     with pytest.raises(Unmet, match="weights differ"):
         gateway(desk).start()
+
+
+def test_a_release_whose_verdict_was_waived_is_served_until_that_expires(desk: Store, clock) -> None:
+    (ref, release), *_ = desk.all(Release)
+    until = clock.now + timedelta(days=30)
+    waiver = desk.put(Waiver(verdict=release.verdict, person="ann", reason="blake2b:0", expires_at=until))
+    point(desk, "desk", desk.put(replace(release, name="desk@2", waiver=waiver)))
+    with gateway(desk) as url:
+        assert ask(url).status_code == 200
+    clock.skip(days=31)
+    with pytest.raises(Unmet, match="the waiver of desk@2 has expired"):
+        gateway(desk).start()
+    point(desk, "desk", ref)
+    with gateway(desk) as url:
+        assert ask(url).status_code == 200
 
 
 def test_a_file_written_to_while_it_serves_ends_its_answers_a_touched_one_does_not(desk: Store, tmp_path: Path) -> None:
