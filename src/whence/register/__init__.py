@@ -2,6 +2,7 @@
 
 from whence.register.adapters import Folder, keep, known, plain_settings, read_folder
 from whence.register.bases import register_base
+from whence.register.canaries import Look, Questions, Subject, keep, kept, look, look_inside, read_questions
 from whence.register.completeness import Fact, completeness
 from whence.register.releases import (
     history,

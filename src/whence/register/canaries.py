@@ -1,0 +1,187 @@
+"""Canaries: fixed questions to a model, its answers kept, and the same questions again on any later day.
+
+The questions that come with whence are neutral and lie with the answers in a blob; a person's own are words, and lie
+in the journal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from whence.models import Guess, Open, Request, Scored, Scoring
+from whence.records import Adapter, Canaries, Finding, Json, Ref, Unmet, sha256
+from whence.register.drift import Effect, no_op
+from whence.store import Store
+
+TOKENS = 8
+"""Of an answer. The first differ as soon as any do, and each costs a forward pass."""
+TOP = 5
+"""Likeliest tokens told at each; hosted models tell that many."""
+
+Progress = Callable[[int, int], None]
+"""``progress(done, total)`` in answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Whom the questions are put to."""
+
+    name: str
+    """what it is known by, whatever became of it since"""
+    about: Ref | None = None
+    """the Adapter, or the Base asked alone; None: hosted"""
+    weights: str | None = None
+    """``b3:`` of the base that answers; None: hosted, and the answers vary by themselves"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What is asked."""
+
+    texts: tuple[str, ...]
+    own: bool
+    """whether they are a person's own, and so words"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a model answered at one time."""
+
+    questions: Questions
+    answers: tuple[tuple[Scored, ...], ...]
+    """for each question, as often as it was asked"""
+    effect: Effect | None
+    """of the adapter on its base; None: there is none, or it cannot be had"""
+
+
+def read_questions(file: Path | None) -> Questions:
+    """The questions of a text file, one a line; those that come with whence without one. Raises Unmet."""
+    own = file is not None
+    try:
+        text = (file or files("whence.register") / "canaries.txt").read_text(encoding="utf-8")  # type: ignore[union-attr]
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unmet(f"{file} cannot be read: {error}", "a text file, one question a line", "check the path") from error
+    texts = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not texts:
+        raise Unmet(f"{file} holds no question", "a text file, one question a line", "write some")
+    return Questions(texts=texts, own=own)
+
+
+def look(
+    model: Scoring,
+    questions: Questions,
+    adapter: str | None = None,
+    repeats: int = 1,
+    on_progress: Progress = lambda *_: None,
+) -> Look:
+    """Ask, greedily. adapter: the name under which the model loaded one. Raises BackendFailed, Unmet."""
+    rounds, n = [], len(questions.texts)
+    for i in range(repeats):
+        on_progress(i * n, repeats * n)
+        rounds.append(model.logprobs(_requests(questions, adapter), TOP))
+    answers = tuple(zip(*rounds, strict=True))
+    return Look(questions=questions, answers=answers, effect=None)
+
+
+def look_inside(model: Open, questions: Questions, adapter: str | None) -> Look:
+    """`look` at a model in this process, once, with the adapter's effect where there is one."""
+    with_it = look(model, questions, adapter)
+    if adapter is None:
+        return with_it
+    without = look(model, questions)
+    n = len(questions.texts)
+    first = model.distributions(_requests(questions, adapter) + _requests(questions, None)).astype(np.float64)
+    divergence = np.sum(np.exp(first[:n]) * (first[:n] - first[n:]), axis=1)
+    moved = sum(a[0].text != b[0].text for a, b in zip(with_it.answers, without.answers, strict=True))
+    effect = Effect(divergence=float(divergence.mean()), moved=moved / n, n=n)
+    return Look(questions=questions, answers=with_it.answers, effect=effect)
+
+
+def _requests(questions: Questions, adapter: str | None) -> list[Request]:
+    return [
+        Request(messages=[{"role": "user", "content": text}], adapter=adapter, max_tokens=TOKENS)
+        for text in questions.texts
+    ]
+
+
+def keep(store: Store, subject: Subject, seen: Look) -> Ref:
+    """Record a look, which later ones are compared with. Raises Unmet for one that holds no numbers."""
+    effect, own = seen.effect, seen.questions.own
+    if not all(math.isfinite(value) for value in _numbers(seen)):
+        raise Unmet("the model gives no numbers (NaN or infinite)", "probabilities", "look at its weights")
+    lines = [
+        {"question": text, "answers": [_plain(answer) for answer in given]}
+        for text, given in zip(seen.questions.texts, seen.answers, strict=True)
+    ]
+    made = Canaries(
+        name=subject.name,
+        about=subject.about,
+        at=store.clock(),
+        weights=subject.weights,
+        repeats=len(seen.answers[0]),
+        questions=None if own else _digest(seen.questions),
+        answers=None if own else store.put_lines(lines),
+        words=store.write_words("payload", lines) if own else None,
+        effect=effect.divergence if effect else None,
+        moved=effect.moved if effect else None,
+    )
+    with store.transaction():
+        ref = store.put(made)
+        store.append("canaries.kept", ref, {"about": subject.about})
+    return ref
+
+
+def kept(store: Store, subject: Subject, questions: Questions) -> tuple[Ref, Look] | None:
+    """The newest look on record at this model with these questions."""
+    digest = None if questions.own else _digest(questions)
+    for ref, made in reversed(store.all(Canaries, subject.name)):
+        if made.questions != digest:
+            continue
+        lines = store.get_lines(made.answers) if made.answers else store.words(str(made.words))
+        if [line["question"] for line in lines] != list(questions.texts):
+            continue
+        answers = tuple(tuple(_read(answer) for answer in line["answers"]) for line in lines)
+        return ref, Look(questions=questions, answers=answers, effect=_effect(made, len(lines)))
+    return None
+
+
+def recorded_no_op(store: Store, thing: Ref) -> Iterable[Finding]:
+    """Check ``model.no_op``: an adapter whose canaries are on record must have changed something when they were."""
+    if isinstance(store.get(thing), Adapter):
+        for _, made in store.all(Canaries, thing)[-1:]:
+            n = len(store.get_lines(made.answers) if made.answers else store.words(str(made.words)))
+            if effect := _effect(made, n):
+                yield no_op(thing, effect, effect)
+
+
+def _effect(made: Canaries, n: int) -> Effect | None:
+    if made.effect is None or made.moved is None:
+        return None
+    return Effect(divergence=made.effect, moved=made.moved, n=n)
+
+
+def _numbers(seen: Look) -> Iterable[float]:
+    if seen.effect:
+        yield seen.effect.divergence
+    yield from (guess.logprob for given in seen.answers for one in given for step in one.steps for guess in step)
+
+
+def _digest(questions: Questions) -> str:
+    return sha256("\n".join(questions.texts).encode())
+
+
+def _plain(answer: Scored) -> Json:
+    steps = [[[g.text, g.id, round(g.logprob, 6)] for g in step] for step in answer.steps]
+    return {"text": answer.text, "steps": steps}
+
+
+def _read(line: Json) -> Scored:
+    steps = tuple(tuple(Guess(text=t, id=i, logprob=p) for t, i, p in step) for step in line["steps"])
+    return Scored(text=line["text"], steps=steps)
+
