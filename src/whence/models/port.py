@@ -13,6 +13,8 @@ from whence.records import Json
 
 OnText = Callable[[int, str], bool]
 """``on_text(i, piece)``: new text of request i; return False to stop that request."""
+Finish = Literal["stop", "length", "cancelled", "error"]
+"""Why an answer ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class Reply:
     text: str
     prompt_tokens: int
     completion_tokens: int
-    finish: Literal["stop", "length", "cancelled", "error"]
+    finish: Finish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,8 @@ def look_inside(model: Open, questions: Questions, adapter: str | None) -> Look:
     without = look(model, questions)
     n = len(questions.texts)
     first = model.distributions(_requests(questions, adapter) + _requests(questions, None)).astype(np.float64)
-    divergence = np.sum(np.exp(first[:n]) * (first[:n] - first[n:]), axis=1)
+    put = np.exp(first[:n])
+    divergence = np.sum(put * np.where(put == 0, 0, first[:n] - first[n:]), axis=1)
     moved = sum(a[0].text != b[0].text for a, b in zip(with_it.answers, without.answers, strict=True))
     effect = Effect(divergence=float(divergence.mean()), moved=moved / n, n=n)
     return Look(questions=questions, answers=with_it.answers, effect=effect)
@@ -184,4 +185,3 @@ def _plain(answer: Scored) -> Json:
 def _read(line: Json) -> Scored:
     steps = tuple(tuple(Guess(text=t, id=i, logprob=p) for t, i, p in step) for step in line["steps"])
     return Scored(text=line["text"], steps=steps)
-

@@ -7,6 +7,7 @@ when a project is opened and never again.
 from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, BlastRadius, Served, Why
 from whence.verbs.binding import Checked
+from whence.verbs.canaries import Compared, Hosted
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Listed, Models, Rebuilt
@@ -19,8 +20,10 @@ __all__ = [
     "BlastRadius",
     "Changed",
     "Checked",
+    "Compared",
     "Data",
     "Eval",
+    "Hosted",
     "Listed",
     "Listing",
     "Models",
