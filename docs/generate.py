@@ -18,15 +18,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import whence
-from whence import records, verbs
+from whence import govern, records, register, verbs
 from whence.cli import VERBS
 from whence.data import STEPS
 from whence.lifecycle.adopt import Adopted
+from whence.lifecycle.registry import Brought, Mirrored
 from whence.lifecycle.run import Outcome, Stage
+from whence.lifecycle.spool import Spooled
 from whence.lineage import Node
 from whence.models import Binding, Reason
 from whence.project import config
 from whence.register import Fact
+from whence.register.cards import Card, CardMetric
+from whence.serve.importing import Imported, LeftOut
 from whence.store import Store
 
 HERE = Path(__file__).parent
@@ -166,6 +170,9 @@ VERBS_IN_PYTHON = (
 VALUES = (verbs.Why, Node, verbs.BlastRadius, verbs.Served, Outcome, Stage, verbs.Listing, verbs.Quarantined)
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
+VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
+VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
+VALUES += (Spooled,)
 
 
 def python() -> str:
@@ -192,6 +199,20 @@ def python() -> str:
     parts += ["", "## Errors", "", "| error | when |", "| --- | --- |"]
     errors = [getattr(whence, name) for name in whence.__all__ if name[0].isupper() and name != "Session"]
     parts += [f"| `whence.{e.__name__}` | {told(e.__doc__)} |" for e in sorted(errors, key=lambda e: len(e.__mro__))]
+    return "\n".join(parts) + "\n"
+
+
+def training() -> str:
+    """docs/training.md: what stands above the line is written by hand and kept."""
+    parts = ["", "## Methods", "", "| method | rows | what a row adds | parameters |", "| --- | --- | --- | --- |"]
+    for name, method in records.METHODS.items():
+        given = ", ".join(f"`{key} = {value!r}`" for key, value in method.parameters.items()) or "none of its own"
+        parts.append(f"| `{name}` | {', '.join(method.shapes)} | {method.loss} | {given} |")
+    parts += ["", "## What leaving rows out means", ""]
+    parts += ["| method | row-local | exact replay | why |", "| --- | --- | --- | --- |"]
+    for name, method in records.METHODS.items():
+        answers = [("no", "yes")[answer] for answer in (method.row_local, method.exact_replay)]
+        parts.append(f"| `{name}` | {' | '.join(answers)} | {method.why} |")
     return "\n".join(parts) + "\n"
 
 
@@ -227,10 +248,11 @@ def spelled_call(thing: Callable[..., object]) -> str:
 
 
 def members(kind: type) -> list[str]:
-    """A table of a dataclass's fields and properties, with the line under each."""
+    """A table of a dataclass's, or a named tuple's, fields and properties, with the line under each."""
     body = ast.parse(inspect.getsource(kind)).body[0].body
     under = {a.target.id: b.value.value for a, b in pairwise(body) if isinstance(a, ast.AnnAssign) and _is_text(b)}
-    rows = [(f.name, f.type, under.get(f.name, "digest" if "Ref" in str(f.type) else "")) for f in fields(kind)]
+    typed = [(a.target.id, ast.unparse(a.annotation)) for a in body if isinstance(a, ast.AnnAssign)]
+    rows = [(name, of, under.get(name, "digest" if "Ref" in of else "")) for name, of in typed]
     rows += [(n, "", told(p.__doc__)) for n, p in vars(kind).items() if isinstance(p, property)]
     cells = [f"| `{name}` | {str(of).replace('|', 'or')} | {told(said)} |" for name, of, said in rows]
     return ["| field | type | meaning |", "| --- | --- | --- |", *cells]
@@ -243,6 +265,7 @@ def _is_text(node: ast.stmt) -> bool:
 if __name__ == "__main__":
     (HERE / "cli.md").write_text(cli(), encoding="utf-8")
     (HERE / "project-file.md").write_text(project_file(), encoding="utf-8")
-    page = HERE / "python.md"
-    by_hand, line, _ = page.read_text(encoding="utf-8").partition(GENERATED)
-    page.write_text(by_hand + line + python(), encoding="utf-8")
+    for name, reference in (("python.md", python), ("training.md", training)):
+        page = HERE / name
+        by_hand, line, _ = page.read_text(encoding="utf-8").partition(GENERATED)
+        page.write_text(by_hand + line + reference(), encoding="utf-8")

@@ -98,6 +98,18 @@ def test_a_whole_file_is_read(folder: Path) -> None:
     assert read_project(folder / "whence.toml") == project
 
 
+def test_a_method_has_defaults_for_what_it_reads(folder: Path) -> None:
+    (folder / "whence.toml").write_text(WHOLE.replace("epochs = 1", 'method = "grpo"\ngenerations = 8'))
+    asked = read_project(folder).recipe()
+    assert (asked.method, asked.generations, asked.answer_tokens, asked.reward, asked.beta) == (
+        "grpo",
+        8,
+        64,
+        "exact",
+        None,
+    )
+
+
 EDITS = {
     "project key": ('owner = "me', 'ownr = "me', r"project.ownr: unknown key; did you mean 'owner'"),
     "project owner": ('owner = "me@example.org"', "", r"project.owner: is missing"),
@@ -136,6 +148,10 @@ EDITS = {
     "suite twice": ('name = "gate"\nrole', 'name = "dev"\nrole', r"suites\[1\].name: 'dev' is taken"),
     "role twice": ('role = "gate"', 'role = "dev"', r"suites: 2 suites have the role dev"),
     "bad name": ('name = "desk"', 'name = "my desk"', r"project.name: "),
+    "another method's key": ("epochs = 1", "epochs = 1\nbeta = 0.2", r"recipe.beta: is not read by method sft"),
+    "unknown method": ("epochs = 1", 'method = "ppo"', r"recipe.method: .*'grpo'"),
+    "unknown reward": ("epochs = 1", 'method = "grpo"\nreward = "nice"', r"recipe.reward: no reward is .*one of exact"),
+    "no group": ("epochs = 1", 'method = "grpo"\ngenerations = 1', r"recipe.generations: .*2"),
     "source missing a field": ('kind = "synthetic"\n', "", r"sources\[1\].kind: is missing"),
 }  # fmt: skip
 

@@ -12,7 +12,6 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import whence
-from conftest import Clock
 from serve.shelf import paper_adapter, paper_base, shelve
 from whence.models import ScriptedModel
 from whence.records import Trace, Unmet
@@ -85,7 +84,7 @@ def test_what_does_not_fit_is_never_loaded(desk: Store, tmp_path: Path, policy: 
         waive(desk, tmp_path, "2026-12-01T00:00:00Z")
 
 
-def test_a_waiver_lets_one_release_onto_one_base_until_it_expires(desk: Store, tmp_path: Path, clock: Clock) -> None:
+def test_a_waiver_lets_one_release_onto_one_base_until_it_expires(desk: Store, tmp_path: Path, clock) -> None:
     with pytest.raises(Unmet, match="nothing speaks against it"):
         waive(desk, tmp_path, "2026-12-01T00:00:00Z")
     other_base(tmp_path)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from lessons import add, freeze, talk, talks
 
-from whence.records import Json, Snapshot, Unmet
+from whence.records import METHODS, SHAPES, Json, Snapshot, Unmet
 from whence.store import Store
 from whence.train.backends.tokens import IGNORED, check_template, encoded, example, tokenise
-from whence.train.rows import Fed, conversation, read
+from whence.train.rows import Fed, conversation, pair, read
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +22,21 @@ def tokenizer(tiny_base: Path) -> Any:
 
 
 def learnt(content: Json, tokenizer: Any) -> list[str]:
-    return [text for text, spoken in example(*encoded(conversation(content), tokenizer), tokenizer) if spoken]
+    return [text for text, spoken in example((encoded(conversation(content), tokenizer),), tokenizer) if spoken]
 
 
 def fed(*contents: Json | None) -> list[Fed]:
     return [Fed(i, f"{i:02x}", "desk", content) for i, content in enumerate(contents)]
 
 
-@pytest.mark.parametrize("shape", ["text", "preference", "rated", "prompt", "stepwise"])
-def test_shapes_without_a_marked_answer_are_refused(store: Store, shape: str) -> None:
-    ordinals = add(store, "desk", [*talks(2), {"shape": shape, "text": "SECRET"}])
-    with pytest.raises(Unmet, match=f"(?s)shape {shape}.*chat, prompt_completion") as caught:
-        list(read(store, store.get(freeze(store, ordinals), Snapshot)))
-    assert "SECRET" not in str(caught.value)
+@pytest.mark.tiny
+@pytest.mark.parametrize("method", METHODS)
+def test_other_shapes_are_not_fed(tokenizer: Any, method: str) -> None:
+    every = [{"shape": shape, "prompt": "?", "completion": "a", "label": True} for shape in SHAPES]
+    every = [row | {"chosen": "yes", "rejected": "no"} | talk("?", "a") | {"shape": row["shape"]} for row in every]
+    rows = tokenise(fed(*every), tokenizer, METHODS[method], 64, lambda _: None)
+    assert {every[n]["shape"] for n in rows.ordinals} == set(METHODS[method].shapes)
+    assert rows.reasons() == {"shape": len(SHAPES) - len(METHODS[method].shapes)}
 
 
 def test_rows_outside_the_snapshot_are_not_read(store: Store) -> None:
@@ -84,12 +86,51 @@ def test_every_row_is_fed_or_has_a_reason(tokenizer: Any) -> None:
     silent = {"shape": "chat", "messages": [{"role": "user", "content": "hello"}]}
     strange = {"shape": "chat", "messages": [{"role": "developer", "content": "x"}, *talk("a", "b")["messages"]]}
     cut = talk("please", "card " * 80)
-    rows = tokenise(fed(talk("please", "ok"), long, silent, strange, None, cut), tokenizer, 40, lambda _: None)
+    rows = tokenise(
+        fed(talk("please", "ok"), long, silent, strange, None, cut), tokenizer, METHODS["sft"], 40, lambda _: None
+    )
     assert rows.ordinals == [0, 5]
     assert rows.not_fed == [(1, "truncated"), (2, "no_answer"), (3, "template"), (4, "erased")]
     assert rows.cut == 1
-    assert len(rows.input_ids[1]) == 40
-    assert rows.learnt() == sum((labels != IGNORED).sum() for labels in rows.labels)
+    assert len(rows.sides[1][0].ids) == 40
+    assert rows.learnt() == sum((side.labels != IGNORED).sum() for (side,) in rows.sides)
+
+
+@pytest.mark.tiny
+def test_of_a_pair_both_answers_are_learnt_and_the_shared_turns_are_not(tokenizer: Any) -> None:
+    def said(content: Json) -> list[list[str]]:
+        return [
+            [text for text, spoken in example((encoded(side, tokenizer),), tokenizer) if spoken]
+            for side in pair(content)
+        ]
+
+    plain = {"shape": "preference", "prompt": "?", "chosen": "lost card", "rejected": "exchange rate"}
+    assert said(plain) == [["lost card<|end|>"], ["exchange rate<|end|>"]]
+    shared = talk("One?", "first")["messages"] + talk("Two?", "second")["messages"][:1]
+    sides = {name: [*shared, {"role": "assistant", "content": name}] for name in ("chosen", "rejected")}
+    assert said({"shape": "preference", **sides}) == [["chosen<|end|>"], ["rejected<|end|>"]]
+
+
+@pytest.mark.tiny
+def test_a_pair_of_which_one_side_teaches_nothing_is_not_fed(tokenizer: Any) -> None:
+    def pairs(**sides: Json) -> Json:
+        return {"shape": "preference", "prompt": "please", "chosen": "lost card", "rejected": "exchange rate", **sides}
+
+    silent = pairs(rejected=[{"role": "user", "content": "hello"}])
+    late, cut = pairs(prompt="word " * 80), pairs(rejected="lost card " + "again " * 80)
+    same, ends_alike = pairs(rejected="lost card"), pairs(chosen="card " * 80 + "a", rejected="card " * 80 + "b")
+    rows = tokenise(fed(pairs(), silent, late, cut, same, ends_alike), tokenizer, METHODS["dpo"], 40, lambda _: None)
+    assert rows.ordinals == [0, 3]
+    assert rows.not_fed == [(1, "no_answer"), (2, "truncated"), (4, "same"), (5, "same")]
+    assert rows.cut == 1
+
+
+@pytest.mark.tiny
+def test_a_prompt_is_never_cut(tokenizer: Any) -> None:
+    long, short = ({"shape": "prompt", "prompt": "word " * size} for size in (80, 2))
+    rows = tokenise(fed(long, short), tokenizer, METHODS["grpo"], 40, lambda _: None)
+    assert (rows.ordinals, rows.not_fed, rows.learnt()) == ([1], [(0, "truncated")], 0)
+    assert tokenizer.decode(rows.sides[0][0].ids).endswith("<|assistant|>")
 
 
 @pytest.mark.tiny

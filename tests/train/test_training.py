@@ -35,7 +35,7 @@ from whence.records import (
 from whence.store import Store, verify
 from whence.train import Outcome, Progress, compare, outcome, prepare, step_of, train
 from whence.train import job as jobs
-from whence.train.backends.trl_sft import work
+from whence.train.backends.work import work
 from whence.train.checkpoints import MARKER
 
 pytestmark = pytest.mark.tiny
@@ -324,7 +324,7 @@ def test_another_base_under_the_same_name_is_refused(desk: Desk, base: Base) -> 
 
 def test_packages_that_changed_since_the_plan_are_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = jobs.job(desk.store, desk.prepare(recipe(), attempt=6))
-    jobs.freeze(desk.store, asked, rows=32, tokens=100, code=desk.store.root.parent)
+    jobs.freeze(desk.store, asked, rows=32, units=100, code=desk.store.root.parent)
     assert jobs.planned(desk.store, asked)
     now = jobs.surroundings.packages() | {"torch": "9.0"}
     monkeypatch.setattr(jobs.surroundings, "packages", lambda: now)

@@ -26,7 +26,7 @@ VERBS = {
     "eval": "Evaluate base and candidate on the same items.",
     "ship": "Judge and release in one; waivers, aliases, rollback.",
     "model": "Adapters, releases and where they are served.",
-    "rights": "Grant or withdraw a licence or a consent.",
+    "rights": "Licences and consents; who answers for what.",
     "serve": "The gateway: OpenAI-compatible, every answer traced.",
     "feedback": "Send a reaction to an answer.",
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from whence.cli import imports
 from whence.cli.session import AsJson, here, say, short, verb, wrapped
 
 if TYPE_CHECKING:
@@ -77,3 +78,32 @@ def _text(made: Adopted) -> str:
     lines += [wrapped(f"note: {note}", 2, 6) for note in made.notes]
     count = {state: sum(fact.state == state for fact in made.facts) for state in ("proven", "claimed", "missing")}
     return "\n".join([*lines, ", ".join(f"{number} {state}" for state, number in count.items())])
+
+
+app.command(epilog="Example: whence adopt traces log.jsonl --as bank-support@2")(imports.traces)
+app.command(epilog="Example: whence adopt mlflow sqlite:///mlflow.db --experiment support")(imports.mlflow)
+app.command(epilog="Example: whence adopt card adapters/desk/README.md")(imports.card)
+
+
+@app.command(epilog="Example: whence adopt spool whence-spool/20261121T115245-desk")
+def spool(
+    folder: Annotated[
+        list[str] | None,
+        typer.Argument(help="Spools; default: those in whence-spool of this project.", show_default=False),
+    ] = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Also a training that did not finish, with its newest checkpoint.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring in trainings that WhenceCallback recorded beside their output; the rows' copies there are then removed.
+
+    Exit code 2 where a spool was left as it is.
+    """
+    with here(as_json) as w:
+        found = w.adopt.spool(*folder or [], as_is=as_is)
+    how = {True: "brought in", False: "was brought in before"}
+    parts = [f"{one.folder}: {how[one.fresh] if one.run else 'left as it is'}" for one in found]
+    lines = [line for head, one in zip(parts, found, strict=True) for line in (head, *(f"    {x}" for x in one.lines))]
+    say([asdict(one) for one in found], "\n".join(lines) or "no spool waits in whence-spool", as_json)
+    raise typer.Exit(0 if all(one.run for one in found) else 2)

@@ -11,7 +11,8 @@ from whence.cli.session import AsJson, here, say, short, table, verb
 
 if TYPE_CHECKING:
     from whence.records import RunReport
-    from whence.verbs import BlastRadius, Session
+    from whence.register import Due, Mark
+    from whence.verbs import BlastRadius, Session, WhatEnds
 
 app = verb(no_args_is_help=True, help="Why is this here, and what must come down?")
 
@@ -124,3 +125,84 @@ def blast_text(w: Session, blast: BlastRadius) -> str:
     else:
         must = "nothing was trained on these rows"
     return table(rows, ("what", "which", "how much")) + "\n" + must
+
+
+SHOWN = 40
+"""lines that a person is shown; --json gives all"""
+
+
+@app.command(epilog="Example: whence ask due --within 90 --ics ends.ics")
+def due(
+    within: Annotated[int, typer.Option("--within", metavar="DAYS", min=0, help="How far ahead.")] = 180,
+    ics: Annotated[
+        str | None, typer.Option("--ics", metavar="FILE", help="Write what ends as a calendar file.")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Look now whether data, base, code, packages and endpoints are there.")
+    ] = False,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", metavar="FILE|URL", help="A provider's /v1/models answer; a URL is asked."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What ends when, over every adapter: base, data, rights, environment, owner, code.
+
+    Exit code 2 where something ends or is missing, 4 where something is only not known.
+    """
+    with here(as_json) as w:
+        found = w.ask.due(within=within, probe=probe, models=models, ics=ics)
+    value = {
+        "within": found.within,
+        "as_of": found.as_of,
+        "adapters": found.adapters,
+        "outcome": found.outcome,
+        "due": [_due_value(one) for one in found.things] if as_json else None,
+    }
+    say(value, "" if as_json else _due_text(found, ics), as_json)
+    raise typer.Exit({"pass": 0, "fail": 2, "abstain": 4}[found.outcome])
+
+
+def _due_value(one: Due) -> dict[str, Any]:
+    from whence.records import plain
+
+    head = {
+        name: getattr(one, name) for name in ("adapter", "name", "releases", "live", "accountable", "score", "days")
+    }
+    return {**head, "findings": [plain(finding) for finding in one.findings]}
+
+
+def _due_text(found: WhatEnds, ics: str | None) -> str:
+    """One line a finding; what is not known of many adapters is counted at the end."""
+    lines: list[tuple[Due, Mark]] = []
+    for one in found.things:
+        if len(lines) >= SHOWN:
+            break
+        lines += [(one, mark) for mark in one.marks]
+    rows: list[tuple[Any, ...]] = [
+        (
+            "—" if mark.days is None else str(mark.days).rjust(4),
+            "" if mark.alert is None else f"≤ {mark.alert}",
+            mark.check,
+            "?" if mark.verdict == "abstain" else mark.severity,
+            " ".join(one.releases) or f"{one.name} {short(one.adapter)}",
+            "live" if one.live else "",
+            one.accountable or "nobody",
+            mark.message + (f". {mark.do}" if mark.do else ""),
+        )
+        for one, mark in lines
+    ]
+    text = (
+        [table(rows, ("days", "alert", "check", "weight", "adapter", "", "answers", "what, and what to do"))]
+        if rows
+        else []
+    )
+    total = sum(len(one.marks) for one in found.things)
+    if total > len(rows):
+        text.append(f"… and {total - len(rows):,} more (--json shows all)")
+    missing = sum(mark.verdict == "abstain" for one in found.things for mark in one.marks)
+    ends = f"{total - missing:,} that end within {found.within} days or are missing, {missing:,} not known (?)"
+    text.append(f"{found.adapters:,} adapter(s), {len(found.things):,} with findings: {ends}" if total else
+                f"nothing ends within {found.within} days, over {found.adapters:,} adapter(s)")  # fmt: skip
+    text.append(f"calendar as of {found.as_of}" + (f"; written: {ics}" if ics else ""))
+    return "\n".join(text)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whence.cli.session import AsJson, here, say, short, table, verb, wrapped
+
+if TYPE_CHECKING:
+    from whence.verbs import Listed
 
 app = verb(no_args_is_help=True, help="Adapters, releases and where they are served.")
 
@@ -17,6 +20,26 @@ def list_(as_json: AsJson = False) -> None:
     """Every adapter with its base, data, verdict, releases, aliases and live deployments."""
     with here(as_json) as w:
         found = w.model.list()
+    _said(found, "no adapter yet: whence run", as_json)
+
+
+@app.command(epilog="Example: whence model search llama")
+def search(
+    text: Annotated[
+        str, typer.Argument(help="Part of a name, base, release, source or owner, in any case.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Adapters of which the name, base, a release, a source or an owner holds this text."""
+    with here(as_json) as w:
+        found = w.model.search(text)
+    _said(found, f"no adapter holds {text!r} in its name, base, releases, sources or owners", as_json)
+
+
+def _said(found: list[Listed], nothing: str, as_json: bool) -> None:
+    if as_json:
+        say([asdict(m) for m in found], "", as_json)
+        return
     rows = [
         (
             short(m.adapter),
@@ -31,7 +54,7 @@ def list_(as_json: AsJson = False) -> None:
         for m in found
     ]
     head = ("adapter", "name", "base", "rows", "verdict", "releases", "aliases", "live")
-    say([asdict(m) for m in found], table(rows, head) if rows else "no adapter yet: whence run", as_json)
+    say(None, table(rows, head) if rows else nothing, as_json)
 
 
 @app.command(epilog="Example: whence model rebuild bank-support@2")
@@ -93,3 +116,16 @@ def canaries(
     lines += [f"kept: {short(made.kept)}"] if made.kept else []
     say({**asdict(made), "findings": [plain(f) for f in made.findings]}, "\n".join(lines), as_json)
     raise typer.Exit({"pass": 0, "fail": 2, "abstain": 4}[made.outcome])
+
+
+@app.command(epilog="Example: whence model mirror sqlite:///mlflow.db bank-support@2")
+def mirror(
+    uri: Annotated[str, typer.Argument(help="An MLflow tracking server or its database.", show_default=False)],
+    releases: Annotated[list[str] | None, typer.Argument(help="Default: every release.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write releases, their recipes, evaluations and aliases into MLflow; nothing there is deleted."""
+    with here(as_json) as w:
+        made = w.model.mirror(uri, *(releases or []))
+    lines = [f"{one.release}  {'written' if one.changed else 'nothing new'}" for one in made]
+    say([asdict(one) for one in made], "\n".join(lines), as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from whence.verbs import Changed, Session
 
-app = verb(no_args_is_help=True, help="Grant or withdraw a licence or a consent.")
+app = verb(no_args_is_help=True, help="Licences and consents; who answers for what.")
 
 ValidAt = Annotated[str | None, typer.Option("--valid-at", metavar="TIME", help="From when; default: now.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Kept apart, erasable.")]
@@ -50,6 +51,39 @@ def grant(
     scope, when = one_scope(subject, source, licence, row), time_of(valid_at, "--valid-at")
     with here(as_json) as w:
         _said(w, "grant", w.rights.grant(**scope, valid_at=when, reason=reason), as_json)
+
+
+@app.command(epilog="Example: whence rights own bank-support --accountable ada@example.org --backup bo@example.org")
+def own(
+    thing: Annotated[
+        str, typer.Argument(help="Project, adapter, release or alias, by name or digest.", show_default=False)
+    ],
+    accountable: Annotated[str, typer.Option("--accountable", metavar="PERSON", help="Who answers for it.")],
+    backup: Annotated[str | None, typer.Option("--backup", metavar="PERSON", help="Who takes over.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From when; default: now.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Somebody answers for a thing from now on."""
+    when = time_of(since, "--since")
+    with here(as_json) as w:
+        ref = w.rights.own(thing, accountable=accountable, backup=backup, since=when)
+    named = f", {backup} is the backup" if backup else "; no backup is named"
+    say({"ownership": ref, "about": thing}, f"{accountable} answers for {thing}{named}", as_json)
+
+
+@app.command(epilog="Example: whence rights left ada@example.org --at 2026-12-31")
+def left(
+    person: Annotated[str, typer.Argument(help="As an ownership names them.", show_default=False)],
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="When; default: now.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A person left; shows what nobody answers for any more."""
+    when = time_of(at, "--at")
+    with here(as_json) as w:
+        orphaned = w.rights.left(person, at=when)
+    lines = [f"  {one.about}: whence rights own {one.about} --accountable PERSON" for one in orphaned]
+    head = "nobody answers any more for:" if lines else "everything of theirs has a backup who is here"
+    say([asdict(one) for one in orphaned], "\n".join([f"{person} left; {head}", *lines]), as_json)
 
 
 def time_of(text: str | None, option: str) -> datetime | None:

@@ -29,7 +29,7 @@ def run(
         raise typer.BadParameter(f"{to!r} is no stage; one of {', '.join(STAGES)}", param_hint="--to")
     with here(as_json, create=True) as w:
         out = w.run(to)
-    line = verdict_line(out) if out.outcome else f"walked to {to}"
+    line = verdict_line(out) if out.outcome else f"walked to {out.stages[-1].name}"
     say(walked(out, outcome=out.outcome), line, as_json)
     raise typer.Exit(CODES[out.outcome] if out.outcome else 0)
 

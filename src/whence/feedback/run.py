@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 from typing import get_args, get_type_hints
 
 from whence.records import Feedback, NotFound, Ref, Trace, Unmet
@@ -24,12 +25,13 @@ def send(
     intent: str,
     value: float | None = None,
     text: str | None = None,
+    at: datetime | None = None,
 ) -> Ref:
     """Record a reaction to a served answer; returns the Feedback's digest.
 
     surface: where it was given (api, cli, …). actor: the kind of giver (user, agent, reviewer, …). intent: rating (with
     `value` from −1 to 1), correction (with `text`, the answer it should have been), comment (with `text`), flag (text
-    or none). Raises NotFound for an unknown trace, Unmet with every fault.
+    or none). at: when it was given; None: now. Raises NotFound for an unknown trace, Unmet with every fault.
     """
     faults = _faults(surface, actor, intent, value, text)
     if faults:
@@ -46,7 +48,7 @@ def send(
             actor=actor,
             intent=intent,
             value=None if value is None else float(value),
-            at=store.clock(),
+            at=at or store.clock(),
             content=store.write_words("feedback", {"text": text}),
         )
         name = store.put(feedback)

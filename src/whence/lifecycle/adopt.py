@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from whence import data, register, serve
 from whence.models import (
@@ -26,6 +28,7 @@ from whence.models import (
     read_sidecar,
     write_sidecar,
 )
+from whence.models.binding import passed_over
 from whence.project import guessed
 from whence.records import (
     Adapter,
@@ -35,7 +38,6 @@ from whence.records import (
     Conflict,
     Deployment,
     ForeignRecipe,
-    Json,
     Ref,
     Release,
     Run,
@@ -59,6 +61,8 @@ class Claims:
 
     name: str | None = None
     """what to call it; None: its folder's name"""
+    versions: bool = False
+    """whether a registry keeps several under this name"""
     base: str | None = None
     """folder or hub id of the base that it was trained on"""
     data: Sequence[Path] = ()
@@ -71,6 +75,12 @@ class Claims:
     """address at which somebody else serves it"""
     since: datetime | None = None
     """from when; None: now"""
+    base_name: str | None = None
+    """what a registry calls its base; a name proves nothing"""
+    recipe: ForeignRecipe | None = None
+    """what a registry says of its training"""
+    code_commit: str | None = None
+    """of the code that trained it, as a registry has it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +119,21 @@ def adopt(store: Store, folder: Path, claims: Claims, told: Progress = lambda *_
         name = _name(store, folder, claims, found, old)
         base, bond = _base(store, held, claims, found, old)
         rows, runs, notes = _rows(store, claims, old, told)
-        notes += _unread(found)
+        notes += _odd(found)
         if old is not None and store.get(old.run, Run).activity == "train":
             assert earlier is not None
             ref, notes = earlier[0], [*notes, f"it was trained here: run {old.run[7:19]}; its closure stays as it is"]
         else:
-            ref = _record(store, name, held, found, base, bond, _snapshot(store, name, rows, runs, old), earlier)
+            snapshot = _snapshot(store, name, rows, runs, old)
+            made = Closure(
+                base=base,
+                snapshot=snapshot,
+                recipe=store.put(_recipe(store, claims, found, old)),
+                code_commit=claims.code_commit or (store.get(old.closure, Closure).code_commit if old else None),
+                code_clean=None,
+                environment=None,
+            )
+            ref = _record(store, name, held, found, made, bond, earlier)
     notes += _leave_sidecar(store, folder, ref, bond)
     release, deployment = _serving(store, ref, name, earlier[0] if earlier else None, claims)
     return Adopted(
@@ -136,7 +155,7 @@ def _name(store: Store, folder: Path, claims: Claims, found: Folder, old: Adapte
     plain = whole.parent.name if OUT.fullmatch(whole.name) and whole.parent.name else whole.name
     name = claims.name or (old.name if old else re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "adapter")
     others = [a for _, a in store.all(Adapter, name) if (a.weights, a.config) != (found.weights, found.config)]
-    if others and not (old and old.name == name):
+    if others and not claims.versions and not (old and old.name == name):
         raise Conflict(
             f"another adapter is called {name!r}: its weights are {others[-1].weights[:15]}…, of this one "
             f"{found.weights[:15]}…\n  do: give this one a name of its own: --name"
@@ -156,7 +175,7 @@ def _base(
             tensors = put_tensors(store, bond.tensors) if bond.tensors else None
             name = bond.name or "unnamed"
             return store.put(Base(name=name, location=name, fingerprint=bond.base, tensors=tensors)), bond
-        called = found.settings.get("base_model_name_or_path")
+        called = claims.base_name or found.settings.get("base_model_name_or_path")
         if not isinstance(called, str) or not called:
             return None, None
         revision = found.settings.get("revision")
@@ -278,41 +297,41 @@ def _snapshot(store: Store, name: str, rows: RowSet, runs: list[Ref], old: Adapt
     return store.put(snapshot)
 
 
+def _recipe(store: Store, claims: Claims, found: Folder, old: Adapter | None) -> ForeignRecipe:
+    lora = register.plain_settings(found.settings)
+    before: Any = store.get(store.get(old.closure, Closure).recipe or "") if old else None
+    if claims.recipe is not None:
+        return replace(claims.recipe, lora=claims.recipe.lora or lora)
+    if isinstance(before, ForeignRecipe):
+        return before
+    trainer = "trainer_state.json" if found.state else "adapter_config.json"
+    return ForeignRecipe(trainer=trainer, arguments=dict(found.state) or None, lora=lora)
+
+
 def _record(
     store: Store,
     name: str,
     held: Held,
     found: Folder,
-    base: Ref | None,
+    made: Closure,
     bond: Bond | None,
-    snapshot: Ref | None,
     earlier: tuple[Ref, Adapter] | None,
 ) -> Ref:
-    started = store.clock()
-    arguments: Json = dict(found.state) or None
-    recipe = store.put(
-        ForeignRecipe(
-            trainer="trainer_state.json" if found.state else "adapter_config.json",
-            arguments=arguments,
-            lora=register.plain_settings(found.settings),
-        )
-    )
-    used = tuple(ref for ref in (base, snapshot, recipe) if ref)
-    run = store.put(
-        Run(activity="adopt", used=used, inputs={"name": name, "weights": found.weights, "config": found.config})
-    )
+    started, began, cpu = store.clock(), time.monotonic(), time.process_time()
+    inputs = {"name": name, "weights": found.weights, "config": found.config}
+    if made.code_commit:
+        inputs["code"] = made.code_commit
+    used = tuple(ref for ref in (made.base, made.snapshot, made.recipe) if ref)
+    run = store.put(Run(activity="adopt", used=used, inputs=inputs))
     done = store.events("run.finished", about=run, last=True)
     if done:
         return Ref(done[0].data["adapter"])
     place = register.keep(store, held, found)
     seen = bond.base if bond and bond.seen == "in training" else None
     with store.transaction():
-        closure = store.put(
-            Closure(base=base, snapshot=snapshot, recipe=recipe, code_commit=None, code_clean=None, environment=None)
-        )
         adapter = Adapter(
             name=name,
-            closure=closure,
+            closure=store.put(made),
             run=run,
             weights=found.weights,
             config=found.config,
@@ -321,7 +340,8 @@ def _record(
             bytes=found.bytes,
         )
         facts = {"tensors": found.tensors, "unread": len(found.unread)}
-        report = RunReport(run=run, started_at=started, duration_s=0.0, cpu_s=0.0, facts=facts)
+        took = {"duration_s": time.monotonic() - began, "cpu_s": time.process_time() - cpu}
+        report = RunReport(run=run, started_at=started, facts=facts, **took)
         ref, _ = store.put_many([adapter, report])
         store.append("run.finished", run, {"adapter": ref})
         if earlier:
@@ -344,10 +364,15 @@ def _leave_sidecar(store: Store, folder: Path, ref: Ref, bond: Bond | None) -> l
     return notes
 
 
-def _unread(found: Folder) -> list[str]:
-    if not found.unread:
-        return []
-    return [f"not opened, because opening them would run code: {', '.join(found.unread)}"]
+def _odd(found: Folder) -> list[str]:
+    notes, passed = [], passed_over(dict(found.settings))
+    if found.unread:
+        notes.append(f"not opened, because opening them would run code: {', '.join(found.unread)}")
+    if found.settings.get("peft_type") != "LORA":
+        notes.append(f"it is a {found.settings.get('peft_type')}; only LORA is checked and served")
+    elif passed:
+        notes.append(f"not served as it is: PEFT would pass over these keys of its configuration: {', '.join(passed)}")
+    return notes
 
 
 # -- service -----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whence.records import Evaluation, Finding, RunReport, Step
+from whence.records import Adapter, Evaluation, Finding, Json, Ref, RunReport, Step
 
 
 def ingest_line(report: RunReport) -> str:
@@ -18,6 +18,22 @@ def step_line(step: Step) -> str:
     """exact_duplicate: 1,990 → 1,970 (exact_duplicate 20)"""
     why = ", ".join(f"{code} {count:,}" for code, count in sorted(step.reasons.items()))
     return f"{step.name}: {step.seen:,} → {step.kept:,}" + (f" ({why})" if why else "")
+
+
+def training_lines(facts: Json, ref: Ref, adapter: Adapter) -> list[str]:
+    """1,390 of 1,400 rows fed (not fed: truncated 10), 174 steps, 5,220 tokens learnt; the adapter; its limits"""
+    why = ", ".join(f"{code} {count}" for code, count in sorted(facts["rows_not_fed"].items()))
+    fed = f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed" + (f" (not fed: {why})" if why else "")
+    learnt = f"{facts['steps']:,} steps, {facts['tokens_learnt']:,} tokens learnt"
+    if "answers_sampled" in facts:
+        learnt = f"{facts['steps']:,} steps, {facts['answers_sampled']:,} answers sampled"
+    lines = [f"{fed}, {learnt}", f"adapter {ref[7:19]}, weights {adapter.weights[:15]}…"]
+    if "pair_accuracy" in facts:
+        share = f"{facts['pair_accuracy']:.1%} of the pairs it was trained on have the chosen answer score higher"
+        lines.append(f"{share}; a model that scores is not served, so the walk ends here")
+    if not facts.get("exact_replay", True):
+        lines.append(f"training again without some rows is not promised to be exact: {facts['why']}")
+    return lines
 
 
 def evaluation_line(who: str, made: Evaluation) -> str:

@@ -11,11 +11,12 @@ from typing import Protocol
 
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, ItemFields
-from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line
+from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
 from whence.models import load_base
 from whence.project import Project, load_checks, read_lock, write_lock
 from whence.records import (
+    METHODS,
     Adapter,
     Evaluation,
     Finding,
@@ -23,7 +24,6 @@ from whence.records import (
     Json,
     Ownership,
     Prompt,
-    Recipe,
     Ref,
     Release,
     RunReport,
@@ -95,6 +95,8 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
     walk = Walk(project, store, told)
     read_lock(project.folder)  # one from a newer whence is refused before anything is done
     own(project, store)
+    if not METHODS[project.file.recipe.method].answers:  # a model that scores is not served
+        to = min(to, "train", key=STAGES.index)
     _ready(project, to)
     for stage in STAGES[: STAGES.index(to) + 1]:
         fresh, lines = getattr(walk, stage)()
@@ -209,16 +211,11 @@ class Walk:
         self.out.base = register.register_base(
             self.store, part.path, folder=self.project.folder, revision=part.revision, licence=part.licence
         )
-        recipe = Recipe(**asdict(self.file.recipe))
-        run = train.prepare(self.store, self.out.base, snapshot, recipe)
+        run = train.prepare(self.store, self.out.base, snapshot, self.project.recipe())
         fresh = not self.store.events("run.finished", about=run)
         self.out.adapter = train.train(self.store, run, on_progress=self._training, code=self.project.folder)
-        facts = self._report(run).facts
-        why = ", ".join(f"{code} {count}" for code, count in sorted(facts["rows_not_fed"].items()))
-        fed = f"{facts['rows_fed']:,} of {facts['rows']:,} rows fed" + (f" (not fed: {why})" if why else "")
-        learnt = f"{facts['steps']:,} steps, {facts['tokens_learnt']:,} tokens learnt"
-        adapter = self.store.get(self.out.adapter, Adapter)
-        return fresh, [f"{fed}, {learnt}", f"adapter {self.out.adapter[7:19]}, weights {adapter.weights[:15]}…"]
+        made = self.store.get(self.out.adapter, Adapter)
+        return fresh, training_lines(self._report(run).facts, self.out.adapter, made)
 
     def _training(self, sign: train.Progress) -> None:
         self.told.progress("train", sign.stage, sign.done, sign.total)

@@ -166,14 +166,19 @@ def _strange(folder: Path, settings: Json) -> list[Reason]:
         said.append(f"the adapter is a {settings.get('peft_type')}, only LORA is checked and served")
     if settings.get("megatron_config"):
         said.append("the adapter's configuration names a module to be imported (megatron_config)")
-    strangers = sorted(k for k, v in settings.items() if k not in KNOWN_KEYS and v not in (None, False, [], {}))
-    if strangers and settings.get("peft_type") == "LORA":
-        said.append(f"adapter_config.json has keys that PEFT would pass over: {', '.join(strangers[:NAMED])}")
+    passed = passed_over(settings)
+    if passed and settings.get("peft_type") == "LORA":
+        said.append(f"adapter_config.json has keys that PEFT would pass over: {', '.join(passed[:NAMED])}")
     home = folder.resolve()
     home = home.parents[1] if home.parent.name == "snapshots" else home  # of the hub's cache: links lead to its blobs
     links = [path.name for path in sorted(folder.rglob("*")) if not path.resolve().is_relative_to(home)]
     reasons = [Reason(about="folder", says=one) for one in said]
     return reasons + _reason("folder", links, "entries of the adapter's folder are links that lead out of it")
+
+
+def passed_over(settings: Json) -> list[str]:
+    """Keys of a LoRA's configuration that are set and that PEFT does not read."""
+    return sorted(k for k, v in settings.items() if k not in KNOWN_KEYS and v not in (None, False, [], {}))
 
 
 def check_keys(

@@ -1,5 +1,6 @@
 """``whence.toml`` and ``whence.lock``: reading, checking whole, resolving; loading of checks by entry point."""
 
+from whence.project.calendar import read_calendar
 from whence.project.checks import load_checks
 from whence.project.config import ProjectFile
 from whence.project.lockfile import locked_head, read_lock, strangers, write_lock
@@ -15,6 +16,7 @@ __all__ = [
     "licence_fault",
     "load_checks",
     "locked_head",
+    "read_calendar",
     "read_lock",
     "read_project",
     "strangers",

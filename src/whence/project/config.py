@@ -49,6 +49,7 @@ class SourcePart(_Strict):
     consent_basis: Literal["consent", "contract", "legitimate-interest", "legal-duty", "not-personal"] | None = None
     collector: str | None = None
     retrieved_at: str | None = None
+    purge_at: str | None = None
     part_of: str | None = None
     map: Mapping[str, str | list[str]] = field(default_factory=dict)
 
@@ -64,9 +65,10 @@ class BasePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class RecipePart(_Strict):
-    """How the adapter is trained; see `whence.records.Recipe` for units."""
+    """How the adapter is trained; see `whence.records.Recipe` for units. The last four are read by some methods only,
+    which have defaults for them: see docs/training.md."""
 
-    method: Literal["sft"] = "sft"
+    method: Literal["sft", "dpo", "orpo", "reward", "kto", "grpo"] = "sft"
     epochs: Positive = 2
     batch_rows: Positive = 16
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
@@ -84,6 +86,10 @@ class RecipePart(_Strict):
     checkpoint_every: Positive = 50
     threads: Positive = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
+    beta: Annotated[float, Field(gt=0)] | None = None
+    generations: Annotated[int, Field(ge=2)] | None = None
+    answer_tokens: Positive | None = None
+    reward: Name | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

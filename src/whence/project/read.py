@@ -6,7 +6,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import date, time
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,8 @@ from whence.data import CHOICES, FACTS, MEMBERS, STEPS, Place, detect_format
 from whence.project.config import ProjectFile
 from whence.project.locate import line_of, lines_of
 from whence.project.places import file_faults, place_faults, place_of
-from whence.records import Source, Unmet, parse_time
+from whence.records import METHODS, PARAMETERS, Recipe, Source, Unmet, parse_time
+from whence.train.rewards import load_reward
 
 FILE = "whence.toml"
 Fault = tuple[tuple[str | int, ...], str]
@@ -54,6 +55,7 @@ class Project:
             consent_basis=part.consent_basis,
             collector=part.collector,
             retrieved_at=parse_time(part.retrieved_at) if part.retrieved_at else None,
+            purge_at=parse_time(part.purge_at) if part.purge_at else None,
             part_of=part.part_of,
         )
 
@@ -65,6 +67,12 @@ class Project:
         """The format of one declared source."""
         part = self.file.sources[index]
         return part.format if part.format != "auto" else detect_format(self.source_place(index))
+
+    def recipe(self) -> Recipe:
+        """The recipe that is asked for, its method's own parameters filled in."""
+        part = self.file.recipe
+        given = {name: value for name, value in asdict(part).items() if value is not None}
+        return Recipe(**{**METHODS[part.method].parameters, **given})
 
     def steps(self) -> list[tuple[str, Any]]:
         """(name, step) of each declared curation step."""
@@ -144,7 +152,7 @@ def _known_keys(where: tuple[str | int, ...]) -> list[str]:
 
 
 def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
-    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _steps, _suites, _names]
+    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _recipe, _steps, _suites, _names]
     for check in checks:
         yield from check(raw, folder)
 
@@ -166,11 +174,12 @@ def _sources(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         if isinstance(table.get("licence"), str):
             fault = licence_fault(table["licence"])
             yield from [((*where, "licence"), fault)] if fault else []
-        if isinstance(table.get("retrieved_at"), str | date | time):
-            try:
-                parse_time(str(table["retrieved_at"]))
-            except ValueError as error:
-                yield (*where, "retrieved_at"), f"{error}; expected an ISO 8601 time with its zone"
+        for moment in ("retrieved_at", "purge_at"):
+            if isinstance(table.get(moment), str | date | time):
+                try:
+                    parse_time(str(table[moment]))
+                except ValueError as error:
+                    yield (*where, moment), f"{error}; expected an ISO 8601 time with its zone"
 
 
 def _map_faults(where: tuple[str | int, ...], mapping: Any, known: tuple[str, ...]) -> Iterator[Fault]:
@@ -205,6 +214,20 @@ def licence_fault(licence: str) -> str | None:
         hint = f"; did you mean {near[0]!r}?" if near else "; for terms of your own write LicenseRef-NAME"
         return f"{unknown[0]!r} is no SPDX licence{hint}"
     return None
+
+
+def _recipe(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    table = raw.get("recipe")
+    method = table.get("method", "sft") if isinstance(table, dict) else None
+    if isinstance(table, dict) and isinstance(method, str) and method in METHODS:
+        for name in PARAMETERS:
+            if name in table and name not in METHODS[method].parameters:
+                yield ("recipe", name), f"is not read by method {method}"
+        if isinstance(table.get("reward"), str) and method == "grpo":
+            try:
+                load_reward(table["reward"])
+            except Unmet as error:
+                yield ("recipe", "reward"), f"{error.found}; expected {error.expected}"
 
 
 def _step(table: dict[str, Any]) -> Any:

@@ -57,10 +57,13 @@ from whence.records.making import (
     Tier,
 )
 from whence.records.merkle import ids_root, merkle_root
+from whence.records.methods import METHODS, PARAMETERS, parameter_faults
 from whence.records.service import Deployment, Event, Feedback, Ownership, Release, Trace
 from whence.records.shapes import SHAPES, content_fault, texts
 
 __all__ = [
+    "METHODS",
+    "PARAMETERS",
     "SHAPES",
     "Adapter",
     "BackendFailed",
@@ -113,6 +116,7 @@ __all__ = [
     "ids_root",
     "keyed",
     "merkle_root",
+    "parameter_faults",
     "parse_time",
     "plain",
     "references",

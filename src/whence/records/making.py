@@ -70,7 +70,8 @@ class Schedule:
     steps_per_epoch: int
     """optimizer steps per epoch; with `epochs`, fixed whatever is removed"""
     divisor: float
-    """trained tokens per step of the data it was planned for; each step's summed loss is divided by it"""
+    """trained tokens (sft) or rows (other methods) per step of the data it was planned for; each step's summed loss is
+    divided by it"""
     tiers: tuple[Tier, ...] = ()
     """stretches of steps for sources that may have to go"""
 
@@ -79,8 +80,8 @@ class Schedule:
 class Recipe:
     """Everything that determines a training run besides base and rows. Packing is off."""
 
-    method: Literal["sft"]
-    """what is trained"""
+    method: Literal["sft", "dpo", "orpo", "reward", "kto", "grpo"]
+    """what is trained; see `METHODS`"""
     rank: int
     """LoRA r"""
     alpha: int
@@ -117,6 +118,14 @@ class Recipe:
     """times each row is seen"""
     schedule: Schedule | None = None
     """absent in the recipe that was asked for; frozen before the first step"""
+    beta: float | None = None
+    """dpo, kto: how far from the base; orpo: weight of the odds ratio"""
+    generations: int | None = None
+    """grpo: answers sampled a row"""
+    answer_tokens: int | None = None
+    """grpo: tokens sampled an answer, at most"""
+    reward: str | None = None
+    """grpo: ``exact``, or the name of an entry point of the group ``whence.rewards``"""
 
 
 @noun

@@ -50,13 +50,13 @@ class Trace:
     """who answered"""
     at: datetime
     """when it came in"""
-    duration_s: float
-    """until the last token"""
-    prompt_tokens: int
+    duration_s: float | None
+    """until the last token; absent here and below: brought in from a log that does not say"""
+    prompt_tokens: int | None
     """tokens in"""
-    completion_tokens: int
+    completion_tokens: int | None
     """tokens out"""
-    finish: Literal["stop", "length", "cancelled", "error"]
+    finish: Literal["stop", "length", "cancelled", "error"] | None
     """why it ended"""
     consent: Literal["none", "train"]
     """what the person allowed this exchange to be used for"""

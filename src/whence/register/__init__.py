@@ -1,9 +1,11 @@
-"""Bases, adapters, releases: versions, aliases with history, waivers; how whole a closure is."""
+"""Bases, adapters, releases: versions, aliases with history, waivers; how whole a closure is; what ends when."""
 
 from whence.register.adapters import Folder, keep, known, plain_settings, read_folder
 from whence.register.bases import register_base
-from whence.register.canaries import Look, Questions, Subject, keep, kept, look, look_inside, read_questions
+from whence.register.calendar import Calendar, Entry, calendar, entries_in, shipped
 from whence.register.completeness import Fact, completeness
+from whence.register.due import Due, Mark
+from whence.register.ics import ics
 from whence.register.releases import (
     history,
     in_service,
@@ -16,10 +18,17 @@ from whence.register.releases import (
 )
 
 __all__ = [
+    "Calendar",
+    "Due",
+    "Entry",
     "Fact",
     "Folder",
+    "Mark",
+    "calendar",
     "completeness",
+    "entries_in",
     "history",
+    "ics",
     "in_service",
     "keep",
     "known",
@@ -29,6 +38,7 @@ __all__ = [
     "register_base",
     "release",
     "rollback",
+    "shipped",
     "standing_waiver",
     "waive",
     "waive_binding",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,9 +100,11 @@ def keep(store: Store, held: Held, folder: Folder) -> str:
     final = store.root / place
     if final.is_dir():
         return place
-    partial = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
-    try:
-        with writing(final):
+    partial = final.with_name(f".{final.name}.part")
+    with store.writer(f"keep adapter {final.name}"), writing(final):
+        for left in final.parent.glob(".*.part"):  # by one that was killed
+            shutil.rmtree(left)
+        try:
             partial.mkdir(parents=True)
             files = [*weight_files(held.path, "adapter_model"), held.path / "adapter_config.json"]
             index = held.path / "adapter_model.safetensors.index.json"
@@ -114,8 +115,8 @@ def keep(store: Store, held: Held, folder: Folder) -> str:
             held.check()
             if not final.is_dir():  # otherwise another process was first, and its copy is as good
                 partial.rename(final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     return place
 
 

@@ -65,3 +65,19 @@ def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State
     seen, now = last[0].recorded_at, as_of or store.clock()
     passed = now if as_of else max(now, store.recorded_since(last[0].seq))
     return "live" if seen - lease <= now and passed <= seen + lease else "unknown"
+
+
+def states(store: Store) -> dict[Ref, State]:
+    """What is known of every deployment now. Only those that may live are asked for one by one."""
+    last: dict[str, tuple[int, str]] = {}
+    for kind in ("deployment.started", "deployment.declared", "deployment.ended"):
+        for event in store.events(kind):
+            last[event.about] = max(last.get(event.about, (0, "")), (event.seq, kind))
+    found: dict[Ref, State] = {}
+    for ref, lease in store.fields(Deployment, "lease_s"):
+        kind = last.get(ref, (0, ""))[1]
+        if kind == "deployment.ended":
+            found[ref] = "ended"
+        else:
+            found[ref] = "declared" if kind and lease is None else state(store, ref)
+    return found

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from whence import records
 from whence.records import Damaged, Event, Json, NotFound, Ref, canonical, encode, references, sha256, text_time
@@ -73,6 +74,23 @@ class Catalogue(Transactions):
             query = query.where(t.c.name == name)
         return [(Ref(row.digest), known(row.digest, row.body)) for row in self._rows(query)]
 
+    def fields(self, kind: type[Any], *names: str, after: int = 0) -> list[Any]:
+        """(digest, value…) of every record of this kind that came after that many, oldest first: these of its fields,
+        ``a.b`` for one inside another; unchecked. Lists are text in SQLite. Many times as fast as `all`.
+        """
+        t = tables.records
+        columns = [_member(self._engine.dialect.name, name).label(f"f{i}") for i, name in enumerate(names)]
+        query = sa.select(t.c.digest, *columns).where(t.c.noun == kind.__name__, t.c.n > after)
+        return list(self._rows(query.order_by(t.c.n)))
+
+    def arrived(self, *kinds: type[Any], until: int | None = None) -> list[int]:
+        """[the number under which the last record came, how many there are of each of these kinds], up to a number."""
+        c = tables.records.c
+        last = until if until is not None else int(self._rows(sa.select(sa.func.max(c.n)))[0][0] or 0)
+        query = sa.select(c.noun, sa.func.count()).where(c.noun.in_([k.__name__ for k in kinds]), c.n <= last)
+        counts: dict[str, int] = dict(self._rows(query.group_by(c.noun)))  # type: ignore[arg-type]
+        return [last, *(counts.get(kind.__name__, 0) for kind in kinds)]
+
     def count(self, kind: type[Any]) -> int:
         """How many records of this kind there are."""
         t = tables.records
@@ -84,6 +102,15 @@ class Catalogue(Transactions):
         if not found:
             raise NotFound(f"no {kind.__name__.lower()} is called {name!r}")
         return found[-1]
+
+    def named(self, kind: type[N], names: Iterable[str]) -> dict[str, N]:
+        """Name → the newest record of this kind and name, for those of these names that have one."""
+        wanted, found, t = list(names), {}, tables.records
+        for start in range(0, len(wanted), 500):
+            query = sa.select(t.c.digest, t.c.name, t.c.body).where(t.c.noun == kind.__name__).order_by(t.c.n)
+            for row in self._rows(query.where(t.c.name.in_(wanted[start : start + 500]))):
+                found[row.name] = known(row.digest, row.body)
+        return found
 
     def bodies(self) -> Iterator[tuple[Ref, str]]:
         """(digest, body) of every record, oldest first, as stored and unchecked."""
@@ -220,8 +247,16 @@ class Catalogue(Transactions):
         found = self._rows(sa.select(tables.contents).where(tables.contents.c.digest == digest))
         if not found:
             raise NotFound(f"no words are kept under {digest}")
-        row = found[0]
-        return row.kind, Entry(row.digest, row.segment, row.offset, row.length)
+        return _entry(found[0])
+
+    def places_of(self, digests: Iterable[str]) -> dict[str, tuple[str, Entry]]:
+        """Digest → (kind, place) of those of these entries that are kept."""
+        wanted, t = list(digests), tables.contents
+        found: dict[str, tuple[str, Entry]] = {}
+        for start in range(0, len(wanted), 500):
+            query = sa.select(t).where(t.c.digest.in_(wanted[start : start + 500]))
+            found |= {row.digest: _entry(row) for row in self._rows(query)}
+        return found
 
     def noted(self, digests: Iterable[str]) -> set[str]:
         """Those of these digests under which words are kept."""
@@ -240,7 +275,20 @@ class Catalogue(Transactions):
         """(kind, place) of every noted entry, by kind, segment and offset."""
         t = tables.contents
         query = sa.select(t).order_by(t.c.kind, t.c.segment, t.c.offset)
-        return [(r.kind, Entry(r.digest, r.segment, r.offset, r.length)) for r in self._rows(query)]
+        return [_entry(row) for row in self._rows(query)]
+
+
+def _entry(row: sa.Row[Any]) -> tuple[str, Entry]:
+    return row.kind, Entry(row.digest, row.segment, row.offset, row.length)
+
+
+def _member(dialect: str, name: str) -> sa.ColumnElement[Any]:
+    """The SQL for a member of a record's body."""
+    body = tables.records.c.body
+    if dialect == "sqlite":
+        return sa.func.json_extract(body, f"$.{name}")
+    member: sa.ColumnElement[Any] = sa.cast(body, JSONB)[tuple(name.split("."))]
+    return member
 
 
 def _event_row(event: Event, digest: str) -> dict[str, Any]:

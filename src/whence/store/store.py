@@ -46,6 +46,7 @@ from whence.store.keys import PSEUDONYMS, KeyFile
 from whence.store.lock import FileLock, WriterLock
 from whence.store.marker import Marker
 from whence.store.nouns import digests_root, trace_from
+from whence.store.shelf import Shelf
 
 
 def wall_clock() -> datetime:
@@ -215,6 +216,10 @@ class Store(Catalogue):
     def records_at(self, source: str, names: Sequence[str]) -> dict[str, list[int]]:
         """Source record id → ordinals, newest last, for one source."""
         return self.rows.records_at(source, names, self.committed())
+
+    def shelf(self, name: str, columns: Sequence[str]) -> Shelf:
+        """A table that is derived from the catalogue and kept."""
+        return Shelf(self.root / "index" / f"{name}.arrow", columns)
 
     # -- row sets and snapshots --------------------------------------------------------------------------------------
 

@@ -137,18 +137,19 @@ def planned(store: Store, asked: Job) -> Planned | None:
     return Planned(recipe_ref, recipe, recipe.schedule, closure_ref)
 
 
-def freeze(store: Store, asked: Job, rows: int, tokens: int, code: Path) -> Planned:
+def freeze(store: Store, asked: Job, rows: int, units: int, code: Path) -> Planned:
     """Fix the plan before the first step: the schedule, the closure, and the event ``run.planned`` that names both.
 
-    rows: how many are fed. tokens: how many of theirs are learnt in one epoch. A schedule that came with the recipe
-    (the replay of an older plan) is kept as it is. steps_per_epoch = ceil(rows / batch_rows), divisor = tokens /
-    steps_per_epoch; the key is the digest of the recipe that was asked for. code: the folder whose git state counts.
+    rows: how many are fed. units: what one epoch's losses are added over, tokens learnt or rows, as the method has it.
+    A schedule that came with the recipe (the replay of an older plan) is kept as it is. steps_per_epoch = ceil(rows /
+    batch_rows), divisor = units / steps_per_epoch; the key is the digest of the recipe that was asked for. code: the
+    folder whose git state counts.
     """
     schedule = asked.recipe.schedule
     if schedule is None:
         steps = math.ceil(rows / asked.recipe.batch_rows)
         key = asked.recipe_ref.removeprefix("sha256:")
-        schedule = Schedule(key=key, epochs=asked.recipe.epochs, steps_per_epoch=steps, divisor=tokens / steps)
+        schedule = Schedule(key=key, epochs=asked.recipe.epochs, steps_per_epoch=steps, divisor=units / steps)
     check(schedule)
     recipe = replace(asked.recipe, schedule=schedule)
     commit, clean = surroundings.git_state(code)

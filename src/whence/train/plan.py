@@ -79,7 +79,7 @@ def check(schedule: Schedule) -> None:
     if schedule.epochs < 1 or schedule.steps_per_epoch < 1:
         raise Unmet(f"{schedule.epochs} epochs of {schedule.steps_per_epoch} steps", "at least one of each", "")
     if not schedule.divisor >= 1:
-        raise Unmet(f"divisor {schedule.divisor}", "at least one trained token a step", "")
+        raise Unmet(f"divisor {schedule.divisor}", "at least one trained token or row a step", "")
     for tier in schedule.tiers:
         if not (tier.first_step >= 0 and tier.first_step + tier.steps <= total and tier.steps >= schedule.epochs):
             raise Unmet(

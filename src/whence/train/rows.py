@@ -1,21 +1,19 @@
-"""Rows as SFT takes them: a conversation, of which the assistant's turns are learnt."""
+"""Rows as a method takes them: conversations, of which some of the assistant's turns are learnt."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
-from whence.records import Json, Snapshot, Unmet
+from whence.records import Json, Snapshot
 from whence.store import Store
-
-SHAPES = ("chat", "prompt_completion")
-"""What SFT learns from; the other shapes have no turn that is marked as the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One row as turns."""
+    """One row, or one side of a pair, as turns."""
 
     messages: list[Json]
     """role, content, tool_calls …"""
@@ -38,16 +36,10 @@ class Fed:
 
 
 def read(store: Store, snapshot: Snapshot) -> Iterator[Fed]:
-    """The snapshot's rows in storage order. Raises Unmet at the first row of a shape that SFT does not take."""
-    for batch in store.scan(["ord", "id", "source", "shape", "content"], rows=store.snapshot_rows(snapshot)):
-        columns = (batch[name].to_pylist() for name in ("ord", "id", "source", "shape", "content"))
-        for ordinal, name, source, shape, content in zip(*columns, strict=True):
-            if shape not in SHAPES:
-                raise Unmet(
-                    f"row {ordinal} of {source} has the shape {shape}",
-                    f"rows that SFT takes: {', '.join(SHAPES)}",
-                    "leave such rows out with the curation step `schema`, or map them to one of these shapes",
-                )
+    """The snapshot's rows in storage order, whatever their shape."""
+    for batch in store.scan(["ord", "id", "source", "content"], rows=store.snapshot_rows(snapshot)):
+        columns = (batch[name].to_pylist() for name in ("ord", "id", "source", "content"))
+        for ordinal, name, source, content in zip(*columns, strict=True):
             yield Fed(ordinal, name.hex(), source, None if content is None else json.loads(content))
 
 
@@ -56,8 +48,23 @@ def conversation(content: Json) -> Conversation:
     tools = content.get("tools")
     if content["shape"] == "chat":
         return Conversation(content["messages"], tools)
+    prompt = asked(content)
+    return Conversation(prompt.messages + _turns(content["completion"], "assistant"), tools, prompt.given)
+
+
+def asked(content: Json) -> Conversation:
+    """The turns of a prompt alone."""
     prompt = _turns(content["prompt"], "user")
-    return Conversation(prompt + _turns(content["completion"], "assistant"), tools, given=len(prompt))
+    return Conversation(prompt, content.get("tools"), given=len(prompt))
+
+
+def pair(content: Json) -> tuple[Conversation, Conversation]:
+    """A preference as (chosen, rejected). Without a prompt, the turns that both begin with are given."""
+    chosen, rejected = (_turns(content[side], "assistant") for side in ("chosen", "rejected"))
+    prompt = _turns(content["prompt"], "user") if content.get("prompt") else []
+    shared = sum(1 for _ in takewhile(lambda turns: turns[0] == turns[1], zip(chosen, rejected, strict=False)))
+    given, tools = len(prompt) or shared, content.get("tools")
+    return Conversation(prompt + chosen, tools, given), Conversation(prompt + rejected, tools, given)
 
 
 def _turns(value: Json, role: str) -> list[Json]:

@@ -8,14 +8,27 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from whence import records
-from whence.records import BackendFailed, Base, Json, Recipe, Ref, Run, Snapshot, Unmet, WhenceError, require
+from whence.records import (
+    BackendFailed,
+    Base,
+    Json,
+    Recipe,
+    Ref,
+    Run,
+    Snapshot,
+    Unmet,
+    WhenceError,
+    parameter_faults,
+    require,
+)
 from whence.store import Store
 from whence.train.job import job, outcome
+from whence.train.rewards import load_reward
 
 STDERR_TAIL = 2000
 """Characters of a dead worker's stderr that its error quotes."""
@@ -32,7 +45,7 @@ class Progress:
     total: int = 0
     """of these; 0: not known"""
     loss: float | None = None
-    """of the last step: summed token losses over the schedule's divisor"""
+    """of the last step: summed losses over the schedule's divisor"""
 
 
 def prepare(
@@ -53,6 +66,11 @@ def prepare(
     for name in ("epochs", "batch_rows", "micro_batch_rows", "checkpoint_every", "threads", "rank", "max_length"):
         if getattr(recipe, name) < 1:
             raise Unmet(f"recipe: {name} is {getattr(recipe, name)}", "at least 1", "correct the recipe")
+    if faults := list(parameter_faults(recipe.method, asdict(recipe))):
+        said = "; ".join(f"{name} {fault}" for name, fault in faults)
+        raise Unmet(f"recipe: {said}", f"the parameters of {recipe.method}", "correct the recipe (docs/training.md)")
+    if recipe.reward is not None:
+        load_reward(recipe.reward)
     if recipe.schedule is not None and recipe.schedule.epochs != recipe.epochs:
         raise Unmet(
             f"the recipe says {recipe.epochs} epochs, its schedule {recipe.schedule.epochs}", "one number", "correct it"

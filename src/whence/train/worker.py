@@ -16,7 +16,7 @@ from pathlib import Path
 
 from whence.records import Json, Unmet, WhenceError, unwritable
 from whence.store import Store, identify
-from whence.train.backends.trl_sft import work
+from whence.train.backends.work import work
 
 
 def main(arguments: list[str], env: Mapping[str, str]) -> int:

@@ -5,7 +5,7 @@ when a project is opened and never again.
 """
 
 from whence.verbs.adopt import Adopt
-from whence.verbs.ask import Ask, BlastRadius, Served, Why
+from whence.verbs.ask import Ask, BlastRadius, Served, WhatEnds, Why
 from whence.verbs.binding import Checked
 from whence.verbs.canaries import Compared, Hosted
 from whence.verbs.data import Data, Listing, Quarantined, Removed
@@ -35,6 +35,7 @@ __all__ = [
     "Served",
     "Session",
     "Ship",
+    "WhatEnds",
     "Why",
     "init",
     "open",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from whence.verbs.rights import moment
 
 if TYPE_CHECKING:
     from whence.lifecycle.adopt import Adopted
+    from whence.lifecycle.registry import Brought
+    from whence.lifecycle.spool import Spooled
+    from whence.register.cards import Card
+    from whence.serve.importing import Imported
     from whence.verbs.session import Session
 
 
@@ -57,3 +61,68 @@ class Adopt:
         )
         told = self._session.told
         return adopt(self._store, Path(folder), claims, lambda what, done, all: told.progress("adopt", what, done, all))
+
+    def traces(
+        self,
+        *files: str | Path,
+        answered_by: str,
+        format: str = "auto",
+        consent: Literal["none", "train"] = "none",
+        map_model: Mapping[str, str] | None = None,
+        scale: tuple[float, float] | None = None,
+    ) -> Imported:
+        """Bring in logs of answers that were given elsewhere, as the gateway keeps its own; each answer once.
+
+        files: JSON lines or JSON, packed or not. answered_by: a release, or an endpoint where one is deployed. format:
+        openai, langfuse, otel; auto tells each record by its members. consent: of answers whose log does not forbid it.
+        map_model: the log's name of a model → release. scale: what numeric scores range over; None: they are left out.
+        Raises Unmet, NotFound, Conflict.
+        """
+        from whence.lifecycle.traces import import_traces
+
+        return import_traces(
+            self._store,
+            [Path(file) for file in files],
+            answered_by,
+            format=format,
+            consent=consent,
+            models=map_model,
+            scale=scale,
+            progress=lambda what, done, whole: self._session.told.progress("traces", what, done, whole),
+        )
+
+    def mlflow(self, uri: str, *, experiment: str | None = None) -> list[Brought]:
+        """Bring in the adapters that an MLflow tracking server names, as releases in service where they are registered;
+        list those whose files are not on this machine. What it says of them are claims.
+
+        uri: ``sqlite:///PATH`` and what else MLflow's client takes. experiment: only of this one. Raises Unmet,
+        NotFound, BackendFailed.
+        """
+        from whence.lifecycle.registry import import_mlflow
+
+        told = self._session.told
+        return import_mlflow(
+            self._store,
+            uri,
+            experiment=experiment,
+            progress=lambda what, done, whole: told.progress("mlflow", what, done, whole),
+        )
+
+    def card(self, file: str | Path) -> Card:
+        """What a model card claims: a README.md, or that of a folder. Nothing is recorded. Raises NotFound, Unmet."""
+        from whence.register.cards import read_card
+
+        return read_card(Path(file))
+
+    def spool(self, *folder: str | Path, as_is: bool = False) -> list[Spooled]:
+        """Bring in trainings that `whence.hooks.WhenceCallback` left as spools. folder: spools; none: those that lie in
+        `whence-spool` of the project's folder, of which one that cannot come in is left and says why. as_is: also one
+        whose training did not finish, with its newest checkpoint. What is in the record already is left as it is. A
+        spool becomes `FOLDER.adopted`, and the copies of the rows in it are removed. Raises NotFound, Damaged, Conflict
+        while the training still runs, Unmet."""
+        from whence.lifecycle.spool import adopt_spool, adopt_spools
+
+        told, store = self._session.told, self._store
+        if not folder:
+            return adopt_spools(store, self._session.folder, told, as_is=as_is)
+        return [adopt_spool(store, Path(one).absolute(), told, as_is=as_is) for one in folder]

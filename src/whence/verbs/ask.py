@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whence import lineage
 from whence.lineage import Node, Scope
-from whence.records import Adapter, Deployment, NotFound, Ref, Release, Run, RunReport, Unmet
+from whence.project import read_calendar
+from whence.records import (
+    Adapter,
+    BackendFailed,
+    Deployment,
+    Json,
+    NotFound,
+    Ref,
+    Release,
+    Run,
+    RunReport,
+    Unmet,
+    writing,
+)
+from whence.register import Due
 from whence.store import RowSet, Store
 from whence.store.keys import PSEUDONYMS
 
@@ -71,11 +88,31 @@ class BlastRadius:
         return tuple(one for one in self.deployments if one.state != "ended")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatEnds:
+    """What is due, in the order in which to look at it."""
+
+    things: tuple[Due, ...]
+    """adapters for which something fails or is not known"""
+    adapters: int
+    """how many were looked at"""
+    within: int
+    """days"""
+    as_of: date
+    """when the shipped calendar was last read"""
+
+    @property
+    def outcome(self) -> str:
+        """fail where something ends or is missing, abstain where something is only not known, else pass."""
+        verdicts = {mark.verdict for thing in self.things for mark in thing.marks}
+        return "fail" if "fail" in verdicts else "abstain" if verdicts else "pass"
+
+
 class Ask:
     """Questions to the record. Each verb is that of `whence ask`."""
 
     def __init__(self, session: Session) -> None:
-        self._store = session.store
+        self._session, self._store = session, session.store
 
     def why(self, id: str) -> Why:
         """What this was made from, and what was made of it.
@@ -114,6 +151,56 @@ class Ask:
                 raise NotFound("no row belongs to anybody: this store has no pseudonyms yet")
             name = self._store.keys.pseudonym(name)
         return blast_radius(self._store, Scope(kind, name))
+
+    def due(
+        self,
+        *,
+        within: int = 180,
+        probe: bool = False,
+        models: str | Path | None = None,
+        ics: str | Path | None = None,
+    ) -> WhatEnds:
+        """What ends when, over every adapter: base, data, rights, environment, owner, code, rebuild.
+
+        within: days ahead. probe: look now whether data, base, code, packages and endpoints are there; of addresses,
+        only those that the record names are asked. models: a provider's `/v1/models` answer, a file or a URL, which is
+        asked. ics: write what ends as a calendar file. Raises Unmet with every fault of `whence-calendar.toml`.
+        """
+        from whence.lifecycle.due import due
+        from whence.lifecycle.probes import probe as look
+        from whence.register import calendar, entries_in, shipped
+        from whence.register import ics as written
+
+        if within < 0:
+            raise Unmet(f"within is {within} days", "0 or more", "name how far ahead to look")
+        folder, now = self._session.folder, self._store.clock()
+        answers = entries_in(_models(models), str(models), now.date()) if models else ()
+        dates = calendar(read_calendar(folder), answers)
+        told = self._session.told
+        found = due(self._store, dates, within, (lambda facts: look(facts, folder, told)) if probe else None)
+        if ics:
+            with writing(ics):
+                Path(ics).write_text(written(found.things, now), encoding="utf-8", newline="")
+        return WhatEnds(things=tuple(found.things), adapters=found.adapters, within=within, as_of=shipped()[0])
+
+
+def _models(place: str | Path) -> Json:
+    """The JSON of a file or, where a URL is named, of what it answers. Raises Unmet, BackendFailed."""
+    from whence.lifecycle.probes import fetch_models
+
+    if str(place).startswith(("http://", "https://")):
+        try:
+            return fetch_models(str(place))
+        except (OSError, ValueError) as error:
+            raise BackendFailed(
+                f"{place} gives no list of models: {error}\n  do: save its answer and name the file"
+            ) from error
+    try:
+        return json.loads(Path(place).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Unmet(f"{place} cannot be read: {error.strerror}", "a file or a URL of models", "name one") from error
+    except (ValueError, RecursionError) as error:
+        raise Unmet(f"{place} is no JSON: {error}", "the answer of /v1/models", "save it again") from error
 
 
 def _why(id: str, record: Any, label: str, report: RunReport | None, up: list[Node], down: list[Node]) -> Why:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whence.lineage import aliases, find
+from whence.lineage import Made, aliases, base_names, find, in_bulk, registry, releases_of, sources_of
 from whence.records import (
     Adapter,
-    Base,
-    Closure,
     Deployment,
     Evaluation,
     Json,
@@ -21,12 +19,14 @@ from whence.records import (
     Release,
     Run,
     Snapshot,
+    Unmet,
     Verdict,
 )
 from whence.store import Store
 from whence.verbs.canaries import Compared, Hosted, compare
 
 if TYPE_CHECKING:
+    from whence.lifecycle.registry import Mirrored
     from whence.verbs.session import Session
 
 
@@ -82,29 +82,71 @@ class Models:
 
     def list(self) -> list[Listed]:
         """Every adapter with its base, data, verdict, releases, aliases and live deployments, oldest first."""
-        from whence.serve.leases import state
+        with in_bulk():
+            return self._listed(lambda made, base: True)
+
+    def search(self, text: str) -> list[Listed]:
+        """Adapters of which the name, the base, a release, a source of their data or who answers for them holds this
+        text, in any case; oldest first."""
+        from whence.govern import names_of, owners
+
+        store, part = self._store, text.casefold()
+        sources = {
+            snapshot for snapshot, names in sources_of(store).items() if any(part in name.casefold() for name in names)
+        }
+        releases = releases_of(store)
+        owned = {
+            about
+            for about, o in owners(store).items()
+            if any(part in p.casefold() for p in (o.accountable, o.backup) if p)
+        }
+
+        def fits(made: Made, base: str | None) -> bool:
+            if part in made.name.casefold() or (base and part in base.casefold()) or made.snapshot in sources:
+                return True
+            mine = releases.get(made.adapter, ())
+            if any(part in name.casefold() for _, name in mine):
+                return True
+            return bool(owned) and not owned.isdisjoint(names_of(made.adapter, made.name, mine))
+
+        with in_bulk():
+            return self._listed(fits)
+
+    def _listed(self, fits: Callable[[Made, str | None], bool]) -> list[Listed]:
+        """Adapters that fit. Everything is read in bulk: a registry may hold 100,000 of them."""
+        from whence.serve.leases import states
 
         store = self._store
         pointed: dict[Ref, list[str]] = {}
         for alias, release in aliases(store).items():
             pointed.setdefault(release, []).append(alias)
-        verdicts = {store.get(v.candidate, Evaluation).adapter: v.outcome for _, v in store.all(Verdict)}
-        releases, deployments, found = store.all(Release), store.all(Deployment), []
-        for ref, adapter in store.all(Adapter):
-            closure = store.get(adapter.closure, Closure)
-            mine = {r: release.name for r, release in releases if release.adapter == ref}
-            states = [state(store, d) for d, deployment in deployments if deployment.release in mine]
+        of = dict(store.fields(Evaluation, "adapter"))
+        verdicts = {
+            of.get(candidate): outcome for _, candidate, outcome in store.fields(Verdict, "candidate", "outcome")
+        }
+        known, deployed = states(store), store.fields(Deployment, "release")
+        serving: dict[Ref, list[str]] = {}
+        for ref, release in deployed:
+            serving.setdefault(release, []).append(known[ref])
+        rows = dict(store.fields(Snapshot, "rows"))
+        releases, bases, found = releases_of(store), base_names(store), []
+        for made in registry(store):
+            base = bases.get(made.base) if made.base else None
+            if not fits(made, base):
+                continue
+            mine = releases.get(made.adapter, [])
+            living = [state for r, _ in mine for state in serving.get(r, ())] if mine else []
             found.append(
                 Listed(
-                    adapter=ref,
-                    name=adapter.name,
-                    base=store.get(closure.base, Base).name if closure.base else None,
-                    rows=store.get(closure.snapshot, Snapshot).rows if closure.snapshot else None,
-                    verdict=verdicts.get(ref),
-                    releases=tuple(mine.values()),
-                    aliases=tuple(alias for r in mine for alias in pointed.get(r, [])),
-                    live=states.count("live"),
-                    unknown=states.count("unknown"),
+                    adapter=made.adapter,
+                    name=made.name,
+                    base=base,
+                    rows=int(rows[made.snapshot]) if made.snapshot else None,
+                    verdict=verdicts.get(made.adapter),
+                    releases=tuple(name for _, name in mine),
+                    aliases=tuple(alias for r, _ in mine for alias in pointed.get(r, [])),
+                    live=living.count("live"),
+                    unknown=living.count("unknown"),
                 )
             )
         return found
@@ -157,6 +199,20 @@ class Models:
             raise Unmet(f"{repeats} repeats", "1 or more", "name another number")
         questions = canaries.read_questions(Path(prompts) if prompts else None)
         return compare(self._session, whom, base, questions, repeats or drift.REPEATS, renew)
+
+    def mirror(self, uri: str, *releases: str) -> list[Mirrored]:
+        """Write releases (all, where none is named) into an MLflow tracking server: a run an adapter, a version a
+        release, and their aliases. What is there stays, and a second time changes nothing.
+
+        uri: ``sqlite:///PATH``, made where it is not there, and what else MLflow's client takes. Raises Unmet,
+        NotFound, BackendFailed.
+        """
+        from whence.lifecycle.registry import mirror_mlflow
+
+        told = self._session.told
+        return mirror_mlflow(
+            self._store, uri, releases, lambda what, done, whole: told.progress("mlflow", what, done, whole)
+        )
 
 
 def _attempts(store: Store, run: Run) -> int:

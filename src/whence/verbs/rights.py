@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from whence.lineage import Scope
+from whence.govern import Owner
+from whence.lineage import Scope, find
 from whence.project import licence_fault
-from whence.records import NotFound, Ref, Source, Unmet, parse_time
+from whence.records import NotFound, Ownership, Ref, Source, Unmet, parse_time
 from whence.verbs.ask import BlastRadius, blast_radius, one_scope, row_named
 
 if TYPE_CHECKING:
@@ -63,6 +64,37 @@ class Rights:
     ) -> Changed:
         """The right to train on these rows is given (again)."""
         return self._change("grant", one_scope(subject, source, licence, row), valid_at, reason)
+
+    def own(
+        self, thing: str, *, accountable: str, backup: str | None = None, since: datetime | str | None = None
+    ) -> Ref:
+        """Somebody answers for a thing from now on, or from `since`; returns the Ownership's digest.
+
+        thing: a project's name, an adapter, a release or an alias; a name stands for all that is called so.
+        backup: who takes over. Raises NotFound for what the record does not know, Unmet without a person as actor.
+        """
+        from whence import govern
+
+        when = None if since is None else moment(since)
+        return govern.own(self._store, self._thing(thing), accountable, backup, when)
+
+    def left(self, person: str, *, at: datetime | str | None = None) -> tuple[Owner, ...]:
+        """A person left, or will `at` a time; returns what nobody answers for from then on. Nothing is passed on by
+        itself. Raises Unmet for somebody who owns nothing."""
+        from whence import govern
+
+        return tuple(govern.leave(self._store, person, None if at is None else moment(at)))
+
+    def _thing(self, name: str) -> str:
+        """A name as it stands, or the digest that its first digits mean. Raises NotFound, Conflict."""
+        store = self._store
+        known = {o.about for _, o in store.all(Ownership)}
+        if name in known or store.events("alias.moved", about=f"alias:{name}", last=True):
+            return name
+        found = store.search(name)
+        if any(getattr(store.get(ref), "name", None) == name for ref, _ in found[:1]):
+            return name
+        return str(find(store, name))
 
     def _change(
         self, what: Literal["grant", "withdraw"], given: tuple[str, str], at: datetime | str | None, reason: str | None

@@ -196,7 +196,7 @@ class Session:
 
     @property
     def rights(self) -> Rights:
-        """Grant or withdraw a licence or a consent."""
+        """Licences and consents; who answers for what."""
         return Rights(self)
 
     def serve(

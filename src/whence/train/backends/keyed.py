@@ -1,9 +1,9 @@
-"""TRL's SFTTrainer, made to follow a schedule: this row in that step, and nothing drawn from a running stream.
+"""TRL's trainers, made to follow a schedule: this row in that step, and nothing drawn from a running stream.
 
-What differs from the stock trainer: the batches are the plan's lists, all epochs laid out as one; a step's summed
-loss is divided by the schedule's divisor, not by the tokens present; a step is cut into micro-batches of its sorted
-rows; before each of them the random generators are seeded from (key, seed, step, micro-batch); a step without rows
-still steps the optimizer, with zero gradients, so that no later step moves.
+What differs from a stock trainer: the batches are the plan's lists, all epochs laid out as one; a step's summed
+loss is divided by the schedule's divisor, not by the tokens or rows present; a step is cut into micro-batches of its
+sorted rows; before each of them the random generators are seeded from (key, seed, step, micro-batch); a step without
+rows still steps the optimizer, with zero gradients, so that no later step moves.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_pt_utils import BatchRebalanceSampler
-from trl import SFTConfig, SFTTrainer
 
-from whence.records import BackendFailed, Json, Recipe, Schedule, writing
-from whence.train.backends.tokens import IGNORED
+from whence.records import METHODS, BackendFailed, Json, Recipe, Schedule, writing
 from whence.train.checkpoints import FOLDER, seal
 from whence.train.plan import hashed
 
@@ -40,7 +38,7 @@ class Course:
     recipe: Recipe
     schedule: Schedule
     batches: Batches
-    """indexes into the train dataset, one list a step"""
+    """numbers of fed rows, one list a step"""
     under: Mapping[str, str]
     """what a checkpoint must have been made under to be resumed"""
 
@@ -56,23 +54,6 @@ class PlannedBatches(BatchRebalanceSampler):
 
     def __len__(self) -> int:
         return len(self.batches)
-
-
-class EmptyStep:
-    """A collator that gives a step without rows two padding tokens and nothing to learn; shape (1, 2)."""
-
-    def __init__(self, inner: Callable[[list[Any]], dict[str, Any]], pad: int) -> None:
-        self.inner, self.pad = inner, pad
-
-    def __call__(self, examples: list[Any]) -> dict[str, Any]:
-        if examples:
-            return self.inner(examples)
-        shape = (1, 2)
-        return {
-            "input_ids": torch.full(shape, self.pad),
-            "attention_mask": torch.ones(shape, dtype=torch.int64),
-            "labels": torch.full(shape, IGNORED),
-        }
 
 
 class Pulse(TrainerCallback):
@@ -92,13 +73,17 @@ class Pulse(TrainerCallback):
         return control
 
 
-class KeyedTrainer(SFTTrainer):
-    """SFTTrainer on a schedule; `stock` is what it takes itself."""
+class Keyed:
+    """Before one of TRL's trainers among a class's bases: that trainer on a schedule. `stock` is what it takes itself,
+    `collate` makes the micro-batches of a step."""
 
-    def __init__(self, course: Course, pulse: Pulse, **stock: Any) -> None:
+    def __init__(self, course: Course, pulse: Pulse, collate: Callable[[list[Any]], list[Any]], **stock: Any) -> None:
         super().__init__(**stock, callbacks=[pulse])
-        self.course, self.pulse = course, pulse
-        self.data_collator = EmptyStep(self.data_collator, self._tokenizer.pad_token_id)
+        self.course, self.pulse, self.data_collator = course, pulse, collate
+        self._rows = 0
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        return dataset
 
     def _get_train_sampler(self, train_dataset: Any = None) -> PlannedBatches:
         return PlannedBatches(self.course.batches)
@@ -106,19 +91,18 @@ class KeyedTrainer(SFTTrainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> torch.Tensor:
         return torch.tensor(self.course.schedule.divisor, device=device)
 
-    def training_step(
-        self, model: Any, inputs: dict[str, torch.Tensor], num_items_in_batch: Any = None
-    ) -> torch.Tensor:
-        """Forward and backward over the step's rows (shape (rows, longest)), `micro_batch_rows` at a time."""
-        size, total = self.course.recipe.micro_batch_rows, None
-        for number, start in enumerate(range(0, len(inputs["input_ids"]), size)):
-            part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
-            longest = int(part["attention_mask"].sum(1).max())
-            part = {name: tensor[:, :longest] for name, tensor in part.items()}
+    def training_step(self, model: Any, inputs: list[Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward over the micro-batches of a step; their losses added."""
+        size, rows = self.course.recipe.micro_batch_rows, len(self.course.batches[self.state.global_step])
+        total = torch.zeros((), device=self.args.device)
+        for number, part in enumerate(inputs):
             seed = hashed(self.course.schedule.key, "rng", self.course.recipe.seed, self.state.global_step, number)
             _seed(seed % 2**63)
-            loss = super().training_step(model, part, num_items_in_batch)
-            total = loss if total is None else total + loss
+            self._rows = min(size, rows - number * size)
+            total += super().training_step(model, part, num_items_in_batch)
+        if not inputs:
+            for weight in model.parameters():
+                weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
         self.pulse.loss = float(total)
         if not math.isfinite(self.pulse.loss):
             raise BackendFailed(
@@ -128,8 +112,11 @@ class KeyedTrainer(SFTTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Keep what a resumed run would log too; TRL's own metrics count from the start of the process."""
-        self._metrics["train"].clear()
+        self._forget()
         Trainer.log(self, logs)
+
+    def _forget(self) -> None:
+        self._metrics["train"].clear()
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         save_adapter(self.model, Path(output_dir or self.args.output_dir))
@@ -145,6 +132,14 @@ class KeyedTrainer(SFTTrainer):
             raise BackendFailed(f"{folder} cannot be written: {str(error)[:200]}\n  do: {do}") from error
 
 
+class KeyedByRow(Keyed):
+    """For trainers whose loss is a mean over the rows of a micro-batch: made a sum over the schedule's divisor."""
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The rows' losses added, over the rows that a step was planned for."""
+        return super().compute_loss(*args, **kwargs) * (self._rows / self.course.schedule.divisor)
+
+
 def _seed(number: int) -> None:
     """Seed every generator that is in use. Without a GPU that is one: going through them all costs 0.2 ms a call."""
     if torch.cuda.is_initialized():
@@ -154,48 +149,47 @@ def _seed(number: int) -> None:
 
 
 def lora(recipe: Recipe) -> LoraConfig:
-    """The adapter's shape. target_modules: names separated by commas, or PEFT's ``all-linear`` or pattern."""
+    """The adapter's shape. target_modules: names separated by commas, or PEFT's ``all-linear`` or pattern. Of a model
+    that scores, PEFT keeps the new head whole in the adapter (modules_to_save)."""
     names = [name.strip() for name in recipe.target_modules.split(",")]
     return LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout,
         target_modules=names if all(name.isidentifier() for name in names) else recipe.target_modules,
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if METHODS[recipe.method].answers else "SEQ_CLS",
     )
 
 
-def arguments(recipe: Recipe, folder: Path) -> SFTConfig:
-    """One "epoch" of all steps; saving and logging are left to `Pulse`; nothing that looks across rows."""
+def arguments(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """What every trainer is told: one "epoch" of all steps; saving and logging are left to `Pulse`; nothing that looks
+    across rows."""
     gpu = torch.cuda.is_available()
-    return SFTConfig(
-        output_dir=str(folder),
-        num_train_epochs=1,
-        gradient_accumulation_steps=1,
-        per_device_train_batch_size=recipe.batch_rows,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=SCHEDULERS[recipe.lr_schedule],
-        warmup_steps=recipe.warmup_steps,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_grad_norm,
-        optim="adamw_torch",
-        seed=recipe.seed,
-        full_determinism=gpu,
-        use_cpu=not gpu,
-        bf16=False,
-        activation_checkpointing=False,
-        dataloader_pin_memory=gpu,
-        packing=False,
-        padding_free=False,
-        auto_find_batch_size=False,
-        max_length=recipe.max_length,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        save_strategy="no",
-        logging_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
+    return {
+        "output_dir": str(folder),
+        "num_train_epochs": 1,
+        "gradient_accumulation_steps": 1,
+        "per_device_train_batch_size": recipe.batch_rows,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": SCHEDULERS[recipe.lr_schedule],
+        "warmup_steps": recipe.warmup_steps,
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.max_grad_norm,
+        "optim": "adamw_torch",
+        "seed": recipe.seed,
+        "full_determinism": gpu,
+        "use_cpu": not gpu,
+        "bf16": False,
+        "activation_checkpointing": False,
+        "dataloader_pin_memory": gpu,
+        "remove_unused_columns": False,
+        "auto_find_batch_size": False,
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
 
 
 def save_adapter(model: Any, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Conversations as token ids with a loss mask, through the base's own chat template."""
+"""Rows as token ids with a loss mask, through the base's own chat template."""
 
 from __future__ import annotations
 
@@ -7,18 +7,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from whence.records import Json, Unmet
-from whence.train.rows import Conversation, Fed, conversation
+from whence.records.methods import Method
+from whence.train.rows import Conversation, Fed, asked, conversation, pair
 
 IGNORED = -100
 """Label of a token that is not learnt (torch's cross-entropy leaves it out)."""
 
 Ids = npt.NDArray[np.int64]
+
+
+class Side(NamedTuple):
+    """A conversation as tokens."""
+
+    ids: Ids
+    """token ids; shape (tokens,)"""
+    labels: Ids
+    """the same, `IGNORED` where the token is not learnt"""
 
 
 @dataclass(slots=True)
@@ -29,10 +39,10 @@ class Tokenised:
     ids: list[str] = field(default_factory=list)
     """row ids in hex"""
     sources: list[str] = field(default_factory=list)
-    input_ids: list[Ids] = field(default_factory=list)
-    """token ids; shape (tokens of the row,)"""
-    labels: list[Ids] = field(default_factory=list)
-    """the same, `IGNORED` where the token is not learnt"""
+    sides: list[tuple[Side, ...]] = field(default_factory=list)
+    """of each row: chosen and rejected of a preference, else one; grpo: the prompt, nothing of it learnt"""
+    contents: list[Json] = field(default_factory=list)
+    """of each row, where the method reads more of it than its tokens; else None"""
     cut: int = 0
     """rows fed without their last tokens"""
     not_fed: list[tuple[int, str]] = field(default_factory=list)
@@ -43,8 +53,12 @@ class Tokenised:
         return dict(Counter(reason for _, reason in self.not_fed))
 
     def learnt(self) -> int:
-        """Tokens that are learnt in one epoch."""
-        return sum(int((labels != IGNORED).sum()) for labels in self.labels)
+        """Tokens of answers that the loss of one epoch looks at."""
+        return sum(int((side.labels != IGNORED).sum()) for row in self.sides for side in row)
+
+    def read(self) -> int:
+        """Tokens of the fed rows."""
+        return sum(len(side.ids) for row in self.sides for side in row)
 
 
 def check_template(tokenizer: Any) -> None:
@@ -69,9 +83,12 @@ def check_template(tokenizer: Any) -> None:
         )
 
 
-def tokenise(rows: Iterable[Fed], tokenizer: Any, max_length: int, beat: Callable[[int], None]) -> Tokenised:
-    """Every row either fed or not fed for a reason: erased, template (the base's template refuses the turns),
-    no_answer (nothing to learn in it) or truncated (the whole answer lies beyond `max_length` tokens).
+def tokenise(
+    rows: Iterable[Fed], tokenizer: Any, method: Method, max_length: int, beat: Callable[[int], None]
+) -> Tokenised:
+    """Every row either fed or not fed for a reason: erased, shape (the method does not take it), template (the base's
+    template refuses the turns), no_answer (nothing to learn in it), truncated (the whole answer, of a pair either one,
+    lies beyond `max_length` tokens; grpo: the prompt does) or same (within `max_length` both sides of a pair are one).
 
     beat: called with the number of rows done after each of them.
     """
@@ -79,37 +96,61 @@ def tokenise(rows: Iterable[Fed], tokenizer: Any, max_length: int, beat: Callabl
 
     out = Tokenised()
     for done, row in enumerate(sorted(rows, key=lambda row: row.ordinal), 1):
-        reason = None if row.content is not None else "erased"
+        reason = "erased" if row.content is None else None
+        if reason is None and row.content["shape"] not in method.shapes:
+            reason = "shape"
         if reason is None:
             try:
-                input_ids, labels = encoded(conversation(row.content), tokenizer)
+                sides = _sides(row.content, tokenizer, method)
             except TemplateError:
                 reason = "template"
             else:
-                reason = _add(out, row, input_ids, labels, max_length)
+                reason = _add(out, row, sides, method, max_length)
         if reason:
             out.not_fed.append((row.ordinal, reason))
         beat(done)
     return out
 
 
-def _add(out: Tokenised, row: Fed, input_ids: Ids, labels: Ids, max_length: int) -> str | None:
-    if not (labels[1:] != IGNORED).any():
-        return "no_answer"
-    if not (labels[1:max_length] != IGNORED).any():
-        return "truncated"
+def _sides(content: Json, tokenizer: Any, method: Method) -> tuple[Side, ...]:
+    if method.reads == "pair":
+        return tuple(encoded(side, tokenizer) for side in pair(content))
+    if method.reads == "prompt":
+        prompt = _prompted(asked(content), tokenizer)
+        return (Side(prompt, np.full(len(prompt), IGNORED)),)
+    return (encoded(conversation(content), tokenizer),)
+
+
+def _add(out: Tokenised, row: Fed, sides: tuple[Side, ...], method: Method, max_length: int) -> str | None:
+    kept = tuple(Side(side.ids[:max_length], side.labels[:max_length]) for side in sides)
+    if reason := _fault(sides, kept, method):
+        return reason
     out.ordinals.append(row.ordinal)
     out.ids.append(row.id)
     out.sources.append(row.source)
-    out.input_ids.append(input_ids[:max_length])
-    out.labels.append(labels[:max_length])
-    out.cut += len(input_ids) > max_length
+    out.sides.append(kept)
+    out.contents.append(row.content if method.reads in ("label", "prompt") else None)
+    out.cut += any(len(side.ids) < len(whole.ids) for side, whole in zip(kept, sides, strict=True))
     return None
 
 
-def encoded(talk: Conversation, tokenizer: Any) -> tuple[Ids, Ids]:
-    """(token ids, labels) of a conversation, both of shape (tokens,); only the assistant's tokens after the first
-    `given` turns are labelled."""
+def _fault(whole: tuple[Side, ...], kept: tuple[Side, ...], method: Method) -> str | None:
+    if method.reads == "prompt":
+        return "truncated" if len(kept[0].ids) < len(whole[0].ids) else None
+    if not all(_teaches(side) for side in whole):
+        return "no_answer"
+    if not all(_teaches(side) for side in kept):
+        return "truncated"
+    return "same" if method.reads == "pair" and np.array_equal(kept[0].ids, kept[1].ids) else None
+
+
+def _teaches(side: Side) -> bool:
+    """Whether a token after the first is learnt: nothing comes before the first to tell it from."""
+    return bool((side.labels[1:] != IGNORED).any())
+
+
+def encoded(talk: Conversation, tokenizer: Any) -> Side:
+    """A conversation as tokens; only what the assistant says after the first `given` turns is labelled."""
     whole = tokenizer.apply_chat_template(
         talk.messages, tools=talk.tools, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
@@ -117,21 +158,31 @@ def encoded(talk: Conversation, tokenizer: Any) -> tuple[Ids, Ids]:
     spoken = np.asarray(whole["assistant_masks"], bool)
     if any(turn.get("role") == "assistant" for turn in talk.messages[: talk.given]):
         spoken[: _shared(talk, tokenizer, input_ids)] = False
-    return input_ids, np.where(spoken, input_ids, IGNORED)
+    return Side(input_ids, np.where(spoken, input_ids, IGNORED))
 
 
 def _shared(talk: Conversation, tokenizer: Any, whole: Ids) -> int:
     """How many leading tokens the given turns alone have in common with the whole conversation."""
-    given = tokenizer.apply_chat_template(
-        talk.messages[: talk.given], tools=talk.tools, tokenize=True, return_dict=True, add_generation_prompt=True
-    )["input_ids"]
+    given = _prompted(talk, tokenizer)
     length = min(len(given), len(whole))
-    differs = np.flatnonzero(np.asarray(given[:length], np.int64) != whole[:length])
+    differs = np.flatnonzero(given[:length] != whole[:length])
     return int(differs[0]) if len(differs) else length
 
 
-def example(input_ids: Ids, labels: Ids, tokenizer: Any) -> list[Json]:
-    """A row as [text piece, learnt] pairs: consecutive tokens of one kind decoded together."""
-    learnt = labels != IGNORED
-    edges = [0, *(np.flatnonzero(np.diff(learnt)) + 1).tolist(), len(labels)]
-    return [[tokenizer.decode(input_ids[start:end]), bool(learnt[start])] for start, end in pairwise(edges)]
+def _prompted(talk: Conversation, tokenizer: Any) -> Ids:
+    """The given turns alone, up to where the assistant begins to speak; shape (tokens,)."""
+    given = tokenizer.apply_chat_template(
+        talk.messages[: talk.given], tools=talk.tools, tokenize=True, return_dict=True, add_generation_prompt=True
+    )
+    return np.asarray(given["input_ids"], np.int64)
+
+
+def example(sides: tuple[Side, ...], tokenizer: Any) -> list[Json]:
+    """A row as [text piece, learnt] pairs: consecutive tokens of one kind decoded together, side after side."""
+    return [piece for side in sides for piece in _pieces(side, tokenizer)]
+
+
+def _pieces(side: Side, tokenizer: Any) -> list[Json]:
+    learnt = side.labels != IGNORED
+    edges = [0, *(np.flatnonzero(np.diff(learnt)) + 1).tolist(), len(learnt)]
+    return [[tokenizer.decode(side.ids[start:end]), bool(learnt[start])] for start, end in pairwise(edges)]

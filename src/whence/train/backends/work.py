@@ -1,4 +1,4 @@
-"""Supervised fine-tuning with LoRA through TRL, one run from its id to its adapter.
+"""Fine-tuning with LoRA through TRL, one run from its id to its adapter.
 
 No pickle is read from anything that was made elsewhere: bases load from safetensors and without remote code. The
 optimizer's state in our own checkpoints is torch's format; it is read with ``weights_only`` and only after every file
@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,23 @@ from typing import Any
 import pyarrow as pa
 
 from whence.models import adapter_digests, fingerprint, load_base
-from whence.records import Adapter, Base, Conditions, Json, Ref, RunReport, Unmet, digest, encode, writing
+from whence.records import (
+    METHODS,
+    Adapter,
+    Base,
+    Conditions,
+    Json,
+    Ref,
+    RunReport,
+    Unmet,
+    digest,
+    encode,
+    writing,
+)
+from whence.records.methods import Method
 from whence.store import Store, row_set
 from whence.store.lock import FileLock, WriterLock
-from whence.train import surroundings
+from whence.train import rewards, surroundings
 from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
 from whence.train.checkpoints import Checkpoint, sweep
 from whence.train.job import Job, Planned, finish, freeze, job, outcome, planned
@@ -56,6 +69,8 @@ class Trained:
     """transformers' log lines; loss is the mean over the steps since the line before"""
     resumed_from: int | None
     """steps that an earlier process had done"""
+    found: dict[str, Json]
+    """facts of this method alone"""
 
 
 def work(store: Store, run: str, say: Say, code: Path | None = None) -> Ref:
@@ -83,7 +98,8 @@ def _work(store: Store, asked: Job, say: Say, code: Path) -> Ref:
     meter.import_cpu_s = time.process_time() - before_import
     check_template(tokenizer)
     rows = _tokenise(store, asked, tokenizer, say)
-    frozen = before or freeze(store, asked, len(rows.ids), rows.learnt(), code)
+    units = rows.learnt() if METHODS[asked.recipe.method].divisor == "tokens" else len(rows.ids)
+    frozen = before or freeze(store, asked, len(rows.ids), units, code)
     conditions = _conditions(torch, asked.recipe.threads)
     fed = store.put_set(row_set(rows.ordinals))
     under = {"closure": frozen.closure, "rows": fed, "conditions": digest(conditions)}
@@ -102,7 +118,7 @@ def _work(store: Store, asked: Job, say: Say, code: Path) -> Ref:
         conditions=conditions,
         facts=facts | {"rows": asked.snapshot.rows},
         set=fed,
-        example=store.blobs.put(encode(example(rows.input_ids[0], rows.labels[0], tokenizer))),
+        example=store.blobs.put(encode(example(rows.sides[0], tokenizer))),
         removed=store.put_table(_removed(rows)),
     )
     return finish(store, asked, [adapter, report])
@@ -129,8 +145,9 @@ def _libraries(asked: Job, folder: Path) -> tuple[Any, Any]:
     import transformers
     from transformers import AutoTokenizer
 
-    import whence.train.backends.keyed  # noqa: F401  (so that its imports are counted here)
+    from whence.train.backends.trainers import kind_of
 
+    kind_of(asked.recipe.method)  # so that its imports are counted here
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
@@ -140,15 +157,22 @@ def _libraries(asked: Job, folder: Path) -> tuple[Any, Any]:
 
 def _tokenise(store: Store, asked: Job, tokenizer: Any, say: Say) -> Tokenised:
     beat = _beat("tokenising", asked.snapshot.rows, say)
-    rows = tokenise(read(store, asked.snapshot), tokenizer, asked.recipe.max_length, beat)
+    method = _method(asked)
+    rows = tokenise(read(store, asked.snapshot), tokenizer, method, asked.recipe.max_length, beat)
     if not rows.ids:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.reasons().items()) or "it has no rows"
         raise Unmet(
-            f"no row of the snapshot can be learnt from ({reasons})",
-            "rows with an answer within max_length",
-            "look at the snapshot with `whence data`, or raise max_length",
+            f"no row of the snapshot can be learnt from by {asked.recipe.method} ({reasons})",
+            f"rows of the shape {' or '.join(method.shapes)} with an answer within max_length",
+            "look at the snapshot with `whence data`, choose another method, or raise max_length",
         )
     return rows
+
+
+def _method(asked: Job) -> Method:
+    """The recipe's method, its shapes those that the recipe's reward can judge."""
+    method, reward = METHODS[asked.recipe.method], asked.recipe.reward
+    return replace(method, shapes=rewards.shapes(reward)) if reward else method
 
 
 def _conditions(torch: Any, threads: int) -> Conditions:
@@ -157,11 +181,8 @@ def _conditions(torch: Any, threads: int) -> Conditions:
 
 
 def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any, dict[str, str]], say: Say) -> Trained:
-    import torch
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM, PrinterCallback
-
-    from whence.train.backends.keyed import Course, KeyedTrainer, Pulse, arguments, lora
+    from whence.train.backends.keyed import Course, Pulse
+    from whence.train.backends.trainers import pair_accuracy, trainer
 
     folder, tokenizer, under = loaded
     recipe, schedule = frozen.recipe, frozen.schedule
@@ -169,23 +190,16 @@ def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any
     index = {name: i for i, name in enumerate(rows.ids)}
     batches = [[index[name] for name in step] for step in plan(rows.ids, schedule, rows.sources)]
     course = Course(recipe=recipe, schedule=schedule, batches=batches, under=under)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, recipe.dtype), use_safetensors=True, trust_remote_code=False
-    )
-    model.name_or_path = model.config._name_or_path = asked.base.name
-    trainer = KeyedTrainer(
-        course,
-        Pulse(course, _beat("training", len(batches), say)),
-        model=model,
-        args=arguments(recipe, asked.folder),
-        train_dataset=Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels}),
-        processing_class=tokenizer,
-        peft_config=lora(recipe),
-    )
-    trainer.remove_callback(PrinterCallback)
+    pulse = Pulse(course, _beat("training", len(batches), say))
+    made = trainer(course, rows, folder, asked.base.name, tokenizer, pulse, asked.folder)
     last: Checkpoint | None = whole[-1] if whole else None
-    trainer.train(resume_from_checkpoint=str(last.folder) if last else None)
-    return Trained(trainer.model, trainer.state.log_history, last.step if last else None)
+    made.train(resume_from_checkpoint=str(last.folder) if last else None)
+    found: dict[str, Json] = {}
+    if not METHODS[recipe.method].answers:
+        found["pair_accuracy"] = pair_accuracy(made, rows)
+    if recipe.generations is not None:
+        found["answers_sampled"] = len(rows.ids) * schedule.epochs * recipe.generations
+    return Trained(made.model, made.state.log_history, last.step if last else None, found)
 
 
 def _beat(stage: str, total: int, say: Say) -> Callable[..., None]:
@@ -224,7 +238,7 @@ def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:
 
 
 def _facts(rows: Tokenised, frozen: Planned, trained: Trained, meter: Meter) -> dict[str, Json]:
-    schedule = frozen.schedule
+    schedule, method = frozen.schedule, METHODS[frozen.recipe.method]
     losses = [line["loss"] for line in trained.log if "loss" in line]
     return {
         "rows_fed": len(rows.ids),
@@ -232,12 +246,16 @@ def _facts(rows: Tokenised, frozen: Planned, trained: Trained, meter: Meter) -> 
         "rows_not_fed": rows.reasons(),
         "steps": schedule.epochs * schedule.steps_per_epoch,
         "tokens_learnt": rows.learnt() * schedule.epochs,
-        "tokens_read": sum(map(len, rows.input_ids)) * schedule.epochs,
+        "tokens_read": rows.read() * schedule.epochs,
+        "row_local": method.row_local,
+        "exact_replay": method.exact_replay,
+        "why": method.why,
         "final_loss": losses[-1] if losses else None,
         "resumed_from": trained.resumed_from,
         "import_cpu_s": meter.import_cpu_s,
         "train_cpu_s": meter.train_cpu_s,
         "example_ordinal": rows.ordinals[0],
+        **trained.found,
     }
 
 
