@@ -68,7 +68,7 @@ class Scored:
     text: str
     """the answer"""
     steps: tuple[tuple[Guess, ...], ...]
-    """for each token of it, the end included: the likeliest tokens, likeliest first; empty where the model tells none"""
+    """for each of its tokens, the end included: the likeliest, likeliest first; empty where the model tells none"""
 
 
 class Model(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,8 @@ def no_op(about: str, now: Effect, then: Effect | None, evidence: tuple[str, ...
         threshold = low if now.divergence < low else high
         inside = low <= now.divergence <= high
         verdict = "pass" if inside else "fail"
-        rate = "as much as" if inside else "less than half of" if now.divergence < low else "more than twice"
-        message = f"the adapter changes {rate} what it did: {now}, {then.divergence:.3f} when it was recorded"
+        rate = "as much as" if inside else "less than half of what" if now.divergence < low else "more than twice what"
+        message = f"the adapter changes {rate} it did: {now}, {then.divergence:.3f} when it was recorded"
     return Finding(
         check="model.no_op",
         about=about,
@@ -82,7 +83,8 @@ def exactly(about: str, then: Answers, now: Answers, evidence: tuple[str, ...] =
     worst = max(difference(a[0], b[0]) for a, b in zip(then, now, strict=True))
     other = sum(a[0].text != b[0].text for a, b in zip(then, now, strict=True))
     same = worst <= TOLERANCE
-    shown = f"log-probabilities within {worst:.1g}" if same else f"a log-probability moved by {worst:.3g}"
+    moved = f"a log-probability moved by {worst:.3g}" if math.isfinite(worst) else "some beyond any number of"
+    shown = f"log-probabilities within {worst:.1g}" if same else moved
     verb = "answers as it did" if same else "answers otherwise than it did"
     return Finding(
         check="model.canaries",
@@ -99,7 +101,8 @@ def exactly(about: str, then: Answers, now: Answers, evidence: tuple[str, ...] =
 
 def difference(then: Scored, now: Scored) -> float:
     """The largest difference of a log-probability, nats, up to the first token that differs; infinite where one holds
-    no numbers. A token that only one of them lists was at most as likely as the last one that the other lists."""
+    no numbers, ends earlier, or spells the same tokens otherwise. A token that only one of them lists was at most as
+    likely as the last one that the other lists."""
     worst = 0.0
     for was, is_ in zip(then.steps, now.steps, strict=False):
         tokens = dict.fromkeys(_key(g) for g in (*was, *is_))
@@ -107,7 +110,7 @@ def difference(then: Scored, now: Scored) -> float:
         worst = max(worst, float(moved.max()) if np.isfinite(moved).all() else math.inf)
         if _key(was[0]) != _key(is_[0]):
             return worst  # a tie where nothing moved; what follows another token is not comparable
-    return worst if len(then.steps) == len(now.steps) else math.inf
+    return worst if len(then.steps) == len(now.steps) and then.text == now.text else math.inf
 
 
 def by_sample(about: str, then: Answers, now: Answers, evidence: tuple[str, ...] = ()) -> Finding:
@@ -158,7 +161,7 @@ def distances_of(answers: Sequence[Scored]) -> NDArray[np.float64]:
 
 def _grams(text: str) -> set[tuple[str, ...]]:
     words = text.split()
-    return {(word,) for word in words} | set(zip(words, words[1:], strict=False))
+    return {(word,) for word in words} | set(pairwise(words))
 
 
 def _key(guess: Guess) -> object:

@@ -53,7 +53,7 @@ class Compared:
 
 def compare(
     session: Session,
-    whom: str | None | Hosted,
+    whom: str | Hosted | None,
     base: str | Path | None,
     questions: Questions,
     repeats: int,
@@ -67,7 +67,7 @@ def compare(
 
     progress(0, len(questions.texts))
     if isinstance(whom, Hosted):
-        exact, subject = True, Subject(name=f"{whom.url} {whom.model}")
+        exact, subject = True, Subject(name=f"{whom.url.rstrip('/')} {whom.model}")
         seen = canaries.look(_hosted(whom), questions, None, repeats, progress)
     else:
         with _inside(store, whom, base) as (exact, subject, model):

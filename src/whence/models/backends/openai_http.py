@@ -10,9 +10,10 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import get_args
+from urllib.parse import SplitResult, urlsplit
 
 from whence.models.port import Finish, Guess, OnText, Reply, Request, Scored
 from whence.records import BackendFailed, Json, Unmet
@@ -23,6 +24,10 @@ AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same request may fare better."""
 WAIT_S = 20.0
 """Longest wait between two tries."""
+MOST_BYTES = 8 << 20
+"""Of an answer; more than that is none."""
+ROUNDED = 1e-3
+"""Nats. Above 0 by so much a log-probability is one that was rounded."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -34,16 +39,15 @@ class OpenAIModel:
     """
 
     def __init__(self, url: str, model: str, key: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            expected = "http(s)://HOST[:PORT][/PATH] without a name, a password or a query"
-            raise Unmet(f"{parts.hostname or url!r} is named by an address that cannot be asked", expected, "mend it")
+        parts = _parts(url)
         token = os.environ.get(key) if key else None
         if key and not token:
             raise Unmet(f"the environment holds no {key}", "the key of the hosted model", f"export {key}=…")
+        if token and not (token.isascii() and token.isprintable()):
+            raise Unmet(f"{key} holds characters that no header takes", "the key alone, without a line end", "mend it")
         if token and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise Unmet(f"the key would go to {parts.hostname} unencrypted", "https", "name an https address")
-        self._parts, self._model, self._tells = parts, model, True
+        self._parts, self._model, self._token, self._tells = parts, model, token, True
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
@@ -51,17 +55,14 @@ class OpenAIModel:
         replies = []
         for i, request in enumerate(requests):
             said = self._ask(request, {})
-            text, usage = _text(said), said.get("usage") or {}
-            go_on = on_text is None or not text or on_text(i, text)
-            finish = said["choices"][0].get("finish_reason")
-            replies.append(
-                Reply(
-                    text=text,
-                    prompt_tokens=int(usage.get("prompt_tokens") or 0),
-                    completion_tokens=int(usage.get("completion_tokens") or 0),
-                    finish=(finish if finish in get_args(Finish) else "stop") if go_on else "cancelled",
-                )
-            )
+            with self._understood():
+                text, usage = _text(said), said.get("usage") or {}
+                counts = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+                finish = said["choices"][0].get("finish_reason")
+                finish = finish if finish in get_args(Finish) else "stop"
+            if on_text is not None and text and not on_text(i, text):
+                finish = "cancelled"
+            replies.append(Reply(text=text, prompt_tokens=counts[0], completion_tokens=counts[1], finish=finish))
         return replies
 
     def logprobs(self, requests: Sequence[Request], top: int) -> list[Scored]:
@@ -69,13 +70,15 @@ class OpenAIModel:
         return [self._scored(request, top) for request in requests]
 
     def _scored(self, request: Request, top: int) -> Scored:
+        said = None
         if self._tells:
             try:
                 said = self._ask(request, {"logprobs": True, "top_logprobs": top})
-                return Scored(text=_text(said), steps=_steps(said))
             except _Refused:
                 self._tells = False
-        return Scored(text=_text(self._ask(request, {})), steps=())
+        said = self._ask(request, {}) if said is None else said
+        with self._understood():
+            return Scored(text=_text(said), steps=_steps(said))
 
     def _ask(self, request: Request, more: Mapping[str, Json]) -> Json:
         body: dict[str, Json] = {
@@ -92,12 +95,13 @@ class OpenAIModel:
         for attempt in range(1, TRIES + 1):
             status, after, raw = self._post(json.dumps(body).encode(), attempt)
             if status == 200:
-                return _read(raw, self._parts.hostname)
+                with self._understood():
+                    return json.loads(raw)
             if status in AGAIN and attempt < TRIES:
                 time.sleep(min(after if after is not None else 2.0**attempt, WAIT_S))
                 continue
             kind = _Refused if status in (400, 422) and more else BackendFailed
-            raise kind(f"{self._parts.hostname} answered {status}: {_said(raw)}")
+            raise kind(f"{self._parts.hostname} answered {status}: {_said(raw, self._token)}")
         raise AssertionError("not reached")
 
     def _post(self, body: bytes, attempt: int) -> tuple[int, float | None, bytes]:
@@ -108,7 +112,12 @@ class OpenAIModel:
             connection.request("POST", f"{self._parts.path.rstrip('/')}/chat/completions", body, self._headers)
             answer = connection.getresponse()
             after = answer.getheader("Retry-After") or ""
-            return answer.status, float(after) if after.isdecimal() else None, answer.read()
+            raw = answer.read(MOST_BYTES + 1)
+            if len(raw) > MOST_BYTES:
+                raise BackendFailed(f"{self._parts.hostname} answered with more than {MOST_BYTES >> 20} MiB")
+            if answer.length:
+                raise http.client.IncompleteRead(raw, answer.length)
+            return answer.status, float(after) if after.isdecimal() else None, raw
         except (OSError, http.client.HTTPException) as error:
             if attempt == TRIES:
                 host = self._parts.hostname
@@ -118,22 +127,40 @@ class OpenAIModel:
         finally:
             connection.close()
 
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Nothing that the server answers is more than a BackendFailed."""
+        try:
+            yield
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            what = f"{type(error).__name__}: {error}"[:200]
+            raise BackendFailed(f"{self._parts.hostname} gave no chat completion that can be read: {what}") from error
+
 
 class _Refused(BackendFailed):
     """The server takes the request only without what was asked for besides."""
 
 
-def _read(raw: bytes, host: str | None) -> Any:
+def _parts(url: str) -> SplitResult:
     try:
-        said = json.loads(raw)
-        said["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise BackendFailed(f"{host} gave no chat completion: {raw[:200].decode(errors='replace')!r}") from error
-    return said
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username is not None or parts.query or parts.fragment or not url.isprintable():
+        raise Unmet(
+            "the address of the hosted model cannot be asked",
+            "http(s)://HOST[:PORT][/PATH] without a name, a password or a query",
+            "mend it",
+        )
+    return parts
 
 
 def _text(said: Json) -> str:
-    return str(said["choices"][0]["message"]["content"] or "")
+    text = said["choices"][0]["message"]["content"]
+    if not isinstance(text, str | None):
+        raise TypeError(f"content is of the type {type(text).__name__}")
+    return text or ""
 
 
 def _steps(said: Json) -> tuple[tuple[Guess, ...], ...]:
@@ -141,16 +168,19 @@ def _steps(said: Json) -> tuple[tuple[Guess, ...], ...]:
     steps = []
     for token in told:
         listed = {str(g["token"]): float(g["logprob"]) for g in token.get("top_logprobs") or [token]}
+        if any(value > ROUNDED for value in listed.values()):
+            raise ValueError("a log-probability above 0")
         likeliest = sorted(listed.items(), key=lambda entry: -entry[1])
         steps.append(tuple(Guess(text=text, logprob=value) for text, value in likeliest if math.isfinite(value)))
     return tuple(steps) if all(steps) else ()
 
 
-def _said(raw: bytes) -> str:
-    """What the server says is wrong, on one line."""
+def _said(raw: bytes, token: str | None) -> str:
+    """What the server says is wrong, on one line and without the key."""
     try:
         said = json.loads(raw)
         text = str(said["error"]["message"] if isinstance(said.get("error"), dict) else said)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         text = raw.decode(errors="replace")
+    text = text.replace(token, "…") if token else text
     return " ".join(text.split())[:200] or "nothing"

@@ -42,6 +42,8 @@ class Running:
     pieces: list[str] = field(default_factory=list)
     tokens: int = 0
     """new tokens so far, the end token not counted"""
+    ended: bool = False
+    """whether the end token came"""
     finish: Literal["stop", "length", "cancelled"] | None = None
 
     def add(self, token: int, ends: frozenset[int], on_text: OnText | None) -> bool:
@@ -49,7 +51,7 @@ class Running:
         if self.finish is not None:
             return True
         if token in ends:
-            self.finish = "stop"
+            self.finish, self.ended = "stop", True
             self._give(self.text.end(), on_text)
             return True
         self.tokens += 1
@@ -144,7 +146,7 @@ class TransformersModel:
         for batch, logits in self._logits(sequences):
             values, ids = logits.topk(min(top, logits.shape[-1]))  # (tokens, batch, top)
             for row, s in enumerate(batch):
-                taken = min(s.tokens + (s.finish == "stop"), len(logits))
+                taken = s.tokens + s.ended
                 pairs = zip(values[:taken, row].tolist(), ids[:taken, row].tolist(), strict=True)
                 steps[s.number] = tuple(
                     tuple(Guess(text=self._token(i), logprob=v, id=i) for v, i in zip(*step, strict=True))
