@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whence.models import OnText, Open, Reply, Request, Scored, bond_of, check_binding, hold, load_base
-from whence.records import Adapter, Base, Canaries, Ref, Unmet
+from whence.records import Adapter, Base, Ref, Unmet
 from whence.register import canaries
 from whence.store import Store
 
@@ -67,10 +67,10 @@ class LazyModel:
 
 def keep_canaries(store: Store, model: LazyModel, adapter: Ref) -> list[str]:
     """Keep what a new adapter answers to the canaries, once, while it is known to be on its own base; lines to show."""
-    if store.all(Canaries, adapter):
-        return []
-    base = store.get(adapter, Adapter).base
+    base, questions = store.get(adapter, Adapter).base, canaries.read_questions(None)
     subject = canaries.Subject(name=adapter, about=adapter, weights=base.weights if base else None)
-    seen = canaries.look_inside(model, canaries.read_questions(None), model.name)
+    if canaries.kept(store, subject, questions):
+        return []
+    seen = canaries.look_inside(model, questions, model.name)
     canaries.keep(store, subject, seen)
     return [f"canaries kept: {seen.effect}"]

@@ -150,7 +150,8 @@ class Canaries:
     """What a model answered to fixed questions, kept so that a later look can tell whether it still does."""
 
     name: str
-    """what was asked, whatever became of it since: an Adapter's digest, ``base:LOCATION``, or ``URL MODEL``"""
+    """what was asked, whatever became of it since: ``canaries:`` before an Adapter's digest, ``base:LOCATION`` or
+    ``URL MODEL``"""
     about: Ref | None
     """the Adapter, or the Base asked alone; absent: a hosted model"""
     at: datetime

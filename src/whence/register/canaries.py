@@ -121,7 +121,7 @@ def keep(store: Store, subject: Subject, seen: Look) -> Ref:
         for text, given in zip(seen.questions.texts, seen.answers, strict=True)
     ]
     made = Canaries(
-        name=subject.name,
+        name=_name(subject.name),
         about=subject.about,
         at=store.clock(),
         weights=subject.weights,
@@ -141,7 +141,7 @@ def keep(store: Store, subject: Subject, seen: Look) -> Ref:
 def kept(store: Store, subject: Subject, questions: Questions) -> tuple[Ref, Look] | None:
     """The newest look on record at this model with these questions."""
     digest = None if questions.own else _digest(questions)
-    for ref, made in reversed(store.all(Canaries, subject.name)):
+    for ref, made in reversed(store.all(Canaries, _name(subject.name))):
         if made.questions != digest:
             continue
         lines = store.get_lines(made.answers) if made.answers else store.words(str(made.words))
@@ -155,10 +155,15 @@ def kept(store: Store, subject: Subject, questions: Questions) -> tuple[Ref, Loo
 def recorded_no_op(store: Store, thing: Ref) -> Iterable[Finding]:
     """Check ``model.no_op``: an adapter whose canaries are on record must have changed something when they were."""
     if isinstance(store.get(thing), Adapter):
-        for _, made in store.all(Canaries, thing)[-1:]:
+        for _, made in store.all(Canaries, _name(thing))[-1:]:
             n = len(store.get_lines(made.answers) if made.answers else store.words(str(made.words)))
             if effect := _effect(made, n):
                 yield no_op(thing, effect, effect)
+
+
+def _name(subject: str) -> str:
+    """Not the subject's own: a digest shall go on naming one record."""
+    return f"canaries:{subject}"
 
 
 def _effect(made: Canaries, n: int) -> Effect | None:

@@ -27,9 +27,9 @@ def changed(distances: Sequence[NDArray[np.float64]], before: Sequence[int], alp
     samples are the same. p: one-sided, (1 + relabellings as far apart) / (1 + relabellings), which holds alpha exactly
     where the answers to a question are exchangeable (B. Phipson and G. K. Smyth, Statistical Applications in Genetics
     and Molecular Biology 9, 2010, article 39). detectable: what the relabellings exceed with probability alpha at most;
-    None where so few answers cannot reach alpha at all (`smallest_p`). Interval: percentile bootstrap over questions; the
-    statistic is never negative, so that an interval above 0 says nothing by itself.
-    Raises ValueError without a question, or where a question has no answer on one side.
+    None where so few answers cannot reach alpha at all (`smallest_p`). Interval: percentile bootstrap over questions;
+    as the statistic is never negative, an interval above 0 says nothing by itself. Raises ValueError without a
+    question, or where a question has no answer on one side.
     """
     sizes = [(n, len(d) - n) for n, d in zip(before, distances, strict=True)]
     if not sizes or min(min(pair) for pair in sizes) < 1:
