@@ -24,6 +24,9 @@ TOKENS = 8
 TOP = 5
 """Likeliest tokens told at each; hosted models tell that many."""
 
+MOST_BYTES = 256 << 10
+"""Of a file of questions: some thousands, more than anybody waits for."""
+
 Progress = Callable[[int, int], None]
 """``progress(done, total)`` in answers."""
 
@@ -62,15 +65,20 @@ class Look:
 
 def read_questions(file: Path | None) -> Questions:
     """The questions of a text file, one a line; those that come with whence without one. Raises Unmet."""
-    own = file is not None
-    try:
-        text = (file or files("whence.register") / "canaries.txt").read_text(encoding="utf-8")  # type: ignore[union-attr]
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unmet(f"{file} cannot be read: {error}", "a text file, one question a line", "check the path") from error
+    expected = "a text file in UTF-8, one question a line"
+    if file is None:
+        text = (files("whence.register") / "canaries.txt").read_text(encoding="utf-8")
+    else:
+        try:
+            if not file.is_file() or file.stat().st_size > MOST_BYTES:
+                raise OSError(f"no file of at most {MOST_BYTES >> 10} KiB")
+            text = file.read_bytes().decode("utf-8-sig")
+        except (OSError, ValueError) as error:
+            raise Unmet(f"{file} cannot be read: {error}", expected, "check the file") from error
     texts = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not texts:
-        raise Unmet(f"{file} holds no question", "a text file, one question a line", "write some")
-    return Questions(texts=texts, own=own)
+        raise Unmet(f"{file} holds no question", expected, "write some")
+    return Questions(texts=texts, own=file is not None)
 
 
 def look(
@@ -134,7 +142,7 @@ def keep(store: Store, subject: Subject, seen: Look) -> Ref:
     )
     with store.transaction():
         ref = store.put(made)
-        store.append("canaries.kept", ref, {"about": subject.about})
+        store.append("canaries.kept", ref)
     return ref
 
 
