@@ -7,7 +7,7 @@ in the journal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from whence.models import Guess, Open, Request, Scored, Scoring
+from whence.models.tensors import Tensor, combined
 from whence.records import Adapter, Canaries, Finding, Json, Ref, Unmet, sha256
-from whence.register.drift import Effect, no_op
+from whence.register.drift import COARSE, TOLERANCE, Effect, no_op
 from whence.store import Store
 
 TOKENS = 8
@@ -41,6 +42,14 @@ class Subject:
     """the Adapter, or the Base asked alone; None: hosted"""
     weights: str | None = None
     """``b3:`` of the base that answers; None: hosted, and the answers vary by themselves"""
+    tolerance: float = TOLERANCE
+    """how far log-probabilities may move, nats, where it is not hosted"""
+
+
+def inside(name: str, about: Ref, base: Mapping[str, Tensor]) -> Subject:
+    """Whom we ask in this process: an adapter on a base of these tensors, or the base alone."""
+    whole = all(tensor.dtype in ("F32", "F64") for tensor in base.values())
+    return Subject(name=name, about=about, weights=combined(base), tolerance=TOLERANCE if whole else COARSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

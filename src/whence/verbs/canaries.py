@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from whence.lineage import find
 from whence.models import Open, Scoring, adapter_digests, bond_of, check_binding, hold, load_base
 from whence.models.identity import base_tensors
-from whence.models.tensors import combined
 from whence.records import Adapter, Base, Closure, Finding, NotFound, Ref, Release, Unmet
 from whence.register import canaries, drift, known, register_base
 from whence.register.canaries import Look, Questions, Subject
@@ -108,8 +107,10 @@ def _findings(subject: Subject, before: tuple[Ref, Look] | None, seen: Look) -> 
             n=len(seen.answers),
         )
     else:
-        rule = drift.exactly if subject.weights else drift.by_sample
-        yield rule(subject.name, before[1].answers, seen.answers, against)
+        if subject.weights:
+            yield drift.exactly(subject.name, before[1].answers, seen.answers, against, subject.tolerance)
+        else:
+            yield drift.by_sample(subject.name, before[1].answers, seen.answers, against)
     if seen.effect:
         yield drift.no_op(subject.name, seen.effect, before[1].effect if before else None, against)
 
@@ -131,22 +132,22 @@ def _inside(store: Store, name: str | None, base: str | Path | None) -> Iterator
         ref = register_base(store, str(base))
         record = store.get(ref, Base)
         with hold(load_base(record.location, record.revision, store.root.parent)) as held:
-            weights = combined(base_tensors(held.path))
+            tensors = base_tensors(held.path)
             model = TransformersModel(held.path)
             held.check()
-            yield True, Subject(name=f"base:{record.location}", about=ref, weights=weights), model
+            yield True, canaries.inside(f"base:{record.location}", ref, tensors), model
         return
     ref, adapter = _adapter(store, name)
     with hold((store.root / adapter.location).resolve()) as held, hold(_base(store, adapter, base)) as held_base:
         binding = check_binding(held, held_base, bond_of(store, adapter))
         if binding.answer == "incompatible":
             raise Unmet(f"{name} does not fit this base: {binding}", "a base that it fits", "see `whence verify`")
-        weights = combined(base_tensors(held_base.path))
+        tensors = base_tensors(held_base.path)
         model = TransformersModel(held_base.path, {ADAPTER: held.path})
         held.check()
         held_base.check()
         right = binding.answer != "same-shape-different-base"
-        yield right, Subject(name=ref, about=ref, weights=weights), model
+        yield right, canaries.inside(ref, ref, tensors), model
 
 
 def _adapter(store: Store, name: str) -> tuple[Ref, Adapter]:
@@ -157,7 +158,7 @@ def _adapter(store: Store, name: str) -> tuple[Ref, Adapter]:
             raise NotFound(f"{name} is no adapter on record\n  do: whence adopt {name}")
         return found
     ref = Ref(str(find(store, name)))
-    record = store.get(ref)
+    record: object = store.get(ref)
     if isinstance(record, Release):
         ref = record.adapter
         record = store.get(ref)
