@@ -171,6 +171,7 @@ VERBS_IN_PYTHON = (
 """How a user gets at it, its class, and which of its members are public; none named: all without an underscore."""
 VALUES = (verbs.Why, Node, verbs.BlastRadius, verbs.Served, Outcome, Stage, verbs.Listing, verbs.Quarantined)
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
+VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 VALUES += (Spooled, Loaded)

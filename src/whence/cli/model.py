@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whence.cli.session import SHOWN, AsJson, here, say, short, table, verb
+from whence.cli.session import SHOWN, AsJson, here, say, short, table, verb, wrapped
 
 if TYPE_CHECKING:
     from whence.verbs import Listed
@@ -77,6 +77,51 @@ def rebuild(
     text = f"{same}; {made.checkpoints_compared} checkpoints compared\nconditions: {shown}; differing: {differing}"
     say(asdict(made), text, as_json)
     raise typer.Exit(0 if made.identical else 2)
+
+
+@app.command(epilog="Example: whence model canaries bank-support@2")
+def canaries(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="An adapter, or a release or alias of one; none: a base or hosted.", show_default=False),
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", help="Folder or hub id; default: the one on record.")] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="URL", help="A hosted model: https://…/v1.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What the server at --at calls it.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option("--prompts", metavar="FILE", help="Questions of your own, one a line.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option("--repeats", min=1, help="Answers to each question, with --at; default: 5.")
+    ] = None,
+    renew: Annotated[bool, typer.Option("--renew", help="Compare with these answers from now on.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Does it still answer fixed questions as it did, and does the adapter still do anything?
+
+    Exit code 0 unchanged, 2 changed, 4 too little evidence: the first time, when the answers are only kept.
+    """
+    from whence.records import plain
+    from whence.verbs import Hosted
+
+    if (at is None) != (model is None) or (key and not at):
+        raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
+    if at and (name or base):
+        raise typer.BadParameter("a hosted model has neither an adapter nor a base here", param_hint="--at")
+    if not (at or name or base):
+        raise typer.BadParameter("an adapter, --base or --at with --model", param_hint="NAME")
+    if repeats and not at:
+        raise typer.BadParameter("goes with --at: other models answer the same each time", param_hint="--repeats")
+    whom = Hosted(url=at, model=str(model), key=key) if at else name
+    with here(as_json, create=True, project=False) as w:
+        made = w.model.canaries(whom, base, prompts=prompts, repeats=repeats, renew=renew)
+    lines = [wrapped(f"{f.verdict:<8}{f.check:<16} {f.message}", 0) for f in made.findings]
+    lines += [f"kept: {short(made.kept)}"] if made.kept else []
+    say({**asdict(made), "findings": [plain(f) for f in made.findings]}, "\n".join(lines), as_json)
+    raise typer.Exit({"pass": 0, "fail": 2, "abstain": 4}[made.outcome])
 
 
 @app.command(epilog="Example: whence model mirror sqlite:///mlflow.db bank-support@2")

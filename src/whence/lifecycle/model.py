@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from whence.models import Model, OnText, Reply, Request, bond_of, check_binding, hold, load_base
+import numpy as np
+from numpy.typing import NDArray
+
+from whence.models import OnText, Open, Reply, Request, Scored, bond_of, check_binding, hold, load_base
 from whence.records import Adapter, Base, Ref, Unmet
+from whence.register import canaries
 from whence.store import Store
 
 
@@ -18,16 +22,27 @@ class LazyModel:
     def __init__(self, store: Store, base: Ref, adapter: Ref, threads: int) -> None:
         self._store, self._base, self._adapter = store, base, adapter
         self._threads = threads
-        self._model: Model | None = None
+        self._model: Open | None = None
         self._files = ExitStack()
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
         """See the port."""
+        return self._loaded().generate(requests, on_text)
+
+    def logprobs(self, requests: Sequence[Request], top: int) -> list[Scored]:
+        """See the port."""
+        return self._loaded().logprobs(requests, top)
+
+    def distributions(self, requests: Sequence[Request]) -> NDArray[np.float32]:
+        """See the port."""
+        return self._loaded().distributions(requests)
+
+    def _loaded(self) -> Open:
         if self._model is None:
             self._model = self._load()
-        return self._model.generate(requests, on_text)
+        return self._model
 
-    def _load(self) -> Model:
+    def _load(self) -> Open:
         from whence.models.backends.transformers_peft import TransformersModel
 
         base = self._store.get(self._base, Base)
@@ -48,3 +63,14 @@ class LazyModel:
             held_base.check()
             self._files = files.pop_all()  # weights are read from the files when they are first used
         return model
+
+
+def keep_canaries(store: Store, model: LazyModel, adapter: Ref) -> list[str]:
+    """Keep what a new adapter answers to the canaries, once, while it is known to be on its own base; lines to show."""
+    base, questions = store.get(adapter, Adapter).base, canaries.read_questions(None)
+    subject = canaries.Subject(name=adapter, about=adapter, weights=base.weights if base else None)
+    if canaries.kept(store, subject, questions):
+        return []
+    seen = canaries.look_inside(model, questions, model.name)
+    canaries.keep(store, subject, seen)
+    return [f"canaries kept: {seen.effect}"]

@@ -12,7 +12,7 @@ from typing import Protocol
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, ItemFields
 from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line, training_lines
-from whence.lifecycle.model import LazyModel
+from whence.lifecycle.model import LazyModel, keep_canaries
 from whence.models import load_base
 from whence.project import Project, load_checks, read_lock, write_lock
 from whence.records import (
@@ -251,6 +251,7 @@ class Walk:
                 f"base, best prompt ({chosen.template}, {len(chosen.shots)} shots)", self._evaluation("baseline")
             ),
             evaluation_line("adapter", self._evaluation("candidate")),
+            *keep_canaries(self.store, model, adapter),
         ]
         return self.store.count(Evaluation) > before, lines
 

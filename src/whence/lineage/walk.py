@@ -9,6 +9,7 @@ from typing import Any, Literal
 from whence.records import (
     Adapter,
     Base,
+    Canaries,
     Closure,
     Conflict,
     Deployment,
@@ -165,6 +166,8 @@ def describe(store: Store, record: Any) -> str:
             return record.outcome
         case Release() | Suite():
             return record.name
+        case Canaries():
+            return f"kept {record.at:%Y-%m-%d %H:%M}"
         case Deployment():
             return f"{record.endpoint} since {record.started_at:%Y-%m-%d %H:%M}"
         case Trace():

@@ -5,18 +5,22 @@ from whence.models.backends.scripted import ScriptedModel
 from whence.models.binding import Binding, Reason, check_binding, must_answer
 from whence.models.held import Held, hold
 from whence.models.identity import adapter_digests, altered, base_tensors, chat_template, fingerprint
-from whence.models.port import Model, OnText, Reply, Request
+from whence.models.port import Guess, Model, OnText, Open, Reply, Request, Scored, Scoring
 from whence.models.sidecar import Bond, bond_of, bond_to, put_tensors, read_sidecar, write_sidecar
 
 __all__ = [
     "Binding",
     "Bond",
+    "Guess",
     "Held",
     "Model",
     "OnText",
+    "Open",
     "Reason",
     "Reply",
     "Request",
+    "Scored",
+    "Scoring",
     "ScriptedModel",
     "adapter_digests",
     "altered",

@@ -6,10 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from whence.records import Json
 
 OnText = Callable[[int, str], bool]
 """``on_text(i, piece)``: new text of request i; return False to stop that request."""
+Finish = Literal["stop", "length", "cancelled", "error"]
+"""Why an answer ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,29 @@ class Reply:
     text: str
     prompt_tokens: int
     completion_tokens: int
-    finish: Literal["stop", "length", "cancelled", "error"]
+    finish: Finish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """One token that might come next."""
+
+    text: str
+    """the token"""
+    logprob: float
+    """natural logarithm of its probability"""
+    id: int | None = None
+    """in the tokenizer's vocabulary; None: not known"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """An answer with what the model thought at each of its tokens."""
+
+    text: str
+    """the answer"""
+    steps: tuple[tuple[Guess, ...], ...]
+    """for each of its tokens, the end included: the likeliest, likeliest first; empty where the model tells none"""
 
 
 class Model(Protocol):
@@ -49,3 +76,17 @@ class Model(Protocol):
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
         """Answer each request, in order. Requests for different adapters may share a call. Raises BackendFailed."""
+
+
+class Scoring(Model, Protocol):
+    """A model that tells how likely its tokens were, as far as it knows. Not every model does."""
+
+    def logprobs(self, requests: Sequence[Request], top: int) -> list[Scored]:
+        """Answer each request, in order, with the `top` likeliest tokens at each position. Raises BackendFailed."""
+
+
+class Open(Scoring, Protocol):
+    """A model in this process, which hides nothing."""
+
+    def distributions(self, requests: Sequence[Request]) -> NDArray[np.float32]:
+        """(requests, vocabulary): log-probabilities of the first token of each answer. Raises BackendFailed."""

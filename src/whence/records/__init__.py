@@ -30,6 +30,7 @@ from whence.records.errors import (
 )
 from whence.records.judgement import (
     BindingWaiver,
+    Canaries,
     Evaluation,
     Finding,
     Gate,
@@ -68,6 +69,7 @@ __all__ = [
     "BackendFailed",
     "BindingWaiver",
     "Base",
+    "Canaries",
     "Closure",
     "Conditions",
     "Conflict",

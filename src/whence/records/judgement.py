@@ -146,6 +146,33 @@ class Gate:
 
 
 @noun
+class Canaries:
+    """What a model answered to fixed questions, kept so that a later look can tell whether it still does."""
+
+    name: str
+    """what was asked, whatever became of it since: ``canaries:`` before an Adapter's digest, ``base:LOCATION`` or
+    ``URL MODEL``"""
+    about: Ref | None
+    """the Adapter, or the Base asked alone; absent: a hosted model"""
+    at: datetime
+    """when"""
+    weights: str | None
+    """``b3:`` of the base that answered; absent: hosted, nobody can say"""
+    repeats: int
+    """times each question was asked"""
+    questions: str | None
+    """``sha256:`` of the questions that come with whence; absent: a person's own, which lie with the answers"""
+    answers: str | None
+    """blob: canonical JSON lines {question, answers}; absent where they are a person's own"""
+    words: str | None = None
+    """salted digest of the same in the journal, for a person's own questions"""
+    effect: float | None = None
+    """of the adapter: mean divergence (Kullback-Leibler, nats) of its next token from its base's, over questions"""
+    moved: float | None = None
+    """share of questions, 0 to 1, that the adapter answers otherwise than its base"""
+
+
+@noun
 class Finding:
     """What any check returns: one a check and thing."""
 

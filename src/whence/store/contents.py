@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from whence.records import Damaged, Feedback, Finding, NotFound, RunReport, Trace, Waiver, keyed, row_id
+from whence.records import Canaries, Damaged, Feedback, Finding, NotFound, RunReport, Trace, Waiver, keyed, row_id
 from whence.store import index as indexes
 from whence.store.keys import PSEUDONYMS
 from whence.store.rows import SCHEMA, facts_digest, row_name
@@ -118,7 +118,7 @@ def blobs(store: Store) -> Iterator[Finding]:
                 )
 
 
-BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment"})
+BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment", "answers"})
 """Fields of records that name a blob where they hold a digest."""
 
 
@@ -168,9 +168,10 @@ def _words_named(store: Store) -> Iterator[tuple[str, str]]:
     for event in store.events():
         if event.payload:
             yield event.payload, f"event {event.seq} ({event.kind})"
-    for kind, member in ((Trace, "content"), (Feedback, "content"), (Waiver, "reason")):
+    for kind, member in ((Trace, "content"), (Feedback, "content"), (Waiver, "reason"), (Canaries, "words")):
         for name, record in store.all(kind):
-            yield getattr(record, member), f"{kind.__name__.lower()} {name[:19]}…"
+            if getattr(record, member):
+                yield getattr(record, member), f"{kind.__name__.lower()} {name[:19]}…"
     for name, report in store.all(RunReport):
         for line in _quarantined(store, report):
             yield line["words"], f"line {line['line']} in quarantine (run report {name[:19]}…)"

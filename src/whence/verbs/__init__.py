@@ -7,6 +7,7 @@ when a project is opened and never again.
 from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, BlastRadius, Served, WhatEnds, Why
 from whence.verbs.binding import Checked
+from whence.verbs.canaries import Compared, Hosted
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Listed, Models, Rebuilt
@@ -20,8 +21,10 @@ __all__ = [
     "BlastRadius",
     "Changed",
     "Checked",
+    "Compared",
     "Data",
     "Eval",
+    "Hosted",
     "Listed",
     "Listing",
     "Models",

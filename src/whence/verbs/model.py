@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whence.lineage import Made, aliases, base_names, find, registry, releases_of, sources_of
@@ -23,6 +24,7 @@ from whence.records import (
     Verdict,
 )
 from whence.store import Store, in_bulk
+from whence.verbs.canaries import Compared, Hosted, compare
 
 if TYPE_CHECKING:
     from whence.lifecycle.registry import Mirrored
@@ -180,6 +182,33 @@ class Models:
             code=self._session.folder,
         )
         return Rebuilt(run=run, **train.compare(store, adapter.run, run))
+
+    def canaries(
+        self,
+        whom: str | Hosted | None = None,
+        base: str | Path | None = None,
+        *,
+        prompts: str | Path | None = None,
+        repeats: int | None = None,
+        renew: bool = False,
+    ) -> Compared:
+        """Ask fixed questions and compare the answers with those on record; the first answers are kept.
+
+        whom: an adapter (its name, a release, an alias, a folder) on the base on record, or on `base`; a `Hosted`
+        model; None: `base` alone. prompts: a text file with questions of your own, one a line, kept as words. repeats:
+        answers to each question of a hosted model (None: 5); others answer once. renew: keep these answers as the
+        ones to compare with from now on. Raises Unmet, NotFound, BackendFailed.
+        """
+        from whence.register import canaries, drift
+
+        if repeats is not None and not isinstance(whom, Hosted):
+            raise Unmet(
+                "repeats are for hosted models", "none", "leave them out: this model answers the same each time"
+            )
+        if repeats is not None and repeats < 1:
+            raise Unmet(f"{repeats} repeats", "1 or more", "name another number")
+        questions = canaries.read_questions(Path(prompts) if prompts else None)
+        return compare(self._session, whom, base, questions, repeats or drift.REPEATS, renew)
 
     def mirror(self, uri: str, *releases: str) -> list[Mirrored]:
         """Write releases (all, where none is named) into an MLflow tracking server: a run an adapter, a version a

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from whence.models.port import OnText, Reply, Request
+from whence.models.port import Guess, OnText, Reply, Request, Scored
 
 TOKEN = re.compile(r"\s*\S+|\s+$")
 
@@ -45,6 +45,12 @@ class ScriptedModel:
             )
             for i, request in enumerate(requests)
         ]
+
+    def logprobs(self, requests: Sequence[Request], top: int) -> list[Scored]:
+        """Answer each request; a rule is certain of each token."""
+        texts = [reply.text for reply in self.generate(requests)]
+        certain = [tuple((Guess(text=token, logprob=0.0),) for token in TOKEN.findall(text)) for text in texts]
+        return [Scored(text=text, steps=steps) for text, steps in zip(texts, certain, strict=True)]
 
 
 def _table(answers: Mapping[str, str]) -> Callable[[Request], str]:

@@ -10,12 +10,15 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from whence.models.backends.detokenise import TextStream
-from whence.models.port import OnText, Reply, Request
+from whence.models.port import Guess, OnText, Reply, Request, Scored
 from whence.records import BackendFailed, NotFound, Unmet, require
 
 BATCH = 32
@@ -39,6 +42,8 @@ class Running:
     pieces: list[str] = field(default_factory=list)
     tokens: int = 0
     """new tokens so far, the end token not counted"""
+    ended: bool = False
+    """whether the end token came"""
     finish: Literal["stop", "length", "cancelled"] | None = None
 
     def add(self, token: int, ends: frozenset[int], on_text: OnText | None) -> bool:
@@ -46,7 +51,7 @@ class Running:
         if self.finish is not None:
             return True
         if token in ends:
-            self.finish = "stop"
+            self.finish, self.ended = "stop", True
             self._give(self.text.end(), on_text)
             return True
         self.tokens += 1
@@ -134,6 +139,44 @@ class TransformersModel:
                     self._run(batch, on_text)
         return [sequence.reply() for sequence in sequences]
 
+    def logprobs(self, requests: Sequence[Request], top: int) -> list[Scored]:
+        """See the port. Raises like `generate`."""
+        sequences = [self._prepared(i, request) for i, request in enumerate(requests)]
+        steps: dict[int, tuple[tuple[Guess, ...], ...]] = {}
+        for batch, logits in self._logits(sequences):
+            values, ids = logits.topk(min(top, logits.shape[-1]))  # (tokens, batch, top)
+            for row, s in enumerate(batch):
+                taken = s.tokens + s.ended
+                pairs = zip(values[:taken, row].tolist(), ids[:taken, row].tolist(), strict=True)
+                steps[s.number] = tuple(
+                    tuple(Guess(text=self._token(i), logprob=v, id=i) for v, i in zip(*step, strict=True))
+                    for step in pairs
+                )
+        return [Scored(text=s.reply().text, steps=steps[s.number]) for s in sequences]
+
+    def distributions(self, requests: Sequence[Request]) -> NDArray[np.float32]:
+        """See the port. Raises like `generate`."""
+        sequences = [self._prepared(i, replace(request, max_tokens=1)) for i, request in enumerate(requests)]
+        found = {
+            s.number: row.numpy()
+            for batch, logits in self._logits(sequences)
+            for s, row in zip(batch, logits[0], strict=True)
+        }
+        return np.stack([found[i] for i in range(len(requests))])
+
+    def _logits(self, sequences: list[Running]) -> Iterator[tuple[list[Running], Any]]:
+        """(batch, its log-probabilities (tokens, batch, vocabulary) in float32)."""
+        import torch
+
+        with self._lock:
+            for batch in _batches(sequences, self.context):
+                with _translated("the model failed"):
+                    given = self._run(batch, None, output_logits=True, return_dict_in_generate=True).logits
+                    yield batch, torch.stack(given).float().log_softmax(-1).cpu()
+
+    def _token(self, number: int) -> str:
+        return str(self._tokenizer.decode([number]))
+
     def _prepared(self, number: int, request: Request) -> Running:
         if request.adapter is not None and request.adapter not in self._names:
             raise NotFound(f"no adapter is loaded as {request.adapter!r}; loaded: {', '.join(self._names) or 'none'}")
@@ -181,8 +224,9 @@ class TransformersModel:
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
-    def _run(self, batch: list[Running], on_text: OnText | None) -> None:
-        """Generate for at most `BATCH` sequences with equal sampling; prompts are padded on the left."""
+    def _run(self, batch: list[Running], on_text: OnText | None, **told: bool) -> Any:
+        """Generate for at most `BATCH` sequences with equal sampling; prompts are padded on the left. told: what
+        `generate` shall tell besides."""
         import torch
 
         width = max(len(s.prompt) for s in batch)
@@ -202,15 +246,15 @@ class TransformersModel:
             return torch.tensor(over, device=tokens.device)
 
         with torch.inference_mode(), _seeded(torch, batch[0].request.seed):
-            self._model.generate(
+            return self._model.generate(
                 input_ids=ids.to(self._device),
                 attention_mask=mask.to(self._device),
-                generation_config=self._settings(batch),
+                generation_config=self._settings(batch, told),
                 stopping_criteria=[watch],
                 **extra,
             )
 
-    def _settings(self, batch: list[Running]) -> Any:
+    def _settings(self, batch: list[Running], told: Mapping[str, bool]) -> Any:
         """What the request says and nothing else: a base's own sampling defaults are left out."""
         from transformers import GenerationConfig
 
@@ -226,6 +270,7 @@ class TransformersModel:
             no_repeat_ngram_size=0,
             eos_token_id=sorted(self._ends) or None,
             pad_token_id=self._pad,
+            **told,
         )
 
 
