@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from whence.lineage import find
-from whence.models import Open, Scoring, adapter_digests, bond_of, check_binding, hold, load_base
+from whence.models import Open, Scoring, adapter_digests, bond_of, check_binding, hold, load_base, must_answer
 from whence.models.identity import base_tensors
 from whence.records import Adapter, Base, Closure, Finding, NotFound, Ref, Release, Unmet
 from whence.register import canaries, drift, known, register_base
@@ -139,6 +139,7 @@ def _inside(store: Store, name: str | None, base: str | Path | None) -> Iterator
         return
     ref, adapter = _adapter(store, name)
     with hold((store.root / adapter.location).resolve()) as held, hold(_base(store, adapter, base)) as held_base:
+        must_answer(held)
         binding = check_binding(held, held_base, bond_of(store, adapter))
         if binding.answer == "incompatible":
             raise Unmet(f"{name} does not fit this base: {binding}", "a base that it fits", "see `whence verify`")
