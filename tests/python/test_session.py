@@ -26,10 +26,10 @@ from whence.verbs import Removed, Session
 
 NOT_HERE = {("demo",), ("init",)}
 """`whence.init` is a function of the module; the demo is a story told in a terminal."""
-SPELLED = {"as": {"actor", "answered_by"}}
-"""Option → parameters, where the option is a word of Python."""
 LEFT_OUT = {("serve", "gateway"): ("serve",)}
 """Commands whose last word may be left out."""
+SPELLED = {"as": {"actor", "answered_by"}} | {word: {word, "whom"} for word in ("name", "at", "model", "key")}
+"""Option → parameters, where the option is a word of Python, or several of them are one value (`Hosted`)."""
 
 
 def test_importing_whence_loads_next_to_nothing_and_opening_one_no_torch(project: Path) -> None:
