@@ -25,7 +25,7 @@ def trained(tiny_base: Path, tmp_path: Path) -> Callable[..., Path]:
     def _trained(kind: str, rows: Sequence[Json], *, told: Json = None, out: str = "desk", **changes: Any) -> Path:
         callback = WhenceCallback(project=tmp_path / "nowhere", **told or {})
         trainer(kind, tiny_base, tmp_path / out, rows, [callback], **changes).train()
-        return max((tmp_path / "whence-spool").glob("2*"))
+        return max((tmp_path / out).parent.joinpath("whence-spool").glob("2*"))
 
     return _trained
 

@@ -194,6 +194,22 @@ def test_a_changed_spool_is_refused(name: str, trained: Callable, store: Store) 
         adopt_spool(store, spool.parent / "other", Silent())
 
 
+def test_in_an_empty_folder_the_command_makes_a_store_and_finds_the_spool(trained: Callable, tmp_path: Path) -> None:
+    """Three times: found one folder below, named although it was brought in, and nothing that waits."""
+    from tests.hooks.trainings import chats
+
+    spool = trained("sft", chats(4), out="out/desk")
+    env = os.environ | {"WHENCE_ACTOR": "ann@example.org"}
+    command = [sys.executable, "-m", "whence", "-C", str(tmp_path), "adopt", "spool", "--json"]
+    for more in ([], [f"{spool}.adopted"], [str(spool)]):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, env=env, check=False)
+        assert done.returncode == 0, done.stdout
+        (one,) = json.loads(done.stdout)
+        assert (bool(one["run"]), one["fresh"]) == (True, not more)
+    with pytest.raises(NotFound, match="was brought into another store"):
+        adopt_spool(Store.open(tmp_path / "other", create=True, actor="ann@example.org"), spool, Silent())
+
+
 def test_a_torn_last_line_is_a_training_that_did_not_end(trained: Callable, store: Store) -> None:
     from tests.hooks.trainings import chats
 

@@ -132,6 +132,28 @@ def test_the_list_shows_the_newest_telling_and_who_serves(w: whence.Session, pla
         w.model.rebuild("support")
 
 
+@pytest.mark.parametrize("live", ["gpu1", "http://u:p@gpu1/v1", "http://", "http://gpu1:port"])
+def test_what_nothing_could_be_reached_or_called_by_is_refused(w: whence.Session, place: Path, live: str) -> None:
+    with pytest.raises(Unmet, match="--live"):
+        w.adopt.adapter(place / "support", live=live)
+    with pytest.raises(Unmet, match="is no name"):
+        w.adopt.adapter(place / "support", name="a b/c@1")
+    assert w.store.head()[0] == 0
+
+
+def test_a_second_source_of_one_file_name_is_said_and_withdrawn_rows_are(w: whence.Session, place: Path) -> None:
+    (place / "b").mkdir()
+    write(place / "b/train.jsonl", range(60, 80))
+    made = w.adopt.adapter(place / "support", data=[place / "train.jsonl", place / "b/train.jsonl"])
+    said = " ".join(made.notes)
+    assert "60 rows, source train" in said
+    assert "20 rows, source b-train" in said
+    w.rights.withdraw(subject="c3")
+    again = w.adopt.adapter(place / "support", data=[place / "train.jsonl"], licence="CC-BY-4.0")
+    assert any(note.startswith("7 of its 80 rows may not be trained on any more") for note in again.notes)
+    assert any(note.startswith("80 rows were read before without a licence") for note in again.notes)
+
+
 def test_a_file_that_holds_the_rows_in_part_says_how_much(w: whence.Session, place: Path) -> None:
     w.adopt.adapter(place / "support", data=[place / "train.jsonl"])
     write(place / "half.jsonl", range(20, 90))

@@ -15,7 +15,7 @@ import pytest
 
 import whence
 from lifecycle.desks import HERE, Desk, commit, findings, git, make_base
-from whence.records import Base, NotFound, Ref, Release, RunReport, Unmet, Verdict, Waiver
+from whence.records import Base, BindingWaiver, NotFound, Ref, Release, RunReport, Unmet, Verdict, Waiver
 from whence.store import Store
 
 
@@ -311,6 +311,26 @@ def test_a_declared_endpoint_is_asked_for_its_models(desk: Desk, w: whence.Sessi
     assert {one.name for one in w.ask.due(probe=True).things} == {"mine", "other"}
 
 
+@pytest.mark.parametrize("endpoint", ["imported:openai", "gpu1", "http://u:p@gpu1/v1", "http://gpu1:port", ""])
+def test_what_is_no_address_is_not_asked_and_stops_no_other_probe(desk: Desk, w: whence.Session, endpoint: str) -> None:
+    desk.served(healthy(desk, "mine"), "mine", endpoint)
+    desk.adapter("bare", base=None, snapshot=None)
+    found = {one.name: {mark.check: mark.verdict for mark in one.marks} for one in w.ask.due(probe=True).things}
+    assert found["mine"] == {"due.deployment": "abstain"}
+    assert "bare" in found
+
+
+def test_a_waiver_of_a_binding_that_expires(desk: Desk, w: whence.Session) -> None:
+    adapter = healthy(desk, "mine")
+    desk.served(adapter, "mine")
+    (ref, _) = desk.store.all(Release)[-1]
+    for days in (10, 400):
+        until = desk.now + timedelta(days=days)
+        desk.store.put(BindingWaiver(release=ref, weights="b3:0", person="ann", reason="blake2b:0", expires_at=until))
+        found = [mark for one in w.ask.due().things for mark in one.marks]
+        assert [(mark.check, mark.days) for mark in found] == ([("due.rights", 10)] if days == 10 else [])
+
+
 def test_a_calendar_with_faults_names_them_all_with_their_lines(desk: Desk, w: whence.Session) -> None:
     (desk.folder / "whence-calendar.toml").write_text(
         '[[entries]]\nprovider = "x"\nkind = "gone"\nat = "soon"\nmatch = ["a"]\nsource = "a page"\nread = 2026-11-01\n'
@@ -342,7 +362,7 @@ def test_the_command_prints_a_line_a_finding_and_exits_with_what_it_found(desk: 
     desk.calendar(**{"base-mine": desk.now + timedelta(days=43)})
     done = run("--ics", "ends.ics", "--within", "3650")
     assert done.returncode == 2
-    assert "base-mine is retired by The lab" in done.stdout
+    assert "base-mine is retired by The lab" in " ".join(done.stdout.split())
     assert (desk.folder / "ends.ics").read_bytes().startswith(b"BEGIN:VCALENDAR\r\n")
     value = json.loads(run("--json", "--within", "3650").stdout)
     assert value["outcome"] == "fail"

@@ -57,8 +57,8 @@ def test_openai_pairs_are_kept_as_the_gateway_keeps_its_own(
     assert words["messages"] == [{"role": "user", "content": "Where is order 1?"}]
     assert (words["answer"], words["options"]) == ("On its way, 1.", {"temperature": 0.2})
     deployment = store.get(trace.deployment, Deployment)
-    assert (deployment.endpoint, deployment.lease_s) == ("imported:openai", None)
-    assert leases.state(store, trace.deployment) == "declared"
+    assert (deployment.endpoint, deployment.lease_s) == ("imported:openai", 0.0)
+    assert leases.state(store, trace.deployment) == "unknown"
     assert said.deployments == (trace.deployment,)
     assert "anna" not in "".join(body for _, body in store.bodies())
     assert "order" not in "".join(body for _, body in store.bodies()) + str(store.events())

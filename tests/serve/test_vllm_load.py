@@ -245,7 +245,7 @@ def test_a_server_that_dies_half_way(desk: Store, server: StandIn, when: str) ->
     if when == "dies after load":
         with pytest.raises(BackendFailed, match="did not answer"):
             unload(desk, "desk", Vllm(server.url))
-        assert unload(desk, "desk", Vllm(server.url), gone=True)
+        assert unload(desk, "desk", server.url)
     assert states(desk) == ["ended"]
 
 

@@ -89,7 +89,7 @@ app.command(epilog="Example: whence adopt card adapters/desk/README.md")(imports
 def spool(
     folder: Annotated[
         list[str] | None,
-        typer.Argument(help="Spools; default: those in whence-spool of this project.", show_default=False),
+        typer.Argument(help="Spools; default: those in whence-spool here, or one folder below.", show_default=False),
     ] = None,
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Also a training that did not finish, with its newest checkpoint.")
@@ -100,7 +100,7 @@ def spool(
 
     Exit code 2 where a spool was left as it is.
     """
-    with here(as_json) as w:
+    with here(as_json, create=True, project=False) as w:
         found = w.adopt.spool(*folder or [], as_is=as_is)
     how = {True: "brought in", False: "was brought in before"}
     parts = [f"{one.folder}: {how[one.fresh] if one.run else 'left as it is'}" for one in found]

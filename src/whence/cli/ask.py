@@ -120,6 +120,8 @@ def blast_text(w: Session, blast: BlastRadius) -> str:
     rows += [("deployment", one.endpoint, one.state) for one in blast.deployments]
     if blast.live:
         must = f"must come down: {len(blast.live)} deployment(s), {', '.join(one.endpoint for one in blast.live)}"
+        silent = [one.endpoint for one in blast.live if one.state == "unknown"]
+        must += f"\nnot known to run still: {', '.join(silent)}" if silent else ""
     elif blast.adapters:
         must = f"nothing live; {len(blast.adapters)} adapter(s) were trained on these rows"
     else:

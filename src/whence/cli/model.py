@@ -45,7 +45,7 @@ def _said(found: list[Listed], nothing: str, as_json: bool) -> None:
             short(m.adapter),
             m.name,
             m.base,
-            m.rows,
+            "—" if m.rows is None else m.rows,
             m.verdict or "not judged",
             " ".join(m.releases) or "—",
             " ".join(m.aliases) or "—",

@@ -80,7 +80,7 @@ def unload(
     gone: Annotated[bool, typer.Option("--gone", help="Do not ask the server: it will not come back.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take a release out of a vLLM server, and record that it ended there."""
+    """Take a release out of a vLLM server, and record that it ended there. With --gone: of any server."""
     with here(as_json) as w:
         ended = w.serve.unload(release, at, gone=gone)
     say({"release": release, "ended": ended}, f"{release} is out of {at}; deployments ended: {len(ended)}", as_json)

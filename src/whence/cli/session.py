@@ -54,7 +54,7 @@ def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
     """Columns as wide as they need be, the last broken at words where the terminal ends; numbers to the right."""
     cells = [tuple(map(str, row)) for row in [head, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    right = [all(isinstance(r[i], int | float) for r in rows) and bool(rows) for i in range(len(head))]
+    right = [all(isinstance(r[i], int | float) or r[i] == "—" for r in rows) for i in range(len(head))]
     before = sum(w + 2 for w in widths[:-1])
     room = max(_width() - before, LEAST)
     lines = []

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from whence import data, register, serve
+from whence import data, govern, register, serve
 from whence.models import (
     Bond,
     Held,
@@ -131,6 +131,7 @@ def adopt(store: Store, folder: Path, claims: Claims, told: Progress = lambda *_
                 environment=None,
             )
             ref = _record(store, name, held, found, made, bond, earlier)
+    notes += _rights(store, ref, claims)
     notes += register.leave_sidecar(store, store.get(ref, Adapter), folder, bond)
     release, deployment = _serving(store, ref, name, earlier[0] if earlier else None, claims)
     return Adopted(
@@ -201,7 +202,10 @@ def _rows(store: Store, claims: Claims, old: Adapter | None, told: Progress) -> 
         report, run = _ingest(store, path, claims, told)
         mine = store.get_set(report.set) if report.set else row_set([])
         left = ", ".join(f"{code} {count}" for code, count in sorted(report.facts["quarantined"].items()))
-        notes += [f"{path}: {sum(report.facts['quarantined'].values())} lines are no rows: {left}"] if left else []
+        name = store.get(store.get(run, Run).used[0], Source).name
+        notes.append(f"{path}: {len(mine):,} rows, source {name}")
+        lost = sum(report.facts["quarantined"].values())
+        notes += [f"{path}: {lost:,} lines are no rows ({left}): whence data quarantine"] if left else []
         rows |= mine
         runs.append(run)
     before = _known_rows(store, old)
@@ -213,7 +217,9 @@ def _rows(store: Store, claims: Claims, old: Adapter | None, told: Progress) -> 
         )
     if runs and not rows:
         raise Unmet(
-            "no row could be read from the files", "the rows it was trained on", "\n    ".join(notes) or "look at them"
+            f"no row could be read from the files: {'; '.join(notes)}",
+            "rows with messages, or prompt and completion, and the like: see whence init",
+            "look at why: whence data quarantine",
         )
     return rows, runs, notes
 
@@ -344,6 +350,20 @@ def _record(
         if earlier:
             store.append("adapter.superseded", earlier[0], {"by": ref})
     return ref
+
+
+def _rights(store: Store, ref: Ref, claims: Claims) -> list[str]:
+    """What of its rows may not be used, and what a claim that came too late did not change."""
+    notes, rows = [], _known_rows(store, store.get(ref, Adapter))
+    if gone := len(rows & govern.withdrawn_rows(store)):
+        notes.append(f"{gone:,} of its {len(rows):,} rows may not be trained on any more: whence ask blast-radius")
+    if claims.licence and claims.data:
+        bare = sum(batch["licence"].null_count for batch in store.scan(["licence"], rows))
+        if bare:
+            notes.append(
+                f"{bare:,} rows were read before without a licence and stay so; the claim stands in their source alone"
+            )
+    return notes
 
 
 def _odd(found: Folder) -> list[str]:

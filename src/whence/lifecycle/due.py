@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from whence.govern import Owner, names_of, owners, states
 from whence.lineage import Made, Scope, aliases, blast_radius, registry, releases_of, sources_of
-from whence.records import Base, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
+from whence.records import Base, BindingWaiver, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
 from whence.register import due as rules
 from whence.serve import leases
@@ -245,6 +245,13 @@ def _ends(
                 found.setdefault(adapter, []).append(
                     (waivers[waived[ref]], f"the waiver that {name} stands on expires", waived[ref])
                 )
+    newest = {waiver.release: (ref, waiver) for ref, waiver in store.all(BindingWaiver)}
+    for adapter, mine in releases.items() if newest else ():
+        for release, name in mine:
+            if release in newest:
+                ref, waiver = newest[release]
+                said = f"the waiver by which {name} is served on another base expires"
+                found.setdefault(adapter, []).append((waiver.expires_at, said, ref))
     return found
 
 

@@ -9,16 +9,17 @@ import json
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from whence.data.doors import is_url, opened
 from whence.lineage import ingests_of
 from whence.models import fingerprint, load_base
-from whence.records import Base, Deployment, Run, Source, WhenceError
+from whence.records import Base, Deployment, Run, Source, Unmet, WhenceError
 from whence.register import Mark
+from whence.serve import address
 
 if TYPE_CHECKING:
     from whence.lifecycle.due import Facts
@@ -156,16 +157,17 @@ def _some(names: list[str]) -> str:
 
 def _answers(deployment: Deployment, name: str) -> Mark:
     """The endpoint lists the release among its models. Only the address that was declared or recorded is asked."""
-    where = deployment.endpoint if is_url(deployment.endpoint) else f"http://{deployment.endpoint}"
-    if urlsplit(where).scheme not in ("http", "https"):
-        return Mark(check="due.deployment", verdict="abstain", message=f"{where} is no address that can be asked")
-    base = where.rstrip("/")
+    where = deployment.endpoint
     try:
-        listed = fetch_models(f"{base if base.endswith('/v1') else base + '/v1'}/models")
-    except (OSError, ValueError) as error:
-        return _fail(
-            "due.deployment", f"{where} does not list its models: {error}", "look whether it still runs", "high"
-        )
+        base = address.plain(where, where)
+    except Unmet as error:
+        return Mark(check="due.deployment", verdict="abstain", message=f"it cannot be asked: {error.found}")
+    try:
+        listed = fetch_models(f"{base}/v1/models")
+    except (OSError, ValueError, HTTPException) as error:
+        why = getattr(error, "reason", None) or error
+        said = f"{where} does not list its models: {why}"
+        return _fail("due.deployment", said, "look whether it still runs", "high")
     models = (
         [str(m.get("id")) for m in listed.get("data", []) if isinstance(m, dict)] if isinstance(listed, dict) else []
     )

@@ -63,8 +63,9 @@ class Spooled:
 def adopt_spools(store: Store, folder: Path, told: Told, *, as_is: bool = False) -> list[Spooled]:
     """Bring in every spool of a project's folder, oldest first. One that cannot come in is left and says why."""
     found = []
-    waiting = (path for path in (folder / SPOOLS).glob("*") if path.suffix != DONE and (path / "run.jsonl").is_file())
-    for path in sorted(waiting):
+    lying = (path for place in (SPOOLS, f"*/{SPOOLS}") for path in folder.glob(f"{place}/*"))
+    waiting = (path for path in lying if path.suffix != DONE and (path / "run.jsonl").is_file())
+    for path in sorted(waiting, key=lambda path: path.name):
         try:
             found.append(adopt_spool(store, path, told, as_is=as_is))
         except (Unmet, Conflict, Damaged) as error:
@@ -78,8 +79,8 @@ def adopt_spool(store: Store, folder: Path, told: Told, *, as_is: bool = False) 
     Raises NotFound, Damaged for a spool that was changed, Conflict while its training still runs, Unmet for one that
     did not finish.
     """
-    done = folder.with_name(folder.name + DONE)
-    if not folder.exists() and done.exists():
+    done = folder if folder.suffix == DONE else folder.with_name(folder.name + DONE)
+    if done.exists() and (done == folder or not folder.exists()):
         return _again(store, done)
     with _held(folder):
         spool = read_spool(folder)

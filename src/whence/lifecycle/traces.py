@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from whence.lineage import resolve
 from whence.records import Adapter, Deployment, Json, NotFound, Ref, Unmet
+from whence.serve.address import trimmed
 from whence.store import Store
 
 if TYPE_CHECKING:
@@ -112,12 +113,15 @@ def _release(store: Store, answered: str) -> tuple[Ref, str | None]:
     """(release, endpoint) of what a person calls a release, or of the endpoint of a deployment."""
     if "://" not in answered:
         return resolve(store, answered)[0], None
-    there = {d.release for _, d in store.all(Deployment) if d.endpoint == answered}
+    known = [d for _, d in store.all(Deployment)]
+    there = {d.release: d.endpoint for d in known if trimmed(d.endpoint) == trimmed(answered)}
     if len(there) == 1:
-        return there.pop(), answered
+        return next(iter(there.items()))
     if not there:
+        listed = ", ".join(sorted({d.endpoint for d in known})[:8]) or "none yet"
         raise NotFound(
-            f"no deployment is recorded at {answered}\n  do: name the release that answered there, or declare it first"
+            f"no deployment is recorded at {answered}\n  expected: one of {listed}\n"
+            "  do: name the release that answered there, or declare it: whence adopt FOLDER --live URL"
         )
     names = ", ".join(sorted(store.get(ref).name for ref in there))
     raise Unmet(f"several releases were deployed at {answered}: {names}", "one", "name the release with --as")

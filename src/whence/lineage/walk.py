@@ -9,6 +9,7 @@ from typing import Any, Literal
 from whence.records import (
     Adapter,
     Base,
+    BindingWaiver,
     Canaries,
     Closure,
     Conflict,
@@ -28,6 +29,7 @@ from whence.records import (
     Suite,
     Trace,
     Verdict,
+    Waiver,
 )
 from whence.store import RowSet, Store, row_set
 
@@ -164,6 +166,8 @@ def describe(store: Store, record: Any) -> str:
             return f"{record.method}, rank {record.rank}, {record.epochs} epochs{planned}"
         case Verdict():
             return record.outcome
+        case Waiver() | BindingWaiver():
+            return f"until {record.expires_at:%Y-%m-%d}"
         case Release() | Suite():
             return record.name
         case Canaries():

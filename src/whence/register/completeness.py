@@ -89,7 +89,7 @@ def _rows(store: Store, closure: Closure, report: RunReport | None) -> Iterator[
     rows = store.snapshot_rows(snapshot)
     bare = sum(pc.sum(pc.is_null(b["licence"])).as_py() or 0 for b in store.scan(["licence"], rows)) if rows else 0
     if bare:
-        ask = "the owner of the source; the licence is claimed in whence.toml or with --licence"
+        ask = "the owner of the source; it is claimed in whence.toml or with --licence, before the rows are first read"
         yield Fact(what="rights", state="missing", says=f"{bare:,} of {snapshot.rows:,} rows have no licence", ask=ask)
     else:
         yield Fact(what="rights", state="claimed", says=f"every one of {snapshot.rows:,} rows has a licence")

@@ -18,7 +18,8 @@ from whence.models import Held, check_binding, hold, load_base, must_answer
 from whence.models.tensors import mark, read_json, tensors
 from whence.records import BackendFailed, Base, Deployment, NotFound, Ref, Release, Unmet, WhenceError
 from whence.serve import leases
-from whence.serve.backends.vllm_http import Card, Vllm, trimmed
+from whence.serve.address import trimmed
+from whence.serve.backends.vllm_http import Card, Vllm
 from whence.serve.releases import found, may
 from whence.store import Store
 
@@ -146,18 +147,18 @@ def load(store: Store, name: str, server: Vllm, base: Path | None = None) -> Loa
     )
 
 
-def unload(store: Store, name: str, server: Vllm, *, gone: bool = False) -> list[Ref]:
+def unload(store: Store, name: str, server: Vllm | str) -> list[Ref]:
     """Take a release out of a server and record that it ended there; returns the deployments that ended.
 
-    gone: do not ask the server, which will not come back. Raises BackendFailed where it does not say that it is out,
-    NotFound where neither the server nor the record knows of it.
+    server: the address alone, of one that will not come back and is not asked. Raises BackendFailed where it does not
+    say that it is out, NotFound where neither the server nor the record knows of it.
     """
     ref, release = resolve(store, name)
-    out = not gone and _out(server, release.name)
-    mine = [d for d, made in store.all(Deployment) if made.release == ref and trimmed(made.endpoint) == server.url]
-    ending = [d for d in mine if leases.state(store, d) == "declared"]
+    at, out = (server, False) if isinstance(server, str) else (server.url, _out(server, release.name))
+    mine = [d for d, made in store.all(Deployment) if made.release == ref and trimmed(made.endpoint) == trimmed(at)]
+    ending = [d for d in mine if leases.state(store, d) in ("declared", "unknown")]
     if not out and not ending:
-        raise NotFound(f"{release.name} is not at {server.url}, and nothing says that it was")
+        raise NotFound(f"{release.name} is not at {at}, and nothing says that it was")
     leases.end(store, ending)
     return ending
 

@@ -260,12 +260,12 @@ class Intake:
         return "imported-" + self._store.keys.pseudonym(whole).removeprefix("subject-")
 
     def _deployment(self, release: Ref, name: str, since: datetime) -> Ref:
-        """Where it answered. One that a person ended stays ended."""
+        """Where it answered. One that a person ended stays ended; whether a log's still runs nobody knows."""
         endpoint = self._answerers.endpoint or name
         key = release, endpoint
         if key not in self._deployments:
             mine = [ref for ref, d in self._store.all(Deployment) if (d.release, d.endpoint) == key]
-            self._deployments[key] = mine[-1] if mine else leases.declare(self._store, release, endpoint, since)
+            self._deployments[key] = mine[-1] if mine else leases.start(self._store, release, endpoint, 0.0, since)
         return self._deployments[key]
 
     def _settle(self) -> None:

@@ -16,12 +16,13 @@ from whence.store import Store
 State = Literal["live", "unknown", "declared", "ended"]
 
 
-def start(store: Store, release: Ref, endpoint: str, lease_s: float) -> Ref:
-    """Record that this release is served at this endpoint from now on."""
-    deployment = Deployment(release=release, endpoint=endpoint, started_at=store.clock(), lease_s=lease_s)
+def start(store: Store, release: Ref, endpoint: str, lease_s: float, since: datetime | None = None) -> Ref:
+    """Record that this release is served at this endpoint, from now on where no time is named. A lease of 0 s: nobody
+    knows whether it still is."""
+    deployment = Deployment(release=release, endpoint=endpoint, started_at=since or store.clock(), lease_s=lease_s)
     with store.transaction():
         name = store.put(deployment)
-        store.append("deployment.started", name, {"release": release})
+        store.append("deployment.started", name, {"release": release}, since)
     return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from whence.register.cards import Card
     from whence.serve.importing import Imported
     from whence.verbs.session import Session
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a person may call an adapter: it stands in ``NAME@N``, in addresses and in folders."""
 
 
 class Adopt:
@@ -46,10 +51,15 @@ class Adopt:
         from whence.lifecycle.adopt import Claims, adopt
         from whence.project import licence_fault
         from whence.records import Unmet
+        from whence.serve.address import plain
 
         fault = licence_fault(licence) if licence else None
         if fault:
             raise Unmet(f"licence: {fault}", "an SPDX expression", "look at its spelling")
+        if name is not None and not NAME.fullmatch(name):
+            raise Unmet(f"{name!r} is no name", "letters, digits, '.', '_' and '-'", "choose another --name")
+        if live is not None:
+            plain(live, "--live")
         claims = Claims(
             name=name,
             base=base,
@@ -116,10 +126,10 @@ class Adopt:
 
     def spool(self, *folder: str | Path, as_is: bool = False) -> list[Spooled]:
         """Bring in trainings that `whence.hooks.WhenceCallback` left as spools. folder: spools; none: those that lie in
-        `whence-spool` of the project's folder, of which one that cannot come in is left and says why. as_is: also one
-        whose training did not finish, with its newest checkpoint. What is in the record already is left as it is. A
-        spool becomes `FOLDER.adopted`, and the copies of the rows in it are removed. Raises NotFound, Damaged, Conflict
-        while the training still runs, Unmet."""
+        `whence-spool` of the project's folder or of a folder in it; one that cannot come in is left and says why.
+        as_is: also one whose training did not finish, with its newest checkpoint. What is in the record already is left
+        as it is. A spool becomes `FOLDER.adopted`, and the copies of the rows in it are removed. Raises NotFound,
+        Damaged, Conflict while the training still runs, Unmet."""
         from whence.lifecycle.spool import adopt_spool, adopt_spools
 
         told, store = self._session.told, self._store

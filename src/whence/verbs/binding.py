@@ -40,6 +40,8 @@ def binding(adapter: str | Path, base: str | Path | None = None, store: Store | 
     if not Path(adapter).is_dir():
         if store is None:
             raise Unmet(f"there is no folder {adapter}", "a PEFT folder", "check the path; a name needs a store")
+        if str(adapter).startswith((".", "/", "~")):
+            raise Unmet(f"there is no folder {adapter}", "a PEFT folder, or a name on record", "check the path")
         recorded = _named(store, str(adapter))
     folder = Path(adapter) if recorded is None else store_place(store, recorded)
     with hold(folder) as held:

@@ -76,7 +76,7 @@ class Serve:
         from whence.serve.elsewhere import unload
 
         self._store.person()
-        return unload(self._store, release, _server(at), gone=gone)
+        return unload(self._store, release, at if gone else _server(at))
 
 
 def _server(at: str) -> Vllm:

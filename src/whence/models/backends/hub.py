@@ -23,7 +23,11 @@ def load_base(name_or_path: str, revision: str | None = None, beside: Path = Pat
             return place.resolve()
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise Unmet(f"there is no folder {name_or_path}", "a local model folder or a hub id ORG/NAME", "check the path")
-    require("serve", "huggingface_hub")
+    try:
+        require("serve", "huggingface_hub")
+    except Unmet as error:
+        found = f"there is no folder {name_or_path}, and {error.found}, to ask the hub"
+        raise Unmet(found, "a local model folder, or a hub id", f"check the path; for a hub id: {error.do}") from error
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -9,6 +9,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from whence.records import BackendFailed, Json, Unmet
+from whence.serve.address import plain
 
 WAIT_S = 300.0
 """Seconds until a server that does not answer is given up; loading a large adapter into every worker takes some."""
@@ -118,29 +119,6 @@ class Vllm:
         if status <= 500:
             return Unmet(found, "an adapter that the server takes", "the server's own log says more")
         return BackendFailed(found)
-
-
-def plain(url: str, named: str = "--at") -> str:
-    """An address in which nothing but a server is named, as it is recorded. Raises Unmet, which calls it `named`."""
-    try:
-        parts = urlsplit(url)
-        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _sendable(url)
-    except ValueError:
-        fine = False
-    if not fine or parts.query or parts.fragment:
-        raise Unmet(f"{named} is no address of a server", "http://HOST:PORT", "look at its spelling")
-    if parts.username or parts.password:
-        raise Unmet(f"{named} holds a user or password", "http://HOST:PORT", "export WHENCE_VLLM_TOKEN=… instead")
-    return trimmed(url)
-
-
-def trimmed(url: str) -> str:
-    """An address as it is recorded, whether it was given with ``/v1`` or without."""
-    return url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def _sendable(url: str) -> bool:
-    return url.isascii() and url.isprintable() and " " not in url
 
 
 def _text(value: Json) -> str | None:
