@@ -118,24 +118,28 @@ class Facts:
         found: list[Due] = []
         shared: dict[Any, tuple[Mark, ...]] = {}
         known: dict[Any, tuple[tuple[Mark, ...], float, int | None]] = {}
+        answering: dict[str | None, str | None] = {None: None}
         for one in self.made:
             releases = self.releases.get(one.adapter, ())
             serving = [d for ref, _ in releases for d in self.serving.get(ref, ())] if releases else ()
             owner = self._owner(one, releases)
-            alike = (one.base, one.snapshot, one.environment, one.python, one.clean, one.commit is None,
-                     owner and owner.about, not serving)  # fmt: skip
-            if alike not in shared:
-                shared[alike] = self._shared(one, owner, bool(serving))
+            about = owner.about if owner else None
             made_at = max(one.made_at or "", self.again.get((one.weights, one.name), "")) if self.again else one.made_at
-            here = (alike, made_at and made_at[:10])
-            if here not in known:
-                known[here] = _weighed(rules.merged([*shared[alike], self._rebuild(made_at)]))
-            shown, score, days = known[here]
+            like = (one.base, one.snapshot, one.environment, one.python, one.clean, one.commit is None, about,
+                    not serving, made_at and made_at[:10])  # fmt: skip
+            weighed = known.get(like)
+            if weighed is None:
+                if like[:-1] not in shared:
+                    shared[like[:-1]] = self._shared(one, owner, bool(serving))
+                known[like] = weighed = _weighed(rules.merged([*shared[like[:-1]], self._rebuild(made_at)]))
+            shown, score, days = weighed
             if probed or one.adapter in self.ends:
                 shown, score, days = _weighed(rules.merged([*shown, *self._own(one, serving, probed)]))
             if shown:
-                names, answers = tuple(name for _, name in releases), owner.answers(self.now) if owner else None
-                found.append(Due(one.adapter, one.name, names, bool(serving), answers, score, days, shown))
+                if about not in answering:
+                    answering[about] = owner.answers(self.now) if owner else None
+                names = tuple(name for _, name in releases) if releases else ()
+                found.append(Due(one.adapter, one.name, names, bool(serving), answering[about], score, days, shown))
         return found
 
     def _own(

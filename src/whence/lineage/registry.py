@@ -49,8 +49,9 @@ def registry(store: Store) -> list[Made]:
         if now[1:] != (mark[1:] if known else [0] * len(_KINDS)):
             rows = _extended(store, rows if known else [], after)
             shelf.write(now, rows)
+    made = list(map(Made._make, rows))
     told_again = {event.about for event in store.events("adapter.superseded")}
-    return [one for one in map(Made._make, rows) if one.adapter not in told_again]
+    return [one for one in made if one.adapter not in told_again] if told_again else made
 
 
 _KINDS = (Adapter, Closure, RunReport)

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -115,6 +114,13 @@ def read(stored: dict[str, Any]) -> Row:
     )
 
 
+def _lance() -> Any:
+    """Lance, once rows are looked at: a third of a second that most questions do without."""
+    import lance  # noqa: PLC0415
+
+    return lance
+
+
 class RowFile:
     """Rows of one store. `committed` is the number of ordinals that the chain covers; it is handed in."""
 
@@ -135,7 +141,7 @@ class RowFile:
         numbers = pa.array(np.arange(first, first + table.num_rows, dtype=np.uint64))
         full = table.add_column(0, SCHEMA.field("ord"), numbers)
         with writing(self._url):
-            lance.write_dataset(full, self._url, mode="append" if self._exists() else "create", schema=SCHEMA)
+            _lance().write_dataset(full, self._url, mode="append" if self._exists() else "create", schema=SCHEMA)
         return full
 
     def name(self, full: pa.Table) -> None:
@@ -271,11 +277,11 @@ class RowFile:
     def _exists(self) -> bool:
         """Whether anything was ever committed: a writer killed in its first write leaves a folder without a version."""
         if "://" in self._url:
-            return bool(lance.dataset(self._url))
+            return bool(_lance().dataset(self._url))
         return any(Path(self._url, "_versions").glob("*.manifest"))
 
     def _open(self) -> Any:
-        return self._guard(lambda: lance.dataset(self._url))
+        return self._guard(lambda: _lance().dataset(self._url))
 
     def _guard(self, read: Any) -> Any:
         try:
