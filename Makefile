@@ -64,6 +64,11 @@ bench: .venv/.bench  ## the quick benchmarks, beside their peers, and faults, co
 	$(BIN)/python -m bench.faults kills --light --total 12
 	$(BIN)/python -m bench.fuzz --lines 20000
 	$(BIN)/python -m bench.bombs --gib 1 --line-mb 50
+	$(BIN)/python -m bench.three_commands --runs 3
+	$(BIN)/python -m bench.binding --gib 0.5
+	$(BIN)/python -m bench.registry --adapters 1000 10000
+	$(BIN)/python -m bench.canaries tolerance cost
+	$(BIN)/python -m bench.hook_overhead --pairs 1 --epochs 1 2
 
 clean:  ## remove .venv and the demo
 	rm -rf .venv $(DEMO)
