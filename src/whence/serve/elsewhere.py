@@ -184,8 +184,9 @@ def fits(
         binding = check_binding(files, base, bond)
         if not may(store, ref, binding, base):
             reasons += [reason.says for reason in binding.reasons]
-    must_answer(files)
-    reasons = reasons or _unheeded(files)
+    if not reasons:
+        must_answer(files)
+        reasons = _unheeded(files)
     if reasons:
         raise Unmet(
             f"{release.name} is not loaded, because an answer would not come from what the record says:\n    - "

@@ -82,8 +82,9 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
             base = bases.get(place) or held.enter_context(hold(place))
             bases[place] = base
             files = held.enter_context(hold(adapter))
-            must_answer(files)
             binding = check_binding(files, base, bond)
+            if binding.answer != "incompatible":
+                must_answer(files)
         except WhenceError as error:
             reasons.append(f"{release.name}: {error}")
             continue

@@ -139,10 +139,10 @@ def _inside(store: Store, name: str | None, base: str | Path | None) -> Iterator
         return
     ref, adapter = _adapter(store, name)
     with hold((store.root / adapter.location).resolve()) as held, hold(_base(store, adapter, base)) as held_base:
-        must_answer(held)
         binding = check_binding(held, held_base, bond_of(store, adapter))
         if binding.answer == "incompatible":
             raise Unmet(f"{name} does not fit this base: {binding}", "a base that it fits", "see `whence verify`")
+        must_answer(held)
         tensors = base_tensors(held_base.path)
         model = TransformersModel(held_base.path, {ADAPTER: held.path})
         held.check()
