@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.machine import alone, describe
+from bench.machine import alone, describe, peak_kib
 
 LIMIT_BYTES = 12 << 30
 """Address space of the process that reads; much of it is reserved and never touched."""
@@ -81,7 +81,7 @@ def take(path: Path, format: str) -> dict[str, Any]:
         store = Store.open(Path(tmp) / ".whence", create=True, actor="bench@example.org")
         source = Source(name="bomb", kind="scraped", location=path.name, licence="MIT")
         plan = Plan(source=source, path=path, format=format, map={}, rights="none")
-        before, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        before, cpu = peak_kib(), time.process_time()
         facts: dict[str, Any] = {}
         try:
             run, _ = ingest(
@@ -94,7 +94,7 @@ def take(path: Path, format: str) -> dict[str, Any]:
         facts["cpu_s"] = time.process_time() - cpu
         facts["damaged"] = len(verify(store))
         store.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_kib()
     return {**facts, "told": len(told), "peak_mib": peak >> 10, "more_mib": (peak - before) >> 10}
 
 

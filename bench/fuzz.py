@@ -30,7 +30,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.machine import describe
+from bench.machine import describe, peak_kib
 from bench.mutate import WILD, arrow_file, csv_file, damaged, json_file, jsonl_file, saved_folder
 from whence.data import Plan, ingest
 from whence.data.ingest import finished
@@ -196,7 +196,7 @@ def one_reader(reader: str, lines: int, seed: int) -> dict[str, Any]:
                 kept.append(f"verify: {verify(store)[:3]}")
                 count["tracebacks"] += 1
             store.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    peak = peak_kib() >> 10
     return {"count": count, "kept": kept, "cpu_s": time.process_time() - started, "peak_mib": peak}
 
 

@@ -16,16 +16,14 @@ import argparse
 import json
 import math
 import random
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.machine import alone, describe
+from bench.machine import alone, describe, peak_kib
 
 
 def write_rows(path: Path, count: int) -> None:
@@ -123,7 +121,7 @@ def measure(station: str, folder: Path) -> None:
     cpu, wall = time.process_time(), time.monotonic()
     STATIONS[station](folder)
     took = {"cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - wall}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = peak_kib() * 1024
     print(json.dumps({**took, "peak_bytes": peak}))
 
 

@@ -12,14 +12,12 @@ import argparse
 import json
 import os
 import random
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.machine import alone, describe
+from bench.machine import alone, describe, peak_kib
 
 
 def write_rows(path: Path, count: int) -> None:
@@ -108,8 +106,8 @@ def measure(way: str, path: str) -> None:
         started, wall = time.process_time(), time.monotonic()
         rows = WAYS[way](Path(path), Path(tmp))
         took = {"rows": rows, "cpu_s": time.process_time() - started, "wall_s": time.monotonic() - wall}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({**took, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}))
+    peak = peak_kib()
+    print(json.dumps({**took, "peak_bytes": peak * 1024}))
 
 
 def main() -> None:

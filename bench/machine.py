@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -18,6 +19,16 @@ def describe() -> str:
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         cpu = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), cpu)
     return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {cpu}, Python {platform.python_version()}"
+
+
+def peak_kib() -> int:
+    """The most memory that this program has had, KiB. By Linux's own count: a child's ``ru_maxrss`` begins at what its
+    parent had."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
 
 
 def alone(module: str, *args: str) -> Any:

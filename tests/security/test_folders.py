@@ -206,7 +206,7 @@ def test_a_link_within_an_adapter_s_folder_is_none_of_our_business(folders) -> N
 
 @pytest.mark.parametrize("what", ["file", "folder", "base"])
 def test_what_is_exchanged_while_it_is_loaded_is_not_served(folders, what: str, tmp_path: Path) -> None:
-    """Between the check and the end of loading, another folder takes the place of the one that was checked."""
+    """Between check and load another folder takes the place of the one that was checked; the checked one is loaded."""
     store, base, adapter = folders
     other = paper_adapter(tmp_path / "other", value=2.0)
     other_base = paper_base(tmp_path / "other-base", value=2.0)
@@ -221,8 +221,34 @@ def test_what_is_exchanged_while_it_is_loaded_is_not_served(folders, what: str, 
             shutil.rmtree(base)
             base.symlink_to(other_base)
 
-    with pytest.raises(WhenceError, match=r"changed|weights differ|replaced"):
-        gateway(store, exchange).start()
+    checked = [(place / "model.safetensors").read_bytes() for place in (base,)]
+    checked += [(adapter / "adapter_model.safetensors").read_bytes()]
+
+    def factory(held: Path, adapters) -> ScriptedModel:
+        exchange()
+        (place,) = adapters.values()
+        loaded = [(held / "model.safetensors").read_bytes(), (place / "adapter_model.safetensors").read_bytes()]
+        assert loaded == checked
+        return ScriptedModel({})
+
+    with Gateway(store, ["desk"], Settings(port=0), model_factory=factory):
+        assert len(store.all(Deployment)) == 1
+    if what != "file":
+        with pytest.raises(WhenceError, match=r"leads? out|changed|weights differ|other values"):
+            starts(store)
+
+
+@pytest.mark.parametrize("what", ["adapter", "base"])
+def test_what_is_written_into_while_it_is_loaded_is_not_served(folders, what: str) -> None:
+    store, base, adapter = folders
+    place = adapter / "adapter_model.safetensors" if what == "adapter" else base / "model.safetensors"
+
+    def write() -> None:
+        data = place.read_bytes()
+        place.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+    with pytest.raises(WhenceError, match="was changed after it was checked"):
+        gateway(store, write).start()
     assert store.all(Deployment) == []
 
 

@@ -15,7 +15,6 @@ from safetensors.numpy import load_file, save_file
 from serve.shelf import paper_adapter, paper_base, point, shelve
 from serve.vllm_models import server
 from whence.records import Deployment, Ref
-from whence.serve.backends.vllm_http import Vllm
 from whence.serve.backends.vllm_resolver import register
 from whence.serve.elsewhere import unload
 from whence.serve.leases import state
@@ -42,7 +41,7 @@ def test_what_is_bound_is_loaded_from_the_store_and_recorded(store: Store, desk:
         assert vllm.loaded["desk@1"].lora_path == str(store.root / "adapters/one")
     assert [(d.release, d.endpoint) for _, d in store.all(Deployment)] == [(desk, "http://gpu1:8000")]
     assert states(store) == ["declared"]
-    assert unload(store, "desk@1", Vllm("http://gpu1:8000/v1"), gone=True)
+    assert unload(store, "desk@1", "http://gpu1:8000/v1")
     assert states(store) == ["ended"]
 
 

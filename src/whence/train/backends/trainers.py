@@ -128,12 +128,14 @@ def trainer(course: Course, rows: Tokenised, base: Path, name: str, tokenizer: A
 
 
 def _model(recipe: Recipe, base: Path, name: str) -> Any:
-    settled = {"dtype": getattr(torch, recipe.dtype), "use_safetensors": True, "trust_remote_code": False}
+    settled = {"dtype": getattr(torch, recipe.dtype), "use_safetensors": True}
     if METHODS[recipe.method].answers:
-        model = AutoModelForCausalLM.from_pretrained(base, **settled)
+        model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False, **settled)
     else:
         torch.manual_seed(recipe.seed)  # the head is new
-        model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, **settled)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base, num_labels=1, trust_remote_code=False, **settled
+        )
     model.name_or_path = model.config._name_or_path = name
     return model
 
