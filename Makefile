@@ -43,8 +43,8 @@ demo: .venv/.installed  ## walk the generated project from rows to a served answ
 	$(BIN)/whence demo $(DEMO)
 
 test: .venv/.dev  ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-	$(BIN)/python -m pytest -n 2 --dist loadfile --postgres -m 'not tiny and not real_data' $(addprefix tests/,$(STORED))
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --postgres -m 'not tiny and not real_data' $(addprefix tests/,$(STORED))
 
 lint: .venv/.dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff format --check src tests bench examples

@@ -52,6 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With ``--postgres``, tests of SQLite's own file are left out."""
+    items.sort(
+        key=lambda item: item.get_closest_marker("tiny") is None
+    )  # the longest first, so that no core ends alone
     if config.getoption("--postgres"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
         items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
