@@ -280,3 +280,10 @@ def test_steps_and_aliases_are_found_by_their_names(store: Store) -> None:
     store.put(Release(name="live", adapter=store.put(source("a")), verdict=store.put(source("a"))))
     assert store.latest(Step, "length")[1] == step
     assert store.search("live")[0][1] == "Release"
+
+
+def test_an_event_whose_data_is_absent_verifies_like_one_without(store: Store) -> None:
+    made = [store.append("test.happened", "thing", data) for data in (None, {}, {"a": None}, {"a": None, "b": 1})]
+    assert [event.data for event in made] == [None, None, None, {"b": 1}]
+    assert [event.data for event in store.events("test.happened")] == [None, None, None, {"b": 1}]
+    assert verify(store) == []

@@ -184,7 +184,7 @@ class Catalogue(Transactions):
                     actor=self._actor,
                     recorded_at=self._clock(),
                     valid_at=valid_at,
-                    data=dict(data) if data else None,
+                    data={k: v for k, v in (data or {}).items() if v is not None} or None,
                     payload=words,
                     previous=previous,
                 )
