@@ -22,7 +22,7 @@ Consent = Literal["none", "train"]
 Arrive = Callable[[str | Reply | WhenceError], None]
 
 
-class Feedback(Protocol):
+class Send(Protocol):
     """How feedback is taken; `whence.feedback.send` is one such."""
 
     def __call__(
@@ -35,8 +35,9 @@ class Feedback(Protocol):
         intent: str,
         value: float | None = None,
         text: str | None = None,
+        at: datetime | None = None,
     ) -> Ref:
-        """Keep one reaction; returns its digest. Raises NotFound, Unmet."""
+        """Keep one reaction, given now or `at`; returns its digest. Raises NotFound, Unmet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class Desk:
         engine: Engine,
         traces: TraceLog,
         settings: Settings,
-        feedback: Feedback | None,
+        feedback: Send | None,
     ) -> None:
         """`served`: release → what was bound, and its Deployment."""
         self._store, self._served, self._engine, self._traces, self._settings = store, served, engine, traces, settings

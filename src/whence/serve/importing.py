@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Literal
 
 from whence.records import Deployment, Feedback, Json, NotFound, Ref, Trace, encode, text_time
 from whence.records import parse_time as time_of
 from whence.serve import langfuse_log, leases, openai_log, otel_log
+from whence.serve.desk import Send
 from whence.serve.exchange import Asked, Exchange, Left, Misfit, Piece, Record, Score, Unpack
 from whence.serve.traces import TraceLog
 from whence.store import Store
@@ -31,24 +32,6 @@ FIRST = 20
 """As many parts that were left out are named by their line."""
 NAMES = 50
 """As many models that mean no release are named."""
-
-
-class Send(Protocol):
-    """How feedback is taken; `whence.feedback.send` is one such."""
-
-    def __call__(
-        self,
-        store: Store,
-        trace_id: str,
-        *,
-        surface: str,
-        actor: str,
-        intent: str,
-        value: float | None = None,
-        text: str | None = None,
-        at: datetime | None = None,
-    ) -> Ref:
-        """Keep one reaction; returns its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from whence.serve.backends.http import build_app, doors
 from whence.serve.backends.metrics import Meters
 from whence.serve.backends.server import Server, bound_socket, listen, loopback, open_files
 from whence.serve.backends.spans import spans
-from whence.serve.desk import Desk, Feedback, Settings
+from whence.serve.desk import Desk, Send, Settings
 from whence.serve.engine import Engine
 from whence.serve.log import tell
 from whence.serve.releases import bind
@@ -53,7 +53,7 @@ class Gateway:
         settings: Settings = Settings(),
         *,
         model_factory: ModelFactory = TransformersModel,
-        feedback: Feedback | None = None,
+        feedback: Send | None = None,
     ) -> None:
         self._store, self._releases, self._settings = store, releases, settings
         self._model_factory, self._feedback = model_factory, feedback

@@ -100,7 +100,8 @@ def test_moved_and_renamed_folders_are_served(store: Store, scene: Scene, tmp_pa
         setattr(scene, name, Path(shutil.move(getattr(scene, name), away / f"renamed-{name}")))
     shelve(store, scene.base, {"one@1": scene.adapter})
     with ExitStack() as held:
-        serve(store, held)
+        bound = serve(store, held)
+        assert (bound.adapter.origin, bound.base.origin, bound.shadow) == (scene.adapter, scene.base, None)
 
 
 def said(model: TransformersModel) -> str:
