@@ -87,7 +87,7 @@ def verify(folder: Path) -> None:
 
 def ask(folder: Path) -> None:
     """Lineage of a row by id and by record, both ways; who is downstream of a person, a licence, a source."""
-    from whence.lineage import Scope, blast_radius, find, walk
+    from whence.lineage import blast_radius, find, walk
 
     store = _store(folder)
     middle = store.row(store.committed() // 20 * 10)
@@ -95,10 +95,11 @@ def ask(folder: Path) -> None:
         at = find(store, name)
         if not walk(store, at, "up") or not any(node.kind == "Snapshot" for node in walk(store, at, "down")):
             raise SystemExit(f"the record does not say where row {name} came from and went")
-    for scope in (Scope("subject", str(middle.subject)), Scope("licence", "MIT"), Scope("source", "rows")):
-        blast = blast_radius(store, scope)
+    sets = store.index().sets
+    for kind, name in (("subject", str(middle.subject)), ("licence", "MIT"), ("source", "rows")):
+        blast = blast_radius(store, sets[kind].get(name))
         if not blast.direct or len(blast.snapshots) != 1 or len(blast.adapters) != 1:
-            raise SystemExit(f"the blast radius of {scope.kind} misses its rows, its snapshot or its adapter")
+            raise SystemExit(f"the blast radius of {kind} misses its rows, its snapshot or its adapter")
 
 
 STATIONS: dict[str, Callable[[Path], None]] = {"ingest": ingest, "freeze": freeze, "verify": verify, "ask": ask}

@@ -169,7 +169,20 @@ VERBS_IN_PYTHON = (
     ("w.store", Store, ("get", "all", "latest", "events", "head", "row", "scan", "snapshot_rows", "get_set", "words")),
 )
 """How a user gets at it, its class, and which of its members are public; none named: all without an underscore."""
-VALUES = (verbs.Why, Node, verbs.BlastRadius, verbs.Served, Outcome, Stage, verbs.Listing, verbs.Quarantined)
+VALUES = (
+    verbs.Why,
+    Node,
+    verbs.BlastRadius,
+    verbs.Reached,
+    verbs.Served,
+    verbs.Questions,
+    govern.Standing,
+    govern.Terms,
+    Outcome,
+    Stage,
+    verbs.Listing,
+    verbs.Quarantined,
+)
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)

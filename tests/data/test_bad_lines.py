@@ -315,7 +315,7 @@ def fuzz(store: Store, data: bytes, format: str, folder: Path) -> None:
     path.write_bytes(data)
     source = Source(name="fuzz", kind="scraped", location="fuzz", licence="MIT", consent_basis="consent")
     plan = Plan(source=source, path=path, format=format, map=MAP, rights="none")
-    run, _ = ingest(store, plan, lambda source, subjects, licences: [None] * len(subjects))
+    run, _ = ingest(store, plan, lambda source, subjects, *_: [None] * len(subjects))
     report = finished(store, run)
     assert report
     bad(store, report)

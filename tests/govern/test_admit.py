@@ -37,8 +37,8 @@ def test_every_combination(store: Store, basis: str | None, gone: tuple[str, ...
         else:
             out = f"subject:{subject}" in gone or f"licence:{licence}" in gone
             expected.append("withdrawn" if out else None)
-    assert admit(source(basis), [s for s, _ in rows], [w for _, w in rows]) == expected
-    assert admit(source(basis), [], []) == []
+    assert admit(source(basis), [s for s, _ in rows], [w for _, w in rows], [None] * len(rows)) == expected
+    assert admit(source(basis), [], [], []) == []
 
 
 def test_the_digest_of_rights_follows_what_holds(store: Store, clock: Any) -> None:

@@ -19,7 +19,7 @@ import pytest
 from tests.hooks.conftest import fed_rows
 
 from whence.lifecycle.spool import adopt_spool, adopt_spools
-from whence.lineage.blast import Scope, blast_radius
+from whence.lineage import blast_radius
 from whence.records import Adapter, Conflict, Damaged, NotFound, Run, Unmet
 from whence.records.chained import ChainedFile, read_chained
 from whence.store import Store, verify
@@ -160,7 +160,8 @@ def test_what_comes_in_is_found_by_the_person_it_is_about(trained: Callable, ado
 
     came, _ = adopted(trained("sft", chats(9)))
     person = store.keys.pseudonym("customer-1")
-    assert blast_radius(store, Scope("subject", person)).adapters == {came.adapter: 3}
+    reached = blast_radius(store, store.index().sets["subject"].get(person)).adapters
+    assert {ref: one.rows for ref, one in reached.items()} == {came.adapter: 3}
     assert not verify(store)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.hooks.conftest import fed_rows, jsonl
 
-from whence.lineage.blast import Scope, blast_radius
+from whence.lineage import blast_radius
 from whence.records import Adapter, Base, Closure, ForeignRecipe, Json
 from whence.store import Store
 
@@ -53,8 +53,8 @@ def test_rows_recorded_are_the_rows_given(kind: str, trained: Callable, adopted:
     assert store.get(closure.base, Base).fingerprint is not None
     assert adapter.base == store.get(closure.base, Base).fingerprint
     assert store.get(closure.recipe, ForeignRecipe).lora["r"] == 4
-    blast = blast_radius(store, Scope("source", "desk-fed"))
-    assert blast.adapters == {came.adapter: len(rows)}
+    blast = blast_radius(store, store.index().sets["source"].get("desk-fed"))
+    assert {ref: one.rows for ref, one in blast.adapters.items()} == {came.adapter: len(rows)}
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo", "kto", "orpo", "reward", "grpo", "rloo"])

@@ -85,7 +85,7 @@ def test_from_a_folder_to_what_must_come_down(w: whence.Session, place: Path) ->
     for scope, rows in (({"subject": "c3"}, 5), ({"source": "train"}, 60), ({"row": "train:t7"}, 1)):
         blast = w.rights.withdraw(**scope).blast
         assert len(blast.direct) == rows
-        assert dict(blast.adapters) == {made.adapter: rows}
+        assert {one.id: one.rows for one in blast.adapters} == {made.adapter: rows}
         assert [(d.endpoint, d.state) for d in blast.live] == [("http://gpu1/v1", "declared")]
     assert {n.kind for n in w.ask.why("train:t7").went_into} == {
         "Snapshot",
@@ -115,9 +115,9 @@ def test_said_again_nothing_happens_and_said_with_more_it_takes_the_place(w: whe
     assert again.fresh
     assert again.adapter != first.adapter
     assert w.store.events("adapter.superseded", first.adapter)[0].data == {"by": again.adapter}
-    blast = w.ask.blast_radius(source="train")
+    blast = w.ask.blast_radius(source="train", what_if=True)
     assert [(d.endpoint, d.state) for d in blast.deployments] == [("http://gpu1/v1", "declared")]
-    assert [d.state for d in w.ask.blast_radius(source="train").live] == ["declared"]
+    assert [d.state for d in w.ask.blast_radius(source="train", what_if=True).live] == ["declared"]
     assert not w.adopt.adapter(place / "support", base=str(place / "llama"), data=[place / "train.jsonl"]).fresh
 
 
@@ -381,6 +381,6 @@ def test_killed_anywhere_the_same_command_goes_on(place: Path) -> None:
     assert cli(*words, cwd=place).returncode == 0
     with whence.open(place) as w:
         assert len(w.store.all(Adapter)) == 1
-        assert len(w.ask.blast_radius(source="train").deployments) == 1
+        assert len(w.ask.blast_radius(source="train", what_if=True).deployments) == 1
         assert w.verify() == []
         assert len(list((place / ".whence/adapters").iterdir())) == 1

@@ -82,11 +82,14 @@ def test_blast_radius_finds_it_until_it_is_unloaded(base: Path, server: StandIn,
         elsewhere = "http://gpu7:8000/v1"
         w.adopt.adapter(mine, base=str(base), data=[tmp_path / "train.jsonl"], live=elsewhere)
         w.serve.load("support@1", server.url)
-        assert [one.endpoint for one in w.ask.blast_radius(row="train:t1").live] == [elsewhere, server.url]
+        assert [one.endpoint for one in w.ask.blast_radius(row="train:t1", what_if=True).live] == [
+            elsewhere,
+            server.url,
+        ]
         assert Path(server.adapters["support@1"]).is_relative_to(w.store.root)
         w.serve.unload("support@1", server.url + "/v1")
         w.serve.unload("support@1", elsewhere, gone=True)
-        assert w.ask.blast_radius(row="train:t1").live == ()
+        assert w.ask.blast_radius(row="train:t1", what_if=True).live == ()
 
 
 def test_it_can_be_loaded_again(desk: Store, server: StandIn) -> None:

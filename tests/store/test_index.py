@@ -19,7 +19,7 @@ from whence.store.index import KINDS, Index, Read, damaged_files, folders
 from whence.store.rows import SCHEMA
 from whence.store.sets import PackedSets, group, row_set, to_array
 
-COLUMNS = ("ord", "id", "source", "subject", "licence", "slices", "parents", "record")
+COLUMNS = ("ord", "id", "source", "subject", "licence", "slices", "parents", "record", "generator")
 
 
 def rows(first: int, drawn: list[tuple[bytes, str, str | None, str | None, list[int]]]) -> pa.Table:
@@ -35,6 +35,7 @@ def rows(first: int, drawn: list[tuple[bytes, str, str | None, str | None, list[
         [encode({"channel": d[1], "tier": d[2]}).decode() if d[2] else None for d in drawn],
         parents,
         ["" if o % 3 else f"{d[1]}{o % 5}" for o, d in zip(ordinals, drawn, strict=True)],
+        [d[2] for d in drawn],
     ]
     types = [SCHEMA.field(name).type for name in COLUMNS]
     return pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=list(COLUMNS))

@@ -12,14 +12,18 @@ from whence.cli.session import SHOWN, AsJson, here, say, short, table, verb
 if TYPE_CHECKING:
     from whence.records import RunReport
     from whence.register import Due, Mark
-    from whence.verbs import BlastRadius, Session, WhatEnds
+    from whence.verbs import WhatEnds
 
 app = verb(no_args_is_help=True, help="Why is this here, and what must come down?")
 
-Subject = Annotated[str | None, typer.Option("--subject", help="A person's identifier as in your data.")]
-Source = Annotated[str | None, typer.Option("--source", help="A source's name.")]
-Licence = Annotated[str | None, typer.Option("--licence", help="An SPDX expression.")]
-Row = Annotated[str | None, typer.Option("--row", help="SOURCE:RECORD, or a row's id.")]
+Subject = Annotated[
+    list[str] | None,
+    typer.Option("--subject", metavar="ID", help="A person's identifier as in your data; repeat it for several."),
+]
+Source = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="A source's name.")]
+Licence = Annotated[list[str] | None, typer.Option("--licence", metavar="SPDX", help="An SPDX expression.")]
+Row = Annotated[list[str] | None, typer.Option("--row", metavar="ROW", help="SOURCE:RECORD, or a row's id.")]
+Rows = Annotated[str | None, typer.Option("--rows", metavar="FILE", help="A file with a row a line.")]
 
 
 @app.command(epilog="Example: whence ask why bank-support@1")
@@ -72,61 +76,46 @@ def _node(node: Any) -> dict[str, Any]:
     return {"id": node.digest, "kind": node.kind, "label": node.label, "depth": node.depth}
 
 
-@app.command("blast-radius", epilog="Example: whence ask blast-radius --subject c-0017")
+@app.command("blast-radius", epilog="Example: whence ask blast-radius --subject c-0017 --html reached.html")
 def blast_radius(
     subject: Subject = None,
     source: Source = None,
     licence: Licence = None,
     row: Row = None,
+    rows: Rows = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="What held then; default: now.")] = None,
+    known_by: Annotated[
+        str | None,
+        typer.Option("--known-by", metavar="TIME", help="Leave out what was recorded later; default: as --as-of."),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Everything ever made of them, not only what stands behind live ones.")
+    ] = False,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="As if the right to what is named had been withdrawn.")
+    ] = False,
+    html: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write the answer as a page.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """From rows to live deployments: what stands downstream of a person, a source, a licence or a row."""
-    scope = one_scope(subject, source, licence, row)
+    """Which models that answer users were made from what may not be used? Name nothing to ask about everything.
+
+    Exit code 2 where something that may still answer stands on it, 4 where only a person can decide whether it does.
+    """
+    from whence.cli.blast import page, text, value
+    from whence.cli.rights import time_of
+
+    when, known = time_of(as_of, "--as-of"), time_of(known_by, "--known-by")
+    if what_if and not (subject or source or licence or row or rows):
+        raise typer.BadParameter("names nothing", param_hint="--what-if")
     with here(as_json) as w:
-        found = w.ask.blast_radius(**scope)
-        say(blast_value(found), blast_text(w, found), as_json)
-
-
-def one_scope(subject: str | None, source: str | None, licence: str | None, row: str | None) -> dict[str, str]:
-    """The one scope that was given, by kind."""
-    given = {k: v for k, v in (("subject", subject), ("source", source), ("licence", licence), ("row", row)) if v}
-    if len(given) != 1:
-        raise typer.BadParameter(
-            f"{len(given)} given, expected one", param_hint="--subject, --source, --licence, --row"
-        )
-    return given
-
-
-def blast_value(blast: BlastRadius) -> dict[str, Any]:
-    """A blast radius for programs."""
-    return {
-        "rows": {"direct": len(blast.direct), "derived": len(blast.derived)},
-        "snapshots": dict(blast.snapshots),
-        "adapters": dict(blast.adapters),
-        "releases": dict(blast.releases),
-        "deployments": [asdict(one) for one in blast.deployments],
-    }
-
-
-def blast_text(w: Session, blast: BlastRadius) -> str:
-    """A blast radius for people, ending in what must come down."""
-    from whence.lineage import describe
-
-    store = w.store
-    rows: list[tuple[Any, ...]] = [("rows", f"{len(blast.direct)} direct, {len(blast.derived)} derived", "")]
-    rows += [("snapshot", describe(store, store.get(d)), f"{n} rows") for d, n in blast.snapshots.items()]
-    rows += [("adapter", describe(store, store.get(d)), f"{n} rows") for d, n in blast.adapters.items()]
-    rows += [("release", name, "") for name in blast.releases.values()]
-    rows += [("deployment", one.endpoint, one.state) for one in blast.deployments]
-    if blast.live:
-        must = f"must come down: {len(blast.live)} deployment(s), {', '.join(one.endpoint for one in blast.live)}"
-        silent = [one.endpoint for one in blast.live if one.state == "unknown"]
-        must += f"\nnot known to run still: {', '.join(silent)}" if silent else ""
-    elif blast.adapters:
-        must = f"nothing live; {len(blast.adapters)} adapter(s) were trained on these rows"
-    else:
-        must = "nothing was trained on these rows"
-    return table(rows, ("what", "which", "how much")) + "\n" + must
+        found = w.ask.blast_radius(
+            subject=subject, source=source, licence=licence, row=row, rows=rows, as_of=when, known_by=known,
+            history=history, what_if=what_if,
+        )  # fmt: skip
+        if html:
+            page(w, found, html)
+        say(value(w, found) if as_json else None, "" if as_json else text(w, found), as_json)
+    raise typer.Exit({"pass": 0, "fail": 2, "abstain": 4}[found.outcome])
 
 
 @app.command(epilog="Example: whence ask due --within 90 --ics ends.ics")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whence.cli.ask import Licence, Row, Source, Subject, blast_text, blast_value, one_scope
-from whence.cli.session import AsJson, here, say, verb
+from whence.cli.ask import Licence, Row, Rows, Source, Subject
+from whence.cli.session import AsJson, here, say, verb, wrapped
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 
 app = verb(no_args_is_help=True, help="Licences and consents; who answers for what.")
 
+Use = Annotated[
+    str | None, typer.Option("--use", metavar="train|evaluate", help="What it is about; default: every use.")
+]
 ValidAt = Annotated[str | None, typer.Option("--valid-at", metavar="TIME", help="From when; default: now.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Kept apart, erasable.")]
+SaidBy = Annotated[str | None, typer.Option("--said-by", metavar="WHO", help="Who said so; kept with the reason.")]
+Evidence = Annotated[
+    str | None, typer.Option("--evidence", metavar="FILE", help="What shows it; its digest is recorded.")
+]
+To = Annotated[str | None, typer.Option("--to", metavar="SPDX", help="The licence that counts from then on.")]
 
 
 @app.command(epilog="Example: whence rights withdraw --subject c-0017")
@@ -27,30 +35,115 @@ def withdraw(
     source: Source = None,
     licence: Licence = None,
     row: Row = None,
+    rows: Rows = None,
+    use: Use = None,
     valid_at: ValidAt = None,
     reason: Reason = None,
+    said_by: SaidBy = None,
+    evidence: Evidence = None,
     as_json: AsJson = False,
 ) -> None:
-    """The right to train on these rows ends; shows what must come down."""
-    scope, when = one_scope(subject, source, licence, row), time_of(valid_at, "--valid-at")
+    """The right to use these rows ends; shows what must come down."""
+    named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
     with here(as_json) as w:
-        _said(w, "withdraw", w.rights.withdraw(**scope, valid_at=when, reason=reason), as_json)
+        _said(w, "withdraw", w.rights.withdraw(**named, use=_use(use), **more), as_json)
 
 
-@app.command(epilog="Example: whence rights grant --subject c-0017")
+@app.command(epilog="Example: whence rights dispute --source forum --evidence counter-notice.eml")
+def dispute(
+    subject: Subject = None,
+    source: Source = None,
+    licence: Licence = None,
+    row: Row = None,
+    rows: Rows = None,
+    use: Use = None,
+    valid_at: ValidAt = None,
+    reason: Reason = None,
+    said_by: SaidBy = None,
+    evidence: Evidence = None,
+    as_json: AsJson = False,
+) -> None:
+    """Somebody contests the right to these rows, or its withdrawal: nothing is trained on them until it is settled."""
+    named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
+    with here(as_json) as w:
+        _said(w, "dispute", w.rights.dispute(**named, use=_use(use), **more), as_json)
+
+
+@app.command(epilog="Example: whence rights reinstate --source forum")
+def reinstate(
+    subject: Subject = None,
+    source: Source = None,
+    licence: Licence = None,
+    row: Row = None,
+    rows: Rows = None,
+    use: Use = None,
+    valid_at: ValidAt = None,
+    reason: Reason = None,
+    said_by: SaidBy = None,
+    evidence: Evidence = None,
+    as_json: AsJson = False,
+) -> None:
+    """A withdrawal or dispute is lifted."""
+    named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
+    with here(as_json) as w:
+        _said(w, "reinstate", w.rights.reinstate(**named, use=_use(use), **more), as_json)
+
+
+@app.command(epilog="Example: whence rights grant --source banking --to CC-BY-4.0 --reason 'relicensed'")
 def grant(
     subject: Subject = None,
     source: Source = None,
     licence: Licence = None,
     row: Row = None,
+    rows: Rows = None,
+    to: To = None,
+    use: Use = None,
     valid_at: ValidAt = None,
     reason: Reason = None,
+    said_by: SaidBy = None,
+    evidence: Evidence = None,
     as_json: AsJson = False,
 ) -> None:
-    """The right to train on these rows is given (again)."""
-    scope, when = one_scope(subject, source, licence, row), time_of(valid_at, "--valid-at")
+    """The right to use these rows is given (again); with --to, under that licence alone, whatever they came under."""
+    named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
     with here(as_json) as w:
-        _said(w, "grant", w.rights.grant(**scope, valid_at=when, reason=reason), as_json)
+        _said(w, "grant", w.rights.grant(**named, to=to, use=_use(use), **more), as_json)
+
+
+@app.command(epilog="Example: whence rights change --source alpaca --to CC-BY-NC-4.0 --valid-at 2023-03-14T22:28:00Z")
+def change(
+    source: Source = None,
+    licence: Licence = None,
+    row: Row = None,
+    rows: Rows = None,
+    to: To = None,
+    all_rows: Annotated[
+        bool, typer.Option("--all-rows", help="It covers rows that were collected before, too.")
+    ] = False,
+    valid_at: ValidAt = None,
+    reason: Reason = None,
+    said_by: SaidBy = None,
+    evidence: Evidence = None,
+    as_json: AsJson = False,
+) -> None:
+    """The licence of these rows changed; what it had been goes on counting until a grant says otherwise."""
+    named, more = _named(None, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
+    del named["subject"]
+    with here(as_json) as w:
+        _said(w, "change", w.rights.change(**named, to=to, all_rows=all_rows, **more), as_json)
+
+
+@app.command(epilog="Example: whence rights record revocations.jsonl")
+def record(
+    file: Annotated[
+        str,
+        typer.Argument(help='JSON lines such as {"what": "withdraw", "subject": "c-0017"}.', show_default=False),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Many changes of rights from one file, all or none."""
+    with here(as_json) as w:
+        _said(w, "recorded", w.rights.record(file), as_json)
 
 
 @app.command(epilog="Example: whence rights own bank-support --accountable ada@example.org --backup bo@example.org")
@@ -96,11 +189,53 @@ def time_of(text: str | None, option: str) -> datetime | None:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
 
+def _named(
+    subject: list[str] | None,
+    source: list[str] | None,
+    licence: list[str] | None,
+    row: list[str] | None,
+    rows: str | None,
+) -> dict[str, Any]:
+    named = {"subject": subject, "source": source, "licence": licence, "row": row, "rows": rows}
+    if not any(named.values()):
+        hint = "--subject, --source, --licence, --row, --rows"
+        raise typer.BadParameter("none is given, expected at least one", param_hint=hint)
+    return named
+
+
+def _more(valid_at: str | None, reason: str | None, said_by: str | None, evidence: str | None) -> dict[str, Any]:
+    when = time_of(valid_at, "--valid-at")
+    return {"valid_at": when, "reason": reason, "said_by": said_by, "evidence": evidence}
+
+
+def _use(text: str | None) -> Any:
+    if text not in (None, "train", "evaluate"):
+        raise typer.BadParameter(f"{text!r} is none of train, evaluate", param_hint="--use")
+    return text
+
+
 def _said(w: Session, what: str, made: Changed, as_json: bool) -> None:
-    head = f"event {made.event}: {what} {made.about}"
-    if made.blast is None:
-        say({"event": made.event, "about": made.about}, f"{head}; no row belongs to it", as_json)
+    from whence.cli.blast import text, value
+
+    blast = made.blast
+    if as_json:
+        said = {key: getattr(made, key) for key in ("events", "about", "unknown", "contradicted")}
+        say({**said, "blast_radius": value(w, blast) if blast else None}, "", as_json)
         return
-    tail = "" if what == "grant" else "\n" + blast_text(w, made.blast)
-    value = {"event": made.event, "about": made.about, "blast_radius": blast_value(made.blast)}
-    say(value, head + tail, as_json)
+    several = f"{len(made.events):,} events, {made.events[0]} to {made.events[-1]}"
+    lines = [f"event {made.events[0]}: {what} {made.about[0]}" if len(made.events) == 1 else f"{several}: {what}"]
+    if made.unknown:
+        who = f"nobody is called so: no row is about {made.unknown[0]}" if len(made.about) == 1 else (
+            f"{len(made.unknown):,} people are in no row"
+        )  # fmt: skip
+        lines.append(wrapped(f"{who}. It is recorded, and bites when rows come; mind the spelling", 0))
+    if made.contradicted:
+        seqs = ", ".join(map(str, made.contradicted[:8]))
+        lines.append(f"contradicts event {seqs} of the same time: the stricter holds")
+    if blast is not None and 2 * blast.rows > blast.of:
+        lines.append(f"this is {blast.rows / blast.of:.0%} of all {blast.of:,} rows")
+    if blast is not None:
+        lines += ["", text(w, blast)]
+    elif what in ("withdraw", "dispute") and not made.unknown:
+        lines.append("no row belongs to it")
+    say(None, "\n".join(lines), as_json)

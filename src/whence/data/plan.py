@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from whence.data.doors import Place
 from whence.records import Source
 
-Admit = Callable[[Source, Sequence[str | None], Sequence[str | None]], Sequence[str | None]]
-"""``admit(source, subjects, licences)`` → for each row None, or the code of the right that is missing."""
+Texts = Sequence[str | None]
+Admit = Callable[[Source, Texts, Texts, Sequence[datetime | None]], Texts]
+"""``admit(source, subjects, licences, when each was collected)`` → for each row None, or the code of the
+right that is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +43,4 @@ class Pending(NamedTuple):
     slices: str | None
     parents: list[str] | None
     generator: str | None
+    collected_at: datetime | None

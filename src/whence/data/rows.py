@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 from whence.data.plan import Admit, Pending, Plan
 from whence.data.shape import FieldMap, content_of
 from whence.data.values import KEEP_BYTES, MAX_BYTES, TOO_LONG, Fault
-from whence.records import Json, Ref, RunReport, Unmet, encode_parsed
+from whence.records import Json, Ref, RunReport, Unmet, encode_parsed, parse_time
 from whence.store import RowSet, Store, batch, row_set
 
 BATCH_ROWS = 65_536
@@ -84,7 +85,7 @@ class Work:
 
     def fact(self, name: str, value: Json) -> Json:
         """A mapped fact as text (parents as a list of texts), or None. Raises ValueError, a lone surrogate included."""
-        if type(value) is str and value and name != "parents":
+        if type(value) is str and value and name not in ("parents", "collected_at"):
             value.encode()
             if len(value) > MAX_FACT:
                 raise ValueError(f"{dict(self.mapping.facts)[name]!r} is longer than {MAX_FACT:,} characters")
@@ -94,6 +95,8 @@ class Work:
             if len("".join(names).encode()) > KEEP_BYTES:
                 raise ValueError(f"{dict(self.mapping.facts)[name]!r} names too many parents")
             return names
+        if name == "collected_at" and value not in (None, ""):
+            return self.moment(value)
         if value is None or value == "":
             if name == "id":
                 raise ValueError(f"{dict(self.mapping.facts)['id']!r}, which the mapping reads ids from, is missing")
@@ -101,6 +104,14 @@ class Work:
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         raise ValueError(f"{dict(self.mapping.facts)[name]!r} is {type(value).__name__}, expected text")
+
+    def moment(self, value: Json) -> datetime:
+        """When a row was collected. Raises ValueError."""
+        try:
+            return parse_time(value)
+        except (ValueError, TypeError, OverflowError):
+            field = dict(self.mapping.facts)["collected_at"]
+            raise ValueError(f"{field!r} is no ISO 8601 time with its zone, such as 2026-11-01T09:00:00Z") from None
 
     def add(self, number: int, content: tuple[str, str, bytes], facts: dict[str, Json], slices: str | None) -> None:
         """Queue one row; its id is keyed over source, record id and content digest (see records.row_id)."""
@@ -138,6 +149,7 @@ class Work:
                 slices,
                 get("parents"),
                 get("generator"),
+                get("collected_at"),
             )
         )
 
@@ -187,14 +199,15 @@ class Work:
         rows = self.not_repeated(rows)
         if not rows:
             return
-        decisions = self.admit(self.plan.source, [r.subject for r in rows], [r.licence for r in rows])
+        subjects, licences, collected = zip(*((r.subject, r.licence, r.collected_at) for r in rows), strict=True)
+        decisions = self.admit(self.plan.source, subjects, licences, collected)
         ids = np.frombuffer(b"".join([r.id for r in rows]), np.uint8).reshape(-1, 32)
         present: list[int] = self.before.find(ids).tolist()
         write, there = [], []
         for row, at, code in zip(rows, present, decisions, strict=True):
             if at >= 0:
                 self.seen.discard(row.record)
-            if at >= 0 and code in (None, "withdrawn"):  # a right that ended later is curation's matter, row by row
+            if at >= 0 and code in (None, *ENDED):  # a right that ended later is curation's matter, row by row
                 there.append(at)
             elif code is None:
                 write.append(row)
@@ -219,11 +232,11 @@ class Work:
 
     def write(self, rows: list[Pending], parents: list[list[int]]) -> None:
         """Write rows with their parents' ordinals."""
-        _, ids, records, shapes, contents, digests, subjects, groups, licences, slices, _, generators = zip(
+        _, ids, records, shapes, contents, digests, subjects, groups, licences, slices, _, generators, collected = zip(
             *rows, strict=True
         )
         names = [self.plan.source.name] * len(rows)
-        facts = (subjects, groups, licences, slices, parents, generators)
+        facts = (subjects, groups, licences, slices, parents, generators, collected)
         first = self.store.add_rows(
             batch((ids, names, records, shapes, contents, digests, *facts)), self.plan.source.name
         )
@@ -294,8 +307,11 @@ class Work:
 
 REPEATED = "an earlier line of this file has the same id"
 
+ENDED = ("withdrawn", "collected_after_withdrawal")
+
 RIGHTS_REASONS = {
     "no_licence": "neither the row nor its source claims a licence; declare one, it is never assumed",
     "no_consent_basis": "the row is about a person and its source names no consent_basis",
     "withdrawn": "the right to train on it was withdrawn",
+    "collected_after_withdrawal": "it was collected after the right to had been withdrawn",
 }

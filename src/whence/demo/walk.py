@@ -18,11 +18,11 @@ from typing import Any
 
 from whence import feedback, govern
 from whence.demo.generate import INTENTS, generate
+from whence.lifecycle.blast import BlastRadius, blast_radius
 from whence.lifecycle.run import Outcome, Told, run
-from whence.lineage import Blast, Scope, blast_radius
 from whence.project import Project, read_project
-from whence.records import Adapter, Deployment, Feedback, Json, Ref, Release, Snapshot, Step, Trace, Verdict
-from whence.serve import Gateway, Settings, state
+from whence.records import Feedback, Json, Ref, Release, Snapshot, Step, Trace, Verdict
+from whence.serve import Gateway, Settings
 from whence.store import UNIDENTIFIED, Store, identify, verify
 
 Say = Callable[[str], None]
@@ -49,12 +49,12 @@ def walk(folder: Path, told: Told, say: Say) -> Shown:
     actor = ACTOR if actor == UNIDENTIFIED else actor
     store = Store.open(project.store_path, project.keys_path, create=True, actor=actor)
     customer = truth["withdraw"]["customer"]
-    scope = Scope("subject", store.keys.pseudonym(customer))
-    gone = scope.about in govern.rights.states(store)
+    person = store.keys.pseudonym(customer)
+    gone = f"subject:{person}" in govern.states(store)
     say(f"\n1. From rows to a release{' (after the withdrawal)' if gone else ''}\n")
     out = run(project, store, told)
     _compare(store, out, truth, say, gone)
-    served = _serve(project, store, out, scope, customer, say)
+    served = _serve(project, store, out, person, customer, say)
     if not gone and out.release:
         say("\n4. What was made without the customer's rows\n")
         out = run(project, store, told)
@@ -101,13 +101,13 @@ def _compare(store: Store, out: Outcome, truth: dict[str, Any], say: Say, gone: 
         say("   (some planted rows went with the withdrawn customer's)")
 
 
-def _serve(project: Project, store: Store, out: Outcome, scope: Scope, customer: str, say: Say) -> dict[str, Json]:
+def _serve(project: Project, store: Store, out: Outcome, person: str, customer: str, say: Say) -> dict[str, Json]:
     """Serve, ask, react, withdraw, see what must come down; skipped when an earlier walk did it."""
     say("\n3. Served, asked, corrected, withdrawn\n")
     if out.release is None:
         say("   nothing was released, so nothing is served")
         return {}
-    if scope.about in govern.rights.states(store) and store.count(Feedback):
+    if f"subject:{person}" in govern.states(store) and store.count(Feedback):
         say("   up to date: an earlier walk served, asked and withdrew")
         return {"up_to_date": True}
     from whence.models.backends.transformers_peft import TransformersModel
@@ -130,10 +130,10 @@ def _serve(project: Project, store: Store, out: Outcome, scope: Scope, customer:
         reaction = {"intent": "rating", "value": 1.0} if right else {"intent": "correction", "text": MEANT}
         _post(f"{url}/v1/feedback", {"trace": answer["id"], "actor": "agent", **reaction})
         say(f"   feedback  an agent's {reaction['intent']} was kept with the trace ({'right' if right else MEANT})")
-        seq = govern.change(store, scope.about, "withdraw", reason="told the demo's branch")
+        seq = govern.change(store, f"subject:{person}", "withdraw", reason="told the demo's branch")
         say(f"   withdrawn event {seq}: customer {customer} may not be trained on any more")
-        blast = blast_radius(store, scope)
-        _show_blast(store, blast, say)
+        blast = blast_radius(store, [("subject", person)])
+        _show_blast(blast, say)
     say("   the gateway was stopped: its lease has ended")
     return {"answer": said, "release": answer["model"], "trace": answer["id"], "withdrawn": customer}
 
@@ -153,15 +153,14 @@ def _post(url: str, body: Json) -> Any:
         return json.loads(response.read())
 
 
-def _show_blast(store: Store, blast: Blast, say: Say) -> None:
+def _show_blast(blast: BlastRadius, say: Say) -> None:
     say(f"   reaches   {len(blast.direct)} rows and {len(blast.derived)} made from them")
-    for ref, count in blast.adapters.items():
-        say(f"             adapter {ref[7:19]} ({store.get(ref, Adapter).name}): {count} of these rows were fed to it")
-    for ref in blast.releases:
-        say(f"             release {store.get(ref, Release).name}")
-    for ref in blast.deployments:
-        lives = state(store, ref)
-        say(f"   MUST COME DOWN: {store.get(ref, Deployment).endpoint} ({lives})")
+    for one in blast.adapters:
+        say(f"             adapter {one.id[7:19]} ({one.name}): {one.rows} of these rows were fed to it")
+    for one in blast.releases:
+        say(f"             release {one.name}")
+    for served in blast.live:
+        say(f"   MUST COME DOWN: {served.endpoint} ({served.state})")
 
 
 def _moved_on(store: Store, out: Outcome, say: Say) -> None:

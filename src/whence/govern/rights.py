@@ -1,89 +1,332 @@
-"""Rights as events: a licence or consent that is granted or withdrawn, and what follows for rows.
+"""Rights as events: what was granted, changed, disputed, withdrawn and reinstated, and what holds at a time.
 
-A source's declared licence and consent basis are what was granted at first; the last event about a subject, source or
-licence that is valid at the asked time decides from then on.
+A source's declared licence and consent basis are what was granted at first. From then on the events about a person, a
+source, a licence, a row or a list of rows decide, each from the time on at which it holds in the world, as far as it
+was recorded by a time. Of events about one thing that hold from one time on, the strictest counts last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from operator import itemgetter
 from typing import Literal
 
-from whence.records import Finding, Ref, Snapshot, Source, encode, sha256
+from whence.govern.scopes import KINDS, collected_before, rows_of
+from whence.records import Event, Finding, Json, Ref, Snapshot, Source, encode, sha256
 from whence.store import RowSet, Store, row_set
 
 PERSONAL_BASES = frozenset({"consent", "contract", "legitimate-interest", "legal-duty"})
+
+What = Literal["grant", "change", "dispute", "withdraw", "reinstate"]
+State = Literal["granted", "disputed", "withdrawn"]
+Use = Literal["train", "evaluate"]
+STRICTNESS = {"reinstate": 0, "grant": 0, "change": 1, "dispute": 2, "withdraw": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A change of a right, to be recorded."""
+
+    what: What
+    about: str
+    """``subject:PSEUDONYM``, ``source:NAME``, ``licence:EXPRESSION``, ``row:ID`` or ``rows:BLOB``"""
+    valid_at: datetime | None = None
+    """from when; None: from now on"""
+    use: Use | None = None
+    """what it is about; None: every use"""
+    licence: str | None = None
+    """of a change: the new licence; of a grant: the only one that counts from now on"""
+    reach: Literal["new", "all"] | None = None
+    """of a change: rows that are collected from then on, or those that were collected before, too"""
+    evidence: str | None = None
+    """``sha256:`` of a file that shows it"""
+    reason: str | None = None
+    """words: kept apart, erasable"""
+    said_by: str | None = None
+    """who said so, where it was not the one who records it; kept with the words"""
+
+
+def tell(store: Store, changes: Iterable[Told]) -> list[Event]:
+    """Record changes of rights, all or none; a person decides them, except that anybody may see a licence change.
+    Raises Unmet."""
+    changes = list(changes)
+    for one in changes:
+        if one.what != "change":
+            store.person()
+            break
+    journal, entries, made = store.journal("payload"), [], []
+    for one in changes:
+        if one.reason or one.said_by:
+            entries.append(journal.append({"reason": one.reason, "by": one.said_by or store.actor}))
+        words = entries[-1].digest if one.reason or one.said_by else None
+        data: dict[str, Json] = {"use": one.use, "licence": one.licence, "reach": one.reach, "evidence": one.evidence}
+        made.append((f"rights.{one.what}", one.about, data, one.valid_at, words))
+    journal.sync()
+    with store.transaction():
+        store.note_words("payload", entries)
+        return store.append_many(made)
 
 
 def change(
     store: Store,
     about: str,
-    what: Literal["grant", "withdraw"],
+    what: What,
     *,
     valid_at: datetime | None = None,
     reason: str | None = None,
 ) -> int:
-    """Record that the right to train on something changed; a person decides it. `about` is ``subject:PSEUDONYM``,
-    ``source:NAME``, ``licence:EXPRESSION`` or ``row:ID``; `valid_at` is from when, None: from now on. Returns the
-    event's number."""
-    person = store.person()
-    words = store.write_words("payload", {"reason": reason, "by": person}) if reason else None
-    return store.append(f"rights.{what}", about, {"scope": "train"}, valid_at, words).seq
+    """Record one change; see `Told`. Returns the event's number."""
+    return tell(store, [Told(what=what, about=about, valid_at=valid_at, reason=reason)])[0].seq
 
 
-def states(store: Store, as_of: datetime | None = None) -> dict[str, str]:
-    """about → grant or withdraw, as the events recorded and valid by then say.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """A licence that was named after rows had been collected."""
 
-    A clock that jumps changes no order: what names no time of its own is valid from its place in the chain on, and what
-    was valid when it was recorded stays so.
+    licence: str | None
+    """None: the terms changed, nobody has said to what"""
+    since: datetime
+    """from when"""
+    event: int
+    """number in the chain"""
+    reach: Literal["new", "all"]
+    """rows collected from then on, or earlier ones as well"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What holds for one thing at a time."""
+
+    state: State
+    """what may be done with it"""
+    since: datetime
+    """from when"""
+    event: int
+    """number in the chain of what decided it"""
+    terms: tuple[Terms, ...] = ()
+    """licences that were named later and that no decision has cleared; the strictest counts"""
+    decided: bool = False
+    """whether the last of `terms` replaces the licence that rows came with: a person said so"""
+    contradicted: tuple[int, ...] = ()
+    """events that said otherwise of the same time"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    event: Event
+    told: datetime
+    """when it was recorded, as far as clocks can be trusted: never before an earlier event"""
+
+    @property
+    def holds(self) -> datetime:
+        return self.event.valid_at or self.told
+
+
+class Book:
+    """What was recorded of rights by a time (by now, where none is named).
+
+    A clock that jumps changes no order: what names no time of its own holds from its place in the chain on, and what
+    held when it was recorded goes on holding.
     """
-    now, told, valid = as_of or store.clock(), datetime.min.replace(tzinfo=UTC), []
-    for event in store.events("rights.*", as_of=as_of):
-        told = max(told, min(event.recorded_at, now))
-        since = event.valid_at or event.recorded_at
-        if since <= max(now, event.recorded_at):
-            valid.append((min(event.valid_at, now) if event.valid_at else told, event.seq, event))
-    return {event.about: event.kind.removeprefix("rights.") for _, _, event in sorted(valid, key=itemgetter(0, 1))}
+
+    def __init__(self, store: Store, known_by: datetime | None = None) -> None:
+        self.now, told = store.clock(), datetime.min.replace(tzinfo=UTC)
+        self._known_by = known_by
+        self._about: dict[str, list[_Entry]] = {}
+        for event in store.events("rights.*", as_of=known_by):
+            told = max(told, min(event.recorded_at, self.now))
+            self._about.setdefault(event.about, []).append(_Entry(event, told))
+
+    def standing(self, about: str, use: Use = "train", at: datetime | None = None) -> Standing | None:
+        """What holds for this thing, now or at a time; None where nothing was ever said of it."""
+        return _fold(self._valid(self._about.get(about, ()), use, at))
+
+    def standings(self, use: Use = "train", at: datetime | None = None) -> dict[str, Standing]:
+        """What holds for everything that anything was said of."""
+        found = {about: _fold(self._valid(entries, use, at)) for about, entries in self._about.items()}
+        return {about: one for about, one in found.items() if one is not None}
+
+    def ever_withdrawn(self) -> set[str]:
+        """Everything that was withdrawn at some time."""
+        return {a for a, entries in self._about.items() if any(e.event.kind == "rights.withdraw" for e in entries)}
+
+    def next_change(self) -> datetime | None:
+        """When the next thing that was recorded begins to hold."""
+        later = [e.holds for entries in self._about.values() for e in entries if e.holds > self.now]
+        return min(later, default=None)
+
+    def _valid(self, entries: Sequence[_Entry], use: Use, at: datetime | None) -> list[_Entry]:
+        keyed = []
+        for entry in entries:
+            event = entry.event
+            scope = (event.data or {}).get("use", (event.data or {}).get("scope"))  # so called in version 0.1
+            if scope not in (None, use):
+                continue
+            if at is None:
+                if (event.valid_at or event.recorded_at) > max(self.now, event.recorded_at):
+                    continue
+                when = min(event.valid_at, self.now) if event.valid_at else entry.told
+            elif entry.holds > at:
+                continue
+            else:
+                when = entry.holds
+            strict = STRICTNESS[event.kind.removeprefix("rights.")] if event.valid_at else 0
+            keyed.append(((when, strict, event.seq), entry))
+        return [entry for _, entry in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _fold(entries: Sequence[_Entry]) -> Standing | None:
+    """What these, in the order in which they hold, come to."""
+    now: Standing | None = None
+    for entry in entries:
+        event, since = entry.event, entry.holds
+        what, data = event.kind.removeprefix("rights."), event.data or {}
+        before = now or Standing(state="granted", since=since, event=event.seq)
+        if what == "change":
+            made = Terms(licence=data.get("licence"), since=since, event=event.seq, reach=data.get("reach") or "new")
+            now = replace(before, terms=(*before.terms, made))
+        elif what == "grant":
+            terms, decided = before.terms, before.decided
+            if data.get("licence"):
+                terms = (Terms(licence=data["licence"], since=since, event=event.seq, reach="all"),)
+                decided = True
+            now = Standing(state="granted", since=since, event=event.seq, terms=terms, decided=decided)
+        else:
+            state: State = {"withdraw": "withdrawn", "dispute": "disputed", "reinstate": "granted"}[what]  # type: ignore[assignment]
+            now = replace(before, state=state, since=since, event=event.seq, contradicted=())
+        others = [e.event for e in entries if e.event.valid_at and e.event.valid_at == event.valid_at]
+        said = tuple(e.seq for e in others if e.kind != event.kind and {e.kind, event.kind} & RESTRICTING)
+        now = replace(now, contradicted=said)
+    return now
+
+
+RESTRICTING = {"rights.withdraw", "rights.dispute"}
+
+
+def states(store: Store, as_of: datetime | None = None) -> dict[str, State]:
+    """About → its state, as was known and held by then."""
+    return {about: one.state for about, one in Book(store, as_of).standings(at=as_of).items()}
 
 
 def rights_digest(store: Store) -> str:
-    """``sha256:`` of all states: a stage that reads rights is done again when it changes."""
-    return sha256(encode(states(store)))
+    """``sha256:`` of all that holds: a stage that reads rights is done again when it changes."""
+    held = Book(store).standings()
+    return sha256(
+        encode({about: [one.state, one.decided, *(t.licence for t in one.terms)] for about, one in held.items()})
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """Rows that may not be used, themselves alone: what was made from them is for `lineage`."""
+
+    breach: RowSet
+    """withdrawn, or under a licence that does not allow it"""
+    review: RowSet
+    """disputed, or collected before their licence changed: a person has to decide"""
+    why: Mapping[str, Standing]
+    """about → what holds for it, for whatever blocks"""
+    held: Mapping[str, Standing]
+    """about → what holds for it, for everything that anything was said of"""
+    until: datetime | None
+    """when the next thing that was recorded begins to hold"""
+
+
+def blocked(
+    store: Store, as_of: datetime | None = None, known_by: datetime | None = None, use: Use = "train"
+) -> Blocked:
+    """Every row that may not be used as of a time, as far as was known by a time (then, where none is named)."""
+    if as_of is not None or known_by is not None:
+        return _blocked(store, as_of, known_by, use)
+    known: list[Blocked] = store.memo(f"rights.{use}", list)
+    if not known or (known[0].until is not None and known[0].until <= store.clock()):
+        known[:] = [_blocked(store, None, None, use)]
+    return known[0]
+
+
+def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, use: Use) -> Blocked:
+    book = Book(store, known_by or as_of)
+    held = book.standings(use, as_of)
+    named: dict[State, dict[str, list[str]]] = {"withdrawn": {}, "disputed": {}, "granted": {}}
+    for about, one in held.items():
+        kind, _, name = about.partition(":")
+        if one.state != "granted" and kind in KINDS:
+            named[one.state].setdefault(kind, []).append(name)
+    breach, review, why = row_set([]), row_set([]), {a: one for a, one in held.items() if one.state != "granted"}
+    for kind, names in named["withdrawn"].items():
+        breach |= rows_of(store, kind, names, known_by or as_of)
+    for kind, names in named["disputed"].items():
+        review |= rows_of(store, kind, names, known_by or as_of)
+    allows = allower(store)
+    for about, one in held.items():
+        for terms in one.terms:
+            worse, unclear = _by_terms(store, about, terms, allows(terms.licence))
+            breach |= worse
+            review |= unclear
+            if worse or unclear:
+                why[about] = one
+    return Blocked(breach=breach, review=review - breach, why=why, held=held, until=book.next_change())
+
+
+def _by_terms(store: Store, about: str, terms: Terms, allowed: bool | None) -> tuple[RowSet, RowSet]:
+    """Rows that a later licence takes away for certain, and those of which a person has to say."""
+    none = row_set([])
+    kind, _, name = about.partition(":")
+    if allowed or kind not in KINDS:
+        return none, none
+    rows = rows_of(store, kind, [name])
+    before = collected_before(store, rows, terms.since) if terms.reach == "new" else none
+    return (none, rows) if allowed is None else (rows - before, before)
+
+
+def allower(store: Store) -> Callable[[str | None], bool | None]:
+    """Licence → whether it allows what the project declares to do; None: nobody can tell."""
+    return lambda licence: None
 
 
 def withdrawn_rows(store: Store, as_of: datetime | None = None) -> RowSet:
-    """Rows of every withdrawn subject, source and licence, and rows made from them."""
-    index, rows = store.index(), row_set([])
-    for about, state in states(store, as_of).items():
-        kind, _, name = about.partition(":")
-        if state == "withdraw" and kind in index.sets:
-            rows |= index.sets[kind].get(name)
-        elif state == "withdraw" and kind == "row":
-            rows |= row_set(store.find_rows(name))
-    return rows | index.descendants(rows)
+    """Rows that may not be trained on, and rows made from them."""
+    found = blocked(store, as_of)
+    rows = found.breach | found.review
+    return rows | store.index().descendants(rows)
 
 
-def admitter(store: Store) -> Callable[[Source, Sequence[str | None], Sequence[str | None]], list[str | None]]:
+def admitter(
+    store: Store,
+) -> Callable[[Source, Sequence[str | None], Sequence[str | None], Sequence[datetime | None]], list[str | None]]:
     """The ``admit`` that ingest asks: for each row None, or the code of what is missing. Nothing is assumed."""
-    gone = {about for about, state in states(store).items() if state == "withdraw"}
+    book = Book(store)
+    gone = {about for about, one in book.standings().items() if one.state != "granted"}
+    ever = book.ever_withdrawn()
 
-    def admit(source: Source, subjects: Sequence[str | None], licences: Sequence[str | None]) -> list[str | None]:
+    def ended(abouts: Sequence[str], when: datetime | None) -> str | None:
+        """Why a row about these, collected then, may not come in."""
+        for about in abouts:
+            if when is not None and about in ever:
+                then = book.standing(about, at=when)
+                if then is not None and then.state == "withdrawn":
+                    return "collected_after_withdrawal"
+        return "withdrawn" if gone.intersection(abouts) else None
+
+    def admit(
+        source: Source,
+        subjects: Sequence[str | None],
+        licences: Sequence[str | None],
+        collected: Sequence[datetime | None],
+    ) -> list[str | None]:
         if f"source:{source.name}" in gone:
             return ["withdrawn"] * len(subjects)
         based = source.consent_basis in PERSONAL_BASES
-        if not gone and based and all(licences):
+        if not ever and not gone and based and all(licences):
             return [None] * len(subjects)
         return [
             "no_licence"
             if licence is None
             else "no_consent_basis"
             if subject is not None and not based
-            else "withdrawn"
-            if f"subject:{subject}" in gone or f"licence:{licence}" in gone
-            else None
-            for subject, licence in zip(subjects, licences, strict=True)
+            else ended((f"subject:{subject}", f"licence:{licence}"), when or source.retrieved_at)
+            for subject, licence, when in zip(subjects, licences, collected, strict=True)
         ]
 
     return admit

@@ -246,7 +246,7 @@ def _ingest(store: Store, path: Path, claims: Claims, told: Progress) -> tuple[R
     format, mapping = guessed(place)
     plan = data.Plan(source=source, path=place, format=format, map=mapping, rights="adopted")
     run, _ = data.ingest(
-        store, plan, lambda _, subjects, __: [None] * len(subjects), lambda d, t: told(path.name, d, t)
+        store, plan, lambda _, subjects, *__: [None] * len(subjects), lambda d, t: told(path.name, d, t)
     )
     report = data.finished(store, run)
     assert report is not None

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from whence.govern import Owner, names_of, owners, states
-from whence.lineage import Made, Scope, aliases, blast_radius, registry, releases_of, sources_of
+from whence.govern import Owner, names_of, owners, rows_of, states
+from whence.lineage import Made, aliases, blast_radius, registry, releases_of, sources_of
 from whence.records import Base, BindingWaiver, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
 from whence.register import due as rules
@@ -235,11 +235,7 @@ def _ends(
     found: dict[Ref, list[tuple[datetime, str, str]]] = {}
     for about, at in _to_come(store, now).items():
         kind, _, name = about.partition(":")
-        try:
-            adapters = blast_radius(store, Scope(kind, name)).adapters  # type: ignore[arg-type]
-        except NotFound:
-            continue
-        for adapter in adapters:
+        for adapter in blast_radius(store, rows_of(store, kind, [name])).adapters:
             found.setdefault(adapter, []).append((at, f"the right to train on rows of {about} ends", ""))
     waivers = {ref: waiver.expires_at for ref, waiver in store.all(Waiver)}
     waived = {ref: waiver for ref, waiver in store.fields(Release, "waiver") if waiver} if waivers else {}
@@ -271,7 +267,7 @@ def _to_come(store: Store, now: datetime) -> dict[str, datetime]:
 
 def _clashes(store: Store, sources: Mapping[str, Source], now: datetime) -> dict[str, str]:
     """Source that is deleted one day → the withdrawals, in force or to come, that cover rows of it."""
-    gone = [about for about, said in states(store).items() if said == "withdraw"]
+    gone = [about for about, said in states(store).items() if said == "withdrawn"]
     withdrawn = dict.fromkeys([*gone, *_to_come(store, now)])
     purged = [name for name, source in sources.items() if source.purge_at is not None]
     if not withdrawn or not purged:

@@ -243,7 +243,7 @@ def _read(store: Store, source: Source, path: data.Place, mapping: Mapping[str, 
     run, _ = data.ingest(
         store,
         plan,
-        lambda _, subjects, __: [None] * len(subjects),
+        lambda _, subjects, *__: [None] * len(subjects),
         lambda done, total: told.progress("spool", source.name, done, total),
     )
     report = data.finished(store, run)

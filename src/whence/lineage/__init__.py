@@ -1,20 +1,23 @@
 """Closure over rows, snapshots, models, deployments, both ways; reads the store."""
 
-from whence.lineage.blast import Blast, Scope, blast_radius
+from whence.lineage.blast import Blast, Touched, blast_radius
+from whence.lineage.graph import Graph, graph_of
 from whence.lineage.names import aliases, resolve
 from whence.lineage.registry import Made, base_names, ingests_of, registry, releases_of, sources_of
 from whence.lineage.walk import Node, describe, find, walk
 
 __all__ = [
     "Blast",
+    "Graph",
     "Made",
     "Node",
-    "Scope",
+    "Touched",
     "aliases",
     "base_names",
     "blast_radius",
     "describe",
     "find",
+    "graph_of",
     "ingests_of",
     "registry",
     "releases_of",

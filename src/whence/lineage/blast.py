@@ -1,92 +1,220 @@
-"""Blast radius: from rows to everything live that was made of them."""
+"""Blast radius: from rows to everything that was made of them, by rows, by models that wrote rows, by merging models.
+
+Three ways lead from rows that may not be used to a model, and they are told apart: it was fed such rows or rows made
+from them; it was merged from such a model; it was fed rows that such a model wrote, or was distilled from it, which is
+*model-mediated*.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from whence.lineage.walk import snapshots_with
-from whence.records import Adapter, Deployment, NotFound, Ref, Release, Run, RunReport
+from whence.lineage.graph import Graph, graph_of, held_rows
+from whence.records import Ref, parse_time
 from whence.store import RowSet, Store, row_set
 
-Kind = Literal["source", "subject", "licence", "row"]
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """How a snapshot, a run or an adapter is reached."""
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which rows are asked about."""
-
-    kind: Kind
-    name: str
-    """source name, pseudonym, SPDX expression, or the row's id"""
+    rows: int
+    """rows in it that may not be used, or were made from such rows"""
+    review: int
+    """of these, rows of which a person still has to decide"""
+    mediated: int
+    """further rows in it that a reached model wrote, or that were made from those"""
+    through: Mapping[Ref, str] = field(default_factory=dict)
+    """what leads here: snapshot → ``fed``, adapter → ``composed``, ``distilled`` or ``wrote``"""
 
     @property
-    def about(self) -> str:
-        """How rights events name it."""
-        return f"{self.kind}:{self.name}"
+    def only_mediated(self) -> bool:
+        """Whether it is reached by way of models alone."""
+        return not self.rows and "composed" not in self.through.values()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blast:
     """What stands downstream of some rows."""
 
     direct: RowSet
-    """rows in the scope"""
+    """the rows that were asked about"""
     derived: RowSet
     """rows made from them, at any depth"""
-    snapshots: Mapping[Ref, int]
-    """snapshot → rows of the scope in it"""
-    adapters: Mapping[Ref, int]
-    """adapter → rows of the scope that were really fed to it"""
-    releases: tuple[Ref, ...]
-    deployments: tuple[Ref, ...]
-    """all that ever served one of the releases; which of them live is asked of their leases"""
+    review: RowSet
+    """of both, those of which a person still has to decide"""
+    mediated: RowSet
+    """rows that a reached model wrote, and rows made from those"""
+    snapshots: Mapping[Ref, Touched]
+    runs: Mapping[Ref, Touched]
+    """training runs, those that made no adapter included"""
+    adapters: Mapping[Ref, Touched]
+    releases: Mapping[Ref, Ref]
+    """release → its adapter"""
+    deployments: Mapping[Ref, Ref]
+    """deployment → its release"""
+    whole: bool
+    """whether everything was looked at, or only what stands behind the deployments that were named"""
 
 
-def scope_rows(store: Store, scope: Scope) -> RowSet:
-    """The rows of a scope. Raises NotFound for a name that no row carries."""
-    if scope.kind == "row":
-        return row_set(store.find_rows(scope.name))
-    sets = store.index().sets[scope.kind]
-    rows = sets.get(scope.name)
-    if not rows:
-        known = ", ".join(sets.names()[:8]) if scope.kind != "subject" else f"{len(sets.names())} people"
-        raise NotFound(f"no row belongs to {scope.kind} {scope.name!r}\n  expected: one of {known or 'none yet'}")
-    return rows
+def blast_radius(
+    store: Store,
+    rows: RowSet,
+    review: RowSet | None = None,
+    *,
+    behind: Collection[Ref] | None = None,
+    as_of: datetime | None = None,
+) -> Blast:
+    """Everything that was made of `rows`, and of the rows in `review`, of which a person still has to decide.
+
+    behind: deployments; only what these stand on is looked at. None: the whole record.
+    as_of: nothing that was made later counts.
+    """
+    known, index = graph_of(store), store.index()
+    review = row_set([]) if review is None else review
+    if as_of is not None:
+        there = row_set(range(store.committed(as_of)))
+        rows, review = rows & there, review & there
+    certain = rows | index.descendants(rows)
+    asked = rows | review
+    every = certain | review | index.descendants(review)
+    if as_of is not None:
+        every &= there
+        certain &= there
+    unclear = every - certain
+    served = {
+        ref: (release, since)
+        for release, mine in known.deployments.items()
+        for ref, since in mine
+        if (behind is None or ref in behind) and (as_of is None or since <= as_of)
+    }
+    considered = _considered(store, known, None if behind is None else {release for release, _ in served.values()})
+    if as_of is not None:
+        considered = [a for a in considered if _made_by(known, a, as_of)]
+    adapters, mediated = _reached(store, known, considered, every, unclear)
+    snapshots = _snapshots(store, known, considered if behind is not None else None, every, unclear, mediated, as_of)
+    adapters = {a: one for a, one in adapters.items() if a not in known.superseded or a in known.releases}
+    runs = {known.made[adapter].run: touched for adapter, touched in adapters.items()}
+    for snapshot in snapshots if behind is None and as_of is None else ():
+        runs |= dict.fromkeys(known.unfinished.get(snapshot, ()), snapshots[snapshot])
+    releases = {ref: adapter for adapter in adapters for ref, _ in known.releases.get(adapter, ())}
+    if behind is not None:
+        standing = {release for release, _ in served.values()}
+        releases = {ref: adapter for ref, adapter in releases.items() if ref in standing}
+    return Blast(
+        direct=asked,
+        derived=every - asked,
+        review=unclear,
+        mediated=mediated,
+        snapshots=snapshots,
+        runs=runs,
+        adapters=adapters,
+        releases=releases,
+        deployments={ref: release for ref, (release, _) in served.items() if release in releases},
+        whole=behind is None,
+    )
 
 
-def blast_radius(store: Store, scope: Scope) -> Blast:
-    """Rows of a scope and of what was made of them → snapshots → adapters → releases → deployments."""
-    direct = scope_rows(store, scope)
-    derived = store.index().descendants(direct) - direct
-    rows = direct | derived
-    snapshots = dict(snapshots_with(store, rows))
-    adapters = _adapters(store, snapshots, rows)
-    releases = _made_of(store, adapters, Release)
-    return Blast(direct, derived, snapshots, adapters, releases, _made_of(store, releases, Deployment))
+def _considered(store: Store, known: Graph, releases: set[Ref] | None) -> list[Ref]:
+    """The adapters of these releases and all that they stand on, oldest first; every adapter for None."""
+    if releases is None:
+        return list(known.made)
+    found = frontier = known.adapters_of(releases) & known.made.keys()
+    while frontier:
+        above: set[Ref] = set()
+        for adapter in frontier:
+            above |= known.models.get(adapter, {}).keys()
+            fed = _fed(store, known, adapter) if known.wrote else None
+            above |= {teacher for teacher, rows in known.wrote.items() if fed is not None and fed.intersect(rows)}
+        frontier = above - found
+        found = found | frontier
+    return [adapter for adapter in known.made if adapter in found]
 
 
-def _adapters(store: Store, snapshots: Mapping[Ref, int], rows: RowSet) -> dict[Ref, int]:
-    """Adapters of runs on these snapshots, with the number of `rows` that were fed, as far as that is known."""
-    found: dict[Ref, int] = {}
-    for run, _, _ in store.downstream(snapshots):
-        record: Any = store.get(run)
-        if not isinstance(record, Run) or record.activity not in ("train", "adopt"):
-            continue
-        fed, listed = None, max(snapshots[used] for used in record.used if used in snapshots)
-        for maker, _, _ in store.downstream([run]):
-            report: Any = store.get(maker)
-            if isinstance(report, RunReport) and report.set:
-                fed = store.get_set(report.set)
-        for maker, _, _ in store.downstream([run]):
-            if isinstance(store.get(maker), Adapter):
-                count = len(fed & rows) if fed is not None else listed
-                if count:
-                    found[maker] = count
+def _reached(
+    store: Store, known: Graph, considered: list[Ref], every: RowSet, unclear: RowSet
+) -> tuple[dict[Ref, Touched], RowSet]:
+    """(adapter → how it is reached, rows that reached adapters wrote), until nothing more is reached. Models that
+    taught each other are walked once."""
+    mediated, writers = row_set([]), set[Ref]()
+    while True:
+        found: dict[Ref, Touched] = {}
+        grown = True
+        while grown:
+            grown = False
+            for adapter in considered:
+                if adapter not in found and (
+                    touched := _touched(store, known, adapter, found, every, unclear, mediated)
+                ):
+                    found[adapter] = touched
+                    grown = bool(known.models)
+        new = [adapter for adapter in found if adapter in known.wrote and adapter not in writers]
+        if not new:
+            return found, mediated
+        writers.update(new)
+        mediated = row_set([]).union(mediated, *(known.wrote[adapter] for adapter in new)) - every
+
+
+def _touched(
+    store: Store,
+    known: Graph,
+    adapter: Ref,
+    found: Mapping[Ref, Touched],
+    every: RowSet,
+    unclear: RowSet,
+    mediated: RowSet,
+) -> Touched | None:
+    fed, through = _fed(store, known, adapter), dict[Ref, str]()
+    rows = fed.intersection_cardinality(every) if fed is not None else 0
+    written = fed.intersection_cardinality(mediated) if fed is not None and mediated else 0
+    snapshot = known.made[adapter].snapshot
+    if rows and snapshot:
+        through[snapshot] = "fed"
+    if written and fed is not None:
+        through |= {model: "wrote" for model in found if model in known.wrote and fed.intersect(known.wrote[model])}
+    through |= {model: how for model, how in known.models.get(adapter, {}).items() if model in found}
+    if not rows and not written and not through:
+        return None
+    review = fed.intersection_cardinality(unclear) if rows and unclear and fed is not None else 0
+    return Touched(rows=rows, review=review, mediated=written, through=through)
+
+
+def _fed(store: Store, known: Graph, adapter: Ref) -> RowSet | None:
+    """The rows that an adapter was fed; its snapshot's where nobody counted, None where nobody knows those either."""
+    blob = known.fed[adapter]
+    if blob is None:
+        blob = known.snapshots.get(known.made[adapter].snapshot or Ref(""))
+    return held_rows(store, blob) if blob else None
+
+
+def _snapshots(
+    store: Store,
+    known: Graph,
+    adapters: list[Ref] | None,
+    every: RowSet,
+    unclear: RowSet,
+    mediated: RowSet,
+    as_of: datetime | None,
+) -> dict[Ref, Touched]:
+    """The snapshots that hold any of these rows: those behind these adapters, or all."""
+    looked: list[Ref] = list(known.snapshots)
+    if adapters is not None or as_of is not None:
+        behind = list(known.made) if adapters is None else adapters
+        mine = {known.made[a].snapshot for a in behind if as_of is None or _made_by(known, a, as_of)}
+        looked = [ref for ref in looked if ref in mine]
+    found = {}
+    for ref in looked:
+        held = held_rows(store, known.snapshots[ref])
+        rows, written = held.intersection_cardinality(every), held.intersection_cardinality(mediated)
+        if rows or written:
+            review = held.intersection_cardinality(unclear) if unclear else 0
+            found[ref] = Touched(rows=rows, review=review, mediated=written)
     return found
 
 
-def _made_of(store: Store, digests: Mapping[Ref, int] | tuple[Ref, ...], kind: type[Any]) -> tuple[Ref, ...]:
-    reached = dict.fromkeys(src for src, _, _ in store.downstream(digests))
-    return tuple(src for src in reached if isinstance(store.get(src), kind))
+def _made_by(known: Graph, adapter: Ref, as_of: datetime) -> bool:
+    """Whether an adapter was there by then; one of which nobody says when it was made counts."""
+    at = known.made[adapter].made_at
+    return at is None or parse_time(at) <= as_of

@@ -37,9 +37,14 @@ class Made(NamedTuple):
     """version that made it"""
 
 
-def registry(store: Store) -> list[Made]:
-    """All adapters, oldest first, without those that a later adoption told more of. Nothing of an adapter changes, so
-    what was read once is kept on a shelf."""
+def superseded(store: Store) -> set[str]:
+    """Adapters of which a later adoption told more."""
+    return {event.about for event in store.events("adapter.superseded")}
+
+
+def registry(store: Store, whole: bool = False) -> list[Made]:
+    """All adapters, oldest first, without the `superseded` ones unless the whole is asked for. Nothing of an adapter
+    changes, so what was read once is kept on a shelf."""
     shelf = store.shelf("adapters", Made._fields)
     mark, rows = shelf.read()
     now = store.arrived(*_KINDS)
@@ -50,7 +55,7 @@ def registry(store: Store) -> list[Made]:
             rows = _extended(store, rows if known else [], after)
             shelf.write(now, rows)
     made = list(map(Made._make, rows))
-    told_again = {event.about for event in store.events("adapter.superseded")}
+    told_again = set() if whole else superseded(store)
     return [one for one in made if one.adapter not in told_again] if told_again else made
 
 

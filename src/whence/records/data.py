@@ -68,7 +68,9 @@ class Row:
     parents: tuple[int, ...] = ()
     """ordinals of the rows that this was made from"""
     generator: str | None = None
-    """model that wrote it"""
+    """model that wrote it: a name, or the digest of an adapter or release"""
+    collected_at: datetime | None = None
+    """when it came to be in its source; absent: the source says when it was fetched"""
 
 
 @noun

@@ -156,6 +156,10 @@ class Closure:
     """nothing uncommitted there"""
     environment: str | None
     """``sha256:`` of the installed versions"""
+    composed_of: tuple[Ref, ...] | None = None
+    """the Adapters that it was merged from"""
+    teachers: tuple[Ref, ...] | None = None
+    """the Adapters that it was distilled from"""
 
 
 @noun

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
-from whence.records import Deployment, Ref
+from whence.records import Deployment, Ref, parse_time
 from whence.store import Store
 
 State = Literal["live", "unknown", "declared", "ended"]
@@ -66,6 +66,26 @@ def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State
     seen, now = last[0].recorded_at, as_of or store.clock()
     passed = now if as_of else max(now, store.recorded_since(last[0].seq))
     return "live" if seen - lease <= now and passed <= seen + lease else "unknown"
+
+
+def running(store: Store, as_of: datetime | None = None) -> set[Ref]:
+    """Deployments that may answer at a time (now by default): those that are not known to have ended by then."""
+    if as_of is None:
+        return store.memo("serve.running", lambda: _running(store, None))
+    return _running(store, as_of)
+
+
+def _running(store: Store, as_of: datetime | None) -> set[Ref]:
+    last: dict[str, tuple[int, str]] = {}
+    for kind in ("deployment.started", "deployment.declared", "deployment.ended"):
+        for event in store.events(kind, as_of=as_of):
+            last[event.about] = max(last.get(event.about, (0, "")), (event.seq, kind))
+    since = {ref: parse_time(at) for ref, at in store.fields(Deployment, "started_at")}
+    return {
+        ref
+        for ref, at in since.items()
+        if last.get(ref, (0, ""))[1] != "deployment.ended" and (as_of is None or at <= as_of)
+    }
 
 
 def states(store: Store) -> dict[Ref, State]:

@@ -91,6 +91,13 @@ class Catalogue(Transactions):
         counts: dict[str, int] = dict(self._rows(query.group_by(c.noun)))  # type: ignore[arg-type]
         return [last, *(counts.get(kind.__name__, 0) for kind in kinds)]
 
+    def mark(self) -> tuple[int, int]:
+        """(number of the last record, number of the last event): what changes whenever something is added."""
+        records, events = tables.records.c.n, tables.head.c.seq
+        last = sa.select(sa.func.max(records)).scalar_subquery()
+        row = self._rows(sa.select(last.label("last"), events.label("events")))[0]
+        return int(row.last or 0), int(row.events)
+
     def count(self, kind: type[Any]) -> int:
         """How many records of this kind there are."""
         t = tables.records

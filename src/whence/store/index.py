@@ -27,7 +27,7 @@ from whence.store.columns import U64, fixed, ids_array, places, prefix, ranges, 
 from whence.store.marks import marks
 from whence.store.sets import PackedSets, group, row_set, to_array
 
-KINDS = ("source", "subject", "licence", "slice")
+KINDS = ("source", "subject", "licence", "slice", "generator")
 FILES = frozenset({"ids.arrow", "records.arrow", "children.arrow", *(f"{kind}.arrow" for kind in KINDS)})
 """What a saved index consists of, besides its manifest."""
 

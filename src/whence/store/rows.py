@@ -38,10 +38,14 @@ SCHEMA = pa.schema(
         pa.field("slices", pa.string()),
         pa.field("parents", pa.list_(pa.uint64())),
         pa.field("generator", pa.string()),
+        pa.field("collected_at", pa.timestamp("us", tz="UTC")),
     ]
 )
 FACTS = tuple(name for name in SCHEMA.names if name not in ("content", "content_digest"))
 """Columns that a batch's digest covers; content has a keyed digest of its own, which an erasure blanks."""
+
+LATER = frozenset({"collected_at"})
+"""Columns that version 0.1 did not have: a batch without any value in one has the digest that it had then."""
 
 SMALL_FRAGMENTS = 32
 """More fragments than this are compacted when a writer closes."""
@@ -66,6 +70,8 @@ def facts_digest(table: pa.Table) -> str:
         column = table[name].combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        if name in LATER and column.null_count == len(column):
+            continue
         hasher.update(name.encode())
         hasher.update(column.is_null().to_numpy(zero_copy_only=False).tobytes())
         if pa.types.is_list(column.type):
@@ -77,6 +83,8 @@ def facts_digest(table: pa.Table) -> str:
             hasher.update(_text_bytes(column))
         elif pa.types.is_fixed_size_binary(column.type):
             hasher.update(fixed(column, column.type.byte_width).tobytes())
+        elif pa.types.is_timestamp(column.type):
+            hasher.update(column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
         else:
             hasher.update(column.to_numpy(zero_copy_only=False).astype("<u8").tobytes())
     return "b3:" + hasher.hexdigest()
@@ -111,7 +119,23 @@ def read(stored: dict[str, Any]) -> Row:
         group=stored["group"],
         parents=tuple(stored["parents"] or ()),
         generator=stored["generator"],
+        collected_at=stored["collected_at"],
     )
+
+
+def _held(dataset: Any, wanted: list[str]) -> list[str]:
+    """Those of these columns that the row file has: version 0.1 wrote it without the `LATER` ones."""
+    return [name for name in wanted if name not in LATER or name in dataset.schema.names]
+
+
+def _padded(found: Any, wanted: list[str]) -> Any:
+    """A table or batch with the columns that were asked for; null in those that the row file does not have."""
+    if found.num_columns == len(wanted):
+        return found
+    for name in wanted:
+        if name not in found.schema.names:
+            found = found.append_column(SCHEMA.field(name), pa.nulls(found.num_rows, SCHEMA.field(name).type))
+    return found.select(wanted)
 
 
 def _lance() -> Any:
@@ -141,6 +165,8 @@ class RowFile:
         numbers = pa.array(np.arange(first, first + table.num_rows, dtype=np.uint64))
         full = table.add_column(0, SCHEMA.field("ord"), numbers)
         with writing(self._url):
+            if self._exists() and (lacks := set(LATER).difference(self._open().schema.names)):
+                self._open().add_columns(pa.schema([SCHEMA.field(name) for name in sorted(lacks)]))
             _lance().write_dataset(full, self._url, mode="append" if self._exists() else "create", schema=SCHEMA)
         return full
 
@@ -213,12 +239,14 @@ class RowFile:
         if not self._exists() or not len(ordinals):
             return SCHEMA.empty_table().select(wanted)
         dataset, first, last = self._open(), int(ordinals[0]), int(ordinals[-1])
+        there = _held(dataset, wanted)
         whole = last - first + 1 == len(ordinals)
         if last < self._guard(dataset.count_rows):
             if whole:
-                found = self._guard(lambda: dataset.to_table(columns=wanted, offset=first, limit=len(ordinals)))
+                found = self._guard(lambda: dataset.to_table(columns=there, offset=first, limit=len(ordinals)))
             else:
-                found = self._guard(lambda: dataset.take(ordinals.tolist(), columns=wanted))
+                found = self._guard(lambda: dataset.take(ordinals.tolist(), columns=there))
+            found = _padded(found, wanted)
             if np.array_equal(found["ord"].to_numpy(), ordinals):
                 return found
         found = self.table(wanted, f"ord >= {first} AND ord <= {last}").sort_by("ord")
@@ -243,7 +271,9 @@ class RowFile:
         """Rows for which a Lance filter holds, whole."""
         if not self._exists():
             return SCHEMA.empty_table().select(columns)
-        return self._guard(lambda: self._open().to_table(columns=columns, filter=where))
+        dataset = self._open()
+        found = self._guard(lambda: dataset.to_table(columns=_held(dataset, columns), filter=where))
+        return _padded(found, columns)
 
     def scan(self, columns: list[str], rows: BitMap64 | None = None, committed: int = 0) -> Iterator[pa.RecordBatch]:
         """Committed rows in batches, in storage order; only those in `rows` where given. ``ord`` always comes along."""
@@ -256,11 +286,13 @@ class RowFile:
         asked = np.zeros(rows.max() + 2 if rows is not None else 0, bool)
         if rows is not None:
             asked[to_array(rows)] = True
-        batches = self._open().to_batches(columns=wanted)
+        dataset = self._open()
+        batches = dataset.to_batches(columns=_held(dataset, wanted))
         while True:
             chunk = self._guard(lambda: next(batches, None))
             if chunk is None:
                 return
+            chunk = _padded(chunk, wanted)
             ordinals = chunk["ord"].to_numpy(zero_copy_only=False)
             keep = ordinals < committed if rows is None else asked[np.minimum(ordinals, len(asked) - 1)]
             if keep.any():

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +49,8 @@ from whence.store.marker import Marker
 from whence.store.nouns import digests_root, trace_from
 from whence.store.shelf import Shelf
 
+T = TypeVar("T")
+
 
 def wall_clock() -> datetime:
     """Now, in UTC."""
@@ -76,6 +79,8 @@ class Store(Catalogue):
         self._exclusive = SessionLock(engine) if catalogue else FileLock(root / "lock")
         self._lock = WriterLock(self._exclusive, str(root))
         self._journals: dict[str, Journal] = {}
+        self._memos: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._kept: dict[str, Any] = {}
 
     @classmethod
     def open(
@@ -170,9 +175,9 @@ class Store(Catalogue):
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
-    def committed(self) -> int:
-        """Ordinals that the chain covers: rows are 0 … committed − 1."""
-        last = self.events("rows.appended", last=True)
+    def committed(self, as_of: datetime | None = None) -> int:
+        """Ordinals that the chain covers, or covered at a time: rows are 0 … committed − 1."""
+        last = self.events("rows.appended", as_of=as_of, last=True)
         return int(last[0].data["first"] + last[0].data["rows"]) if last else 0
 
     def add_rows(self, table: pa.Table, source: str) -> int:
@@ -220,6 +225,22 @@ class Store(Catalogue):
     def shelf(self, name: str, columns: Sequence[str]) -> Shelf:
         """A table that is derived from the catalogue and kept."""
         return Shelf(self.root / "index" / f"{name}.arrow", columns)
+
+    # -- what questions keep in memory ---------------------------------------------------------------------------------
+
+    def memo(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gave, until something is added to the record."""
+        mark = self.mark()
+        held = self._memos.get(name)
+        if held is None or held[0] != mark:
+            held = self._memos[name] = mark, make()
+        made: T = held[1]
+        return made
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gave, as long as this store is open."""
+        made: T = self._kept.setdefault(name, make())
+        return made
 
     # -- row sets and snapshots --------------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ They return records and plain values, print nothing, and raise `whence.WhenceErr
 when a project is opened and never again.
 """
 
+from whence.lifecycle.blast import BlastRadius, Questions, Reached, Served
 from whence.verbs.adopt import Adopt
-from whence.verbs.ask import Ask, BlastRadius, Served, WhatEnds, Why
+from whence.verbs.ask import Ask, WhatEnds, Why
 from whence.verbs.binding import Checked
 from whence.verbs.canaries import Compared, Hosted
 from whence.verbs.data import Data, Listing, Quarantined, Removed
@@ -29,6 +30,8 @@ __all__ = [
     "Listing",
     "Models",
     "Quarantined",
+    "Questions",
+    "Reached",
     "Reactions",
     "Rebuilt",
     "Removed",

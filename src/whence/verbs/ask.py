@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whence import lineage
-from whence.lineage import Node, Scope
+from whence.lifecycle.blast import BlastRadius, blast_radius
+from whence.lineage import Node
 from whence.project import read_calendar
 from whence.records import (
     Adapter,
     BackendFailed,
-    Deployment,
     Json,
-    NotFound,
-    Ref,
-    Release,
     Run,
     RunReport,
     Unmet,
     writing,
 )
 from whence.register import Due
-from whence.store import RowSet, Store
-from whence.store.keys import PSEUDONYMS
+from whence.store import Store
+from whence.verbs.scopes import Names, moment, scopes
 
 if TYPE_CHECKING:
     from whence.verbs.session import Session
@@ -51,41 +47,6 @@ class Why:
     """nearest first"""
     went_into: tuple[Node, ...]
     """nearest first"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A deployment and what is known of it now."""
-
-    deployment: Ref
-    """digest"""
-    endpoint: str
-    """address"""
-    state: str
-    """live, unknown, declared (somebody else runs it) or ended"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlastRadius:
-    """What stands downstream of a person, a source, a licence or a row."""
-
-    direct: RowSet = field(repr=False)
-    """ordinals of their rows"""
-    derived: RowSet = field(repr=False)
-    """ordinals of rows made from those, at any depth"""
-    snapshots: Mapping[Ref, int]
-    """snapshot → how many of these rows it holds"""
-    adapters: Mapping[Ref, int]
-    """adapter → how many of these rows were fed to it"""
-    releases: Mapping[Ref, str]
-    """release → its name"""
-    deployments: tuple[Served, ...]
-    """all that ever served one of the releases"""
-
-    @property
-    def live(self) -> tuple[Served, ...]:
-        """Deployments that must come down: all that are not known to have ended."""
-        return tuple(one for one in self.deployments if one.state != "ended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,25 +93,30 @@ class Ask:
     def blast_radius(
         self,
         *,
-        subject: str | None = None,
-        source: str | None = None,
-        licence: str | None = None,
-        row: str | None = None,
+        subject: Names = None,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+        as_of: datetime | str | None = None,
+        known_by: datetime | str | None = None,
+        history: bool = False,
+        what_if: bool = False,
     ) -> BlastRadius:
-        """From rows to live deployments: what stands downstream of a person, a source, a licence or a row; name one.
+        """Which models that answer users were made from what may not be used: rows, snapshots, runs, adapters,
+        releases, deployments. Name people, sources, licences or rows, or nothing for everything.
 
         subject: a person's identifier as in your data, or a pseudonym. source: a name. licence: an SPDX expression.
-        row: `SOURCE:RECORD`, or its id. Raises NotFound where no row belongs to it.
+        row: `SOURCE:RECORD`, or its id; each of these may be a list. rows: a file with a row a line. as_of: what held
+        then. known_by: leaving out what was recorded later; None: as_of. history: everything ever made of them, not
+        only what stands behind deployments that may still answer. what_if: as if the right to them had been withdrawn.
+        Raises NotFound for a source or row that is not there.
         """
-        kind, name = one_scope(subject, source, licence, row)
-        if kind == "row":
-            name = row_named(self._store, name)
-        if kind == "subject" and not name.startswith("subject-"):
-            self._store.keys.reload()
-            if PSEUDONYMS not in self._store.keys and not len(self._store.index().sets["subject"]):
-                raise NotFound("no row belongs to anybody: this store has no pseudonyms yet")
-            name = self._store.keys.pseudonym(name)
-        return blast_radius(self._store, Scope(kind, name))
+        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows)
+        if what_if and not named:
+            raise Unmet("nothing is named", "a person, source, licence or row", "say what would be withdrawn")
+        when, known = (None if at is None else moment(at) for at in (as_of, known_by))
+        return blast_radius(self._store, named, as_of=when, known_by=known, history=history, what_if=what_if)
 
     def due(
         self,
@@ -220,38 +186,3 @@ def report_of(store: Store, found: str, record: Any) -> RunReport | None:
     run = found if isinstance(record, Run) else record.run if isinstance(record, Adapter) else None
     made: list[Any] = [store.get(src) for src, field, _ in store.downstream([run]) if field == "run"] if run else []
     return next((report for report in made if isinstance(report, RunReport)), None)
-
-
-def one_scope(subject: str | None, source: str | None, licence: str | None, row: str | None = None) -> tuple[Any, str]:
-    """(kind, name) of the one that is given. Raises Unmet."""
-    named = (("subject", subject), ("source", source), ("licence", licence), ("row", row))
-    given = [(k, v) for k, v in named if v]
-    if len(given) != 1:
-        raise Unmet(f"{len(given)} scopes are given", "one of subject, source, licence and row", "name one")
-    return given[0]
-
-
-def row_named(store: Store, text: str) -> str:
-    """The id of the row that this text names. Raises NotFound, Conflict where it names several."""
-    found = lineage.find(store, text)
-    if not isinstance(found, int):
-        raise NotFound(f"{text} names no row\n  expected: SOURCE:RECORD, or a row's id")
-    return store.row(found).id
-
-
-def blast_radius(store: Store, scope: Scope) -> BlastRadius:
-    """`lineage.blast_radius` with names, endpoints and what is known of the leases now."""
-    from whence.serve.leases import state
-
-    blast = lineage.blast_radius(store, scope)
-    return BlastRadius(
-        direct=blast.direct,
-        derived=blast.derived,
-        snapshots=blast.snapshots,
-        adapters=blast.adapters,
-        releases={ref: store.get(ref, Release).name for ref in blast.releases},
-        deployments=tuple(
-            Served(deployment=ref, endpoint=store.get(ref, Deployment).endpoint, state=state(store, ref))
-            for ref in blast.deployments
-        ),
-    )

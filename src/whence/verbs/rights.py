@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from whence.govern import Owner
-from whence.lineage import Scope, find
-from whence.project import licence_fault
-from whence.records import NotFound, Ownership, Ref, Source, Unmet, parse_time
-from whence.verbs.ask import BlastRadius, blast_radius, one_scope, row_named
+from whence.govern import Book, Owner, Told, What
+from whence.govern.rights import Use
+from whence.lifecycle.blast import BlastRadius, blast_radius
+from whence.lineage import find
+from whence.records import Ownership, Ref, Unmet, sha256
+from whence.verbs.scopes import Names, licence_of, moment, scopes
 
 if TYPE_CHECKING:
     from whence.verbs.session import Session
@@ -18,52 +21,144 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """A right that was granted or withdrawn."""
+    """Rights that changed."""
 
-    event: int
-    """its number in the chain"""
-    about: str
-    """`subject:PSEUDONYM`, `source:NAME`, `licence:EXPRESSION` or `row:ID`"""
+    events: tuple[int, ...]
+    """their numbers in the chain"""
+    about: tuple[str, ...]
+    """`subject:PSEUDONYM`, `source:NAME`, `licence:EXPRESSION`, `row:ID` or `rows:BLOB`, one for each event"""
+    unknown: tuple[str, ...]
+    """of these, people whom no row is about: it bites when rows come"""
+    contradicted: tuple[int, ...]
+    """earlier events that say otherwise of the same time; the stricter holds"""
     blast: BlastRadius | None
-    """what stands downstream; None: no row belongs to it"""
+    """what stands downstream of what may not be used any more; None: nothing was taken away"""
 
 
 class Rights:
-    """Rights to train on rows. Each verb is that of `whence rights`; each is a decision and needs a person as actor.
+    """Rights to use rows. Each verb is that of `whence rights`; each is a decision and needs a person as actor, except
+    that anybody may see a licence change.
 
-    Name one of subject (a person's identifier as in your data), source (a name), licence (an SPDX expression) and row
-    (`SOURCE:RECORD`, or its id).
-    valid_at: from when; None: now. reason: kept apart, erasable. Raises Unmet without a person.
+    Name people (subject: identifiers as in your data), sources (names), licences (SPDX expressions), rows
+    (`SOURCE:RECORD`, or ids; or in `rows` a file with one a line); several make an event each, all or none.
+    valid_at: from when; None: now. use: `train` or `evaluate`; None: every use. reason, said_by: kept apart, erasable.
+    evidence: a file that shows it; its digest is recorded. Raises Unmet without a person.
     """
 
     def __init__(self, session: Session) -> None:
-        self._store = session.store
-
-    def withdraw(
-        self,
-        *,
-        subject: str | None = None,
-        source: str | None = None,
-        licence: str | None = None,
-        row: str | None = None,
-        valid_at: datetime | str | None = None,
-        reason: str | None = None,
-    ) -> Changed:
-        """The right to train on these rows ends; says what must come down."""
-        return self._change("withdraw", one_scope(subject, source, licence, row), valid_at, reason)
+        self._session, self._store = session, session.store
 
     def grant(
         self,
         *,
-        subject: str | None = None,
-        source: str | None = None,
-        licence: str | None = None,
-        row: str | None = None,
+        subject: Names = None,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+        to: str | None = None,
+        use: Use | None = None,
         valid_at: datetime | str | None = None,
         reason: str | None = None,
+        said_by: str | None = None,
+        evidence: str | Path | None = None,
     ) -> Changed:
-        """The right to train on these rows is given (again)."""
-        return self._change("grant", one_scope(subject, source, licence, row), valid_at, reason)
+        """The right to use these rows is given (again). to: a licence that from now on counts alone, whatever they came
+        under: the decision that clears an older duty."""
+        named = self._named(subject, source, licence, row, rows)
+        return self._tell("grant", named, valid_at, reason, said_by, evidence, use=use, licence=to)
+
+    def change(
+        self,
+        *,
+        to: str | None = None,
+        all_rows: bool = False,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+        valid_at: datetime | str | None = None,
+        reason: str | None = None,
+        said_by: str | None = None,
+        evidence: str | Path | None = None,
+    ) -> Changed:
+        """The licence of these rows changed. What it had been goes on counting until a `grant` says otherwise.
+
+        to: an SPDX expression; None: nobody knows, which blocks. all_rows: it covers rows that were collected before,
+        too; otherwise those are for a person to decide (review).
+        """
+        named = self._named(None, source, licence, row, rows)
+        reach = "all" if all_rows else "new"
+        return self._tell("change", named, valid_at, reason, said_by, evidence, licence=to, reach=reach)
+
+    def dispute(
+        self,
+        *,
+        subject: Names = None,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+        use: Use | None = None,
+        valid_at: datetime | str | None = None,
+        reason: str | None = None,
+        said_by: str | None = None,
+        evidence: str | Path | None = None,
+    ) -> Changed:
+        """Somebody contests the right to these rows, or a withdrawal of it: they are not trained on until it is
+        settled."""
+        named = self._named(subject, source, licence, row, rows)
+        return self._tell("dispute", named, valid_at, reason, said_by, evidence, use=use)
+
+    def withdraw(
+        self,
+        *,
+        subject: Names = None,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+        use: Use | None = None,
+        valid_at: datetime | str | None = None,
+        reason: str | None = None,
+        said_by: str | None = None,
+        evidence: str | Path | None = None,
+    ) -> Changed:
+        """The right to use these rows ends; says what must come down."""
+        named = self._named(subject, source, licence, row, rows)
+        return self._tell("withdraw", named, valid_at, reason, said_by, evidence, use=use)
+
+    def reinstate(
+        self,
+        *,
+        subject: Names = None,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+        use: Use | None = None,
+        valid_at: datetime | str | None = None,
+        reason: str | None = None,
+        said_by: str | None = None,
+        evidence: str | Path | None = None,
+    ) -> Changed:
+        """A withdrawal or dispute of the right to these rows is lifted. Raises Unmet where there was none."""
+        named = self._named(subject, source, licence, row, rows)
+        held = Book(self._store)
+        for kind, name in named:
+            standing = held.standing(f"{kind}:{name}")
+            if standing is None or standing.state == "granted":
+                raise Unmet(f"{kind}:{name} is neither withdrawn nor disputed", "one that is", "look at its name")
+        return self._tell("reinstate", named, valid_at, reason, said_by, evidence, use=use)
+
+    def record(self, file: str | Path) -> Changed:
+        """Changes of rights from a file of JSON lines, all or none: each names `what` (grant, change, dispute,
+        withdraw, reinstate), one of `subject`, `source`, `licence`, `row`, and as above `valid_at`, `use`, `to`,
+        `all_rows`, `reason`, `said_by`. Raises Unmet with every line that is none."""
+        from whence.verbs.many import changes_in
+
+        told = changes_in(self._store, Path(file), self._session.told)
+        return self._record(told)
 
     def own(
         self, thing: str, *, accountable: str, backup: str | None = None, since: datetime | str | None = None
@@ -96,39 +191,68 @@ class Rights:
             return name
         return str(find(store, name))
 
-    def _change(
-        self, what: Literal["grant", "withdraw"], given: tuple[str, str], at: datetime | str | None, reason: str | None
+    def _named(
+        self, subject: Names, source: Names, licence: Names, row: Names, rows: str | Path | None
+    ) -> list[tuple[str, str]]:
+        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
+        if not named:
+            raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
+        return named
+
+    def _tell(
+        self,
+        what: What,
+        named: list[tuple[str, str]],
+        valid_at: datetime | str | None,
+        reason: str | None,
+        said_by: str | None,
+        evidence: str | Path | None,
+        **more: Any,
     ) -> Changed:
+        when = None if valid_at is None else moment(valid_at)
+        if more.get("licence") is not None:
+            licence_of(more["licence"])
+        shown = None if evidence is None else _digest(Path(evidence))
+        return self._record(
+            [
+                Told(
+                    what=what,
+                    about=f"{kind}:{name}",
+                    valid_at=when,
+                    reason=reason,
+                    said_by=said_by,
+                    evidence=shown,
+                    **more,
+                )
+                for kind, name in named
+            ]
+        )
+
+    def _record(self, told: Sequence[Told]) -> Changed:
         from whence import govern
 
-        kind, name = given
-        valid_at = None if at is None else moment(at)
-        if kind == "row":
-            name = row_named(self._store, name)
-        self._known(kind, name)
-        self._store.person()
-        if kind == "subject" and not name.startswith("subject-"):
-            name = self._store.keys.pseudonym(name)
-        scope = Scope(kind, name)  # type: ignore[arg-type]
-        event = govern.change(self._store, scope.about, what, valid_at=valid_at, reason=reason)
-        try:
-            blast = blast_radius(self._store, scope)
-        except NotFound:
-            blast = None
-        return Changed(event=event, about=scope.about, blast=blast)
+        events = govern.tell(self._store, told)
+        about = tuple(one.about for one in told)
+        people = [a.partition(":")[2] for a in about if a.startswith("subject:")]
+        rowed = set(self._store.index().sets["subject"].names()) if people else set()
+        ended = [tuple(one.about.split(":", 1)) for one in told if one.what in ("withdraw", "dispute", "change")]
+        blast = blast_radius(self._store, ended, what_if=True) if ended else None  # type: ignore[arg-type]
+        book = govern.Book(self._store)
+        against = {seq for one in about[:1000] if (now := book.standing(one)) for seq in now.contradicted}
+        return Changed(
+            events=tuple(event.seq for event in events),
+            about=about,
+            unknown=tuple(f"subject:{name}" for name in people if name not in rowed),
+            contradicted=tuple(sorted(against)),
+            blast=blast if blast is not None and blast.rows + len(blast.suites) else None,
+        )
 
-    def _known(self, kind: str, name: str) -> None:
-        """A name that was mistyped would end nobody's right. A person may be named before a row of theirs comes."""
-        if kind in ("subject", "row") or name in self._store.index().sets[kind].names():
-            return
-        if kind == "licence":
-            fault = licence_fault(name)
-            if fault:
-                raise Unmet(f"licence: {fault}", "an SPDX expression, or one that rows have", "look at its spelling")
-        else:
-            known = sorted({source.name for _, source in self._store.all(Source)})
-            if name not in known:
-                raise NotFound(f"no source is called {name!r}; read so far: {', '.join(known) or 'none'}")
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes())
+    except OSError as error:
+        raise Unmet(f"{path} cannot be read: {error.strerror}", "a file that shows it", "name one") from error
 
 
 class Reactions:
@@ -155,13 +279,3 @@ class Reactions:
         from whence import feedback
 
         return feedback.send(self._store, trace, surface=surface, actor=actor, intent=intent, value=value, text=text)
-
-
-def moment(at: datetime | str) -> datetime:
-    """A time with its zone, from itself or from ISO 8601. Raises Unmet."""
-    try:
-        if isinstance(at, datetime) and at.tzinfo is None:
-            raise ValueError(f"{at} has no time zone")
-        return at if isinstance(at, datetime) else parse_time(at)
-    except ValueError as error:
-        raise Unmet(str(error), "an ISO 8601 time with its zone", "add the zone, such as Z") from error

@@ -1,0 +1,117 @@
+"""What people call a person, a source, a licence, a row or a list of rows → what rights events call it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from whence.lineage import find
+from whence.project import licence_fault
+from whence.records import NotFound, Source, Unmet, parse_time
+from whence.store import Store, row_set
+
+Names = str | Sequence[str] | None
+PSEUDONYM = "subject-"
+"""Begins every pseudonym."""
+
+
+def scopes(
+    store: Store,
+    *,
+    subject: Names = None,
+    source: Names = None,
+    licence: Names = None,
+    row: Names = None,
+    rows: str | Path | None = None,
+    new: bool = False,
+) -> list[tuple[str, str]]:
+    """(kind, name) of each of these, people by pseudonym. A source, licence or row that is not there is a mistake.
+
+    rows: a file with a row a line, as SOURCE:RECORD or id. new: they are about to be recorded, so that a person may be
+    named before a row of theirs comes. Raises NotFound, Unmet, Conflict for a row that means several.
+    """
+    found = [("subject", person(store, name, new)) for name in _each(subject)]
+    for kind, names in (("source", _each(source)), ("licence", _each(licence))):
+        for name in names:
+            _known(store, kind, name)
+            found.append((kind, name))
+    found += [("row", store.row(_row(store, name)).id) for name in _each(row)]
+    if rows is not None:
+        found.append(("rows", _listed(store, Path(rows))))
+    return found
+
+
+def person(store: Store, name: str, new: bool = False) -> str:
+    """The pseudonym of a person's identifier; a pseudonym as it is. Raises NotFound where nobody has one yet."""
+    if name.startswith(PSEUDONYM):
+        return name
+    if not name:
+        raise Unmet("a person's identifier is empty", "the identifier as it stands in your data", "name one")
+    if not new:
+        store.keys.reload()
+        if "pseudonyms" not in store.keys and not len(store.index().sets["subject"]):
+            raise NotFound("no row belongs to anybody: this store has no pseudonyms yet")
+    return store.keys.pseudonym(name)
+
+
+def moment(at: datetime | str) -> datetime:
+    """A time with its zone, from itself or from ISO 8601. Raises Unmet."""
+    try:
+        if isinstance(at, datetime) and at.tzinfo is None:
+            raise ValueError(f"{at} has no time zone")
+        return at if isinstance(at, datetime) else parse_time(at)
+    except (ValueError, OverflowError) as error:
+        raise Unmet(str(error), "an ISO 8601 time with its zone", "add the zone, such as Z") from error
+
+
+def licence_of(text: str) -> str:
+    """An SPDX expression as it stands. Raises Unmet for one that is none."""
+    fault = licence_fault(text)
+    if fault:
+        raise Unmet(f"licence: {fault}", "an SPDX expression, or one that rows have", "look at its spelling")
+    return text
+
+
+def _each(names: Names) -> Sequence[str]:
+    return () if names is None else (names,) if isinstance(names, str) else names
+
+
+def _known(store: Store, kind: str, name: str) -> None:
+    """A name that was mistyped would end nobody's right, and would look as if nothing were made of it."""
+    if name in store.index().sets[kind].names():
+        return
+    if kind == "licence":
+        licence_of(name)
+        return
+    known = sorted({name for _, name in store.fields(Source, "name")})
+    if name not in known:
+        raise NotFound(f"no source is called {name!r}; read so far: {', '.join(known) or 'none'}")
+
+
+def _row(store: Store, text: str) -> int:
+    found = find(store, text)
+    if not isinstance(found, int):
+        raise NotFound(f"{text} names no row\n  expected: SOURCE:RECORD, or a row's id")
+    return found
+
+
+def _listed(store: Store, path: Path) -> str:
+    """The blob of the rows that a file lists. Raises Unmet with every line that names none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unmet(f"{path} cannot be read: {error}", "a text file with a row a line", "name one") from error
+    rows, faults = row_set([]), []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        ordinals = store.find_rows(line.strip())
+        if len(ordinals) == 1:
+            rows.add(ordinals[0])
+        else:
+            faults.append(f"line {number}: {'no row' if not ordinals else f'{len(ordinals)} rows'}")
+    if faults or not rows:
+        said = "; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else "")
+        raise Unmet(f"{path}: {said or 'no line'}", "SOURCE:RECORD, or a row's id, a line", "mend it and call again")
+    return store.put_set(rows)
