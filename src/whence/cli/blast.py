@@ -27,7 +27,7 @@ def answer(blast: BlastRadius) -> str:
     where = "the record" if blast.whole else "what stands behind live deployments"
     if not blast.rows and not blast.suites:
         if not blast.asked:
-            return f"everything may be used: of {blast.of:,} rows none is withdrawn, disputed or barred"
+            return f"of {blast.of:,} rows none is withdrawn, disputed or barred"
         return "nothing of it may not be used" if not blast.what_if else "no row belongs to it"
     rows = f"{blast.rows:,} rows"
     if not models:

@@ -235,9 +235,11 @@ class Rights:
         about = tuple(one.about for one in told)
         people = [a.partition(":")[2] for a in about if a.startswith("subject:")]
         rowed = set(self._store.index().sets["subject"].names()) if people else set()
-        ended = [tuple(one.about.split(":", 1)) for one in told if one.what in ("withdraw", "dispute", "change")]
-        blast = blast_radius(self._store, ended, what_if=True) if ended else None  # type: ignore[arg-type]
+        ended = [one for one in told if one.what in ("withdraw", "dispute", "change")]
         book = govern.Book(self._store)
+        later = any(one.valid_at is not None and one.valid_at > book.now for one in ended)
+        asked = [(kind, name) for kind, _, name in (one.about.partition(":") for one in ended)]
+        blast = blast_radius(self._store, asked, what_if=later) if ended else None
         against = {seq for one in about[:1000] if (now := book.standing(one)) for seq in now.contradicted}
         return Changed(
             events=tuple(event.seq for event in events),
