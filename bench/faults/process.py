@@ -91,7 +91,10 @@ class Running:
 
     def kill(self) -> int:
         """SIGKILL to the group. The exit code, which is another one where it had ended before."""
-        os.killpg(self.pid, signal.SIGKILL)
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:  # killed before it had a group of its own
+            os.kill(self.pid, signal.SIGKILL)
         return self.wait()
 
 
