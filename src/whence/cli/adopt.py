@@ -44,6 +44,12 @@ def adapter(
     ] = None,
     live: Annotated[str | None, typer.Option("--live", metavar="URL", help="Where somebody else serves it.")] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From when; default: now.")] = None,
+    merged_from: Annotated[
+        list[str] | None, typer.Option("--merged-from", metavar="ADAPTER", help="One it was merged from; repeat it.")
+    ] = None,
+    distilled_from: Annotated[
+        list[str] | None, typer.Option("--distilled-from", metavar="ADAPTER", help="A teacher of it; repeat it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """An adapter that somebody trained elsewhere: what is proven, what is claimed, what is missing and who has it.
@@ -64,6 +70,8 @@ def adapter(
             consent_basis=consent_basis,
             live=live,
             since=when,
+            merged_from=merged_from or (),
+            distilled_from=distilled_from or (),
         )
     say(asdict(made), _text(made), as_json)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from whence import data, govern, register, serve
+from whence.lineage import find
 from whence.models import (
     Bond,
     Held,
@@ -72,6 +73,10 @@ class Claims:
     """address at which somebody else serves it"""
     since: datetime | None = None
     """from when; None: now"""
+    merged_from: Sequence[str] = ()
+    """adapters or releases that it was merged from"""
+    distilled_from: Sequence[str] = ()
+    """adapters or releases that it was distilled from"""
     base_name: str | None = None
     """what a registry calls its base; a name proves nothing"""
     recipe: ForeignRecipe | None = None
@@ -105,7 +110,7 @@ def adopt(store: Store, folder: Path, claims: Claims, told: Progress = lambda *_
 
     Raises Unmet for a folder or claim that cannot be true, Conflict for a name that another adapter has.
     """
-    if claims.base or claims.live or claims.data:
+    if any((claims.base, claims.live, claims.data, claims.merged_from, claims.distilled_from)):
         store.person()
     before = store.head()
     with hold(folder) as held:
@@ -122,13 +127,16 @@ def adopt(store: Store, folder: Path, claims: Claims, told: Progress = lambda *_
             ref, notes = earlier[0], [*notes, f"it was trained here: run {old.run[7:19]}; its closure stays as it is"]
         else:
             snapshot = _snapshot(store, name, rows, runs, old)
+            told_before = store.get(old.closure, Closure) if old else None
             made = Closure(
                 base=base,
                 snapshot=snapshot,
                 recipe=store.put(_recipe(store, claims, found, old)),
-                code_commit=claims.code_commit or (store.get(old.closure, Closure).code_commit if old else None),
+                code_commit=claims.code_commit or (told_before.code_commit if told_before else None),
                 code_clean=None,
                 environment=None,
+                composed_of=_models(store, claims.merged_from) or (told_before.composed_of if told_before else None),
+                teachers=_models(store, claims.distilled_from) or (told_before.teachers if told_before else None),
             )
             ref = _record(store, name, held, found, made, bond, earlier)
     notes += _rights(store, ref, claims)
@@ -143,6 +151,20 @@ def adopt(store: Store, folder: Path, claims: Claims, told: Progress = lambda *_
         release=release,
         deployment=deployment,
     )
+
+
+def _models(store: Store, names: Sequence[str]) -> tuple[Ref, ...] | None:
+    """The adapters that these names, aliases or digests mean. Raises NotFound, Conflict, Unmet."""
+    found = []
+    for name in names:
+        ref = find(store, name)
+        record: Any = None if isinstance(ref, int) else store.get(ref)
+        if isinstance(record, Release):
+            ref, record = record.adapter, store.get(record.adapter)
+        if not isinstance(record, Adapter):
+            raise Unmet(f"{name} is no adapter", "an adapter or a release, by name or digest", "see whence model list")
+        found.append(Ref(str(ref)))
+    return tuple(dict.fromkeys(found)) or None
 
 
 # -- what is claimed ---------------------------------------------------------------------------------------------------
@@ -324,7 +346,8 @@ def _record(
     inputs = {"name": name, "weights": found.weights, "config": found.config}
     if made.code_commit:
         inputs["code"] = made.code_commit
-    used = tuple(ref for ref in (made.base, made.snapshot, made.recipe) if ref)
+    models = (*(made.composed_of or ()), *(made.teachers or ()))
+    used = tuple(ref for ref in (made.base, made.snapshot, made.recipe, *models) if ref)
     run = store.put(Run(activity="adopt", used=used, inputs=inputs))
     done = store.events("run.finished", about=run, last=True)
     if done:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from whence.verbs.rights import moment
+from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
     from whence.lifecycle.adopt import Adopted
@@ -40,13 +40,16 @@ class Adopt:
         consent_basis: str | None = None,
         live: str | None = None,
         since: datetime | str | None = None,
+        merged_from: Sequence[str] = (),
+        distilled_from: Sequence[str] = (),
     ) -> Adopted:
         """Bring in a PEFT adapter that somebody else trained; says what is proven, claimed and missing.
 
         name: what to call it; None: its folder's name. base: folder or hub id of the base that it was trained on.
         data: files of rows that it was trained on, with their `licence` (SPDX) and `consent_basis`. live: an address at
-        which somebody else serves it, `since` when. Said again with more, what is new is added. Raises Unmet for a
-        folder or claim that cannot be true, Conflict for a name that another adapter has.
+        which somebody else serves it, `since` when. merged_from, distilled_from: adapters or releases that it was made
+        of, by name or digest. Said again with more, what is new is added. Raises Unmet for a folder or claim that
+        cannot be true, Conflict for a name that another adapter has.
         """
         from whence.lifecycle.adopt import Claims, adopt
         from whence.project import licence_fault
@@ -68,6 +71,8 @@ class Adopt:
             consent_basis=consent_basis,
             live=live,
             since=None if since is None else moment(since),
+            merged_from=merged_from,
+            distilled_from=distilled_from,
         )
         told = self._session.told
         return adopt(self._store, Path(folder), claims, lambda what, done, all: told.progress("adopt", what, done, all))

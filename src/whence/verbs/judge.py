@@ -9,7 +9,7 @@ from whence import register
 from whence.lineage import find, resolve
 from whence.records import Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict
 from whence.verbs.binding import binding
-from whence.verbs.rights import moment
+from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Outcome
