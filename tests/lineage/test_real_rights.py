@@ -61,8 +61,8 @@ def test_a_conversation_that_is_in_tests_and_in_training(store: Store, take: Tak
 def test_models_of_the_days_around_a_change_of_licence_are_listed(
     store: Store, take: Take, real_data: Path, clock: Any
 ) -> None:
-    """Real machine-written instructions under the dates of a real change: ODC-By until 2023-03-14 22:28 UTC, from then on
-    CC-BY-NC-4.0. Rows of the 13th were collected before, rows of the 15th after."""
+    """Real machine-written instructions under the dates of a real change: ODC-By until 2023-03-14 22:28 UTC, from then
+    on CC-BY-NC-4.0. Rows of the 13th were collected before, rows of the 15th after."""
     changed = datetime(2023, 3, 14, 22, 28, tzinfo=UTC)
     written = json.loads((real_data / "gpteacher" / "toolformer-dedupe-only.json").read_text(encoding="utf-8"))[:900]
     days = [changed - timedelta(hours=38), changed - timedelta(hours=8), changed + timedelta(hours=20)]
@@ -70,7 +70,7 @@ def test_models_of_the_days_around_a_change_of_licence_are_listed(
         {
             "id": str(n),
             "prompt": one["instruction"],
-            "completion": one["response"],
+            "completion": one["output"],
             "at": days[n // 300].isoformat(),
             "by": "text-davinci-003",
         }
