@@ -11,7 +11,7 @@ from typing import Literal
 from whence import govern, lineage
 from whence.govern import Standing
 from whence.lineage import Touched
-from whence.records import Deployment, Evaluation, Ref, Run, Snapshot, Suite
+from whence.records import Evaluation, Ref, Suite
 from whence.serve import leases
 from whence.store import RowSet, Store, row_set
 from whence.store.keys import PSEUDONYMS
@@ -136,6 +136,18 @@ def blast_radius(
     later is left out; as_of, where it is not named. history: everything ever made of it; otherwise what stands behind
     deployments that may still answer, where there are any. what_if: as if all of it had been withdrawn.
     """
+    with store.still():
+        return _blast_radius(store, asked, as_of, known_by, history, what_if)
+
+
+def _blast_radius(
+    store: Store,
+    asked: Sequence[tuple[str, str]],
+    as_of: datetime | None,
+    known_by: datetime | None,
+    history: bool,
+    what_if: bool,
+) -> BlastRadius:
     rows, review, standings = _rows(store, asked, as_of, known_by, what_if)
     running = leases.running(store, as_of)
     behind = None if history or not running else running
@@ -145,7 +157,8 @@ def blast_radius(
     for ref, touched in blast.adapters.items():  # merged from a model in breach: in breach
         above = {levels.get(model) for model, how in touched.through.items() if how == "composed"}
         levels[ref] = "breach" if "breach" in above else levels[ref]
-    names = {ref: name for mine in known.releases.values() for ref, name in mine}
+    names = {ref: name for adapter in levels for ref, name in known.releases.get(adapter, ())}
+    states = leases.states(store, blast.deployments) if as_of is None else {}
     return BlastRadius(
         asked=tuple(f"{kind}:{name}" for kind, name in asked),
         what_if=what_if,
@@ -154,10 +167,8 @@ def blast_radius(
         derived=blast.derived,
         review=blast.review,
         mediated=blast.mediated,
-        snapshots=tuple(
-            _reached(ref, store.get(ref, Snapshot).name, one, _level(one)) for ref, one in blast.snapshots.items()
-        ),
-        runs=tuple(_reached(ref, store.get(ref, Run).activity, one, _level(one)) for ref, one in blast.runs.items()),
+        snapshots=tuple(_reached(ref, known.called[ref], one, _level(one)) for ref, one in blast.snapshots.items()),
+        runs=tuple(_reached(ref, known.called[ref], one, _level(one)) for ref, one in blast.runs.items()),
         adapters=tuple(_reached(ref, known.made[ref].name, one, levels[ref]) for ref, one in blast.adapters.items()),
         releases=tuple(
             _reached(ref, names[ref], blast.adapters[adapter], levels[adapter], {adapter: "released"})
@@ -168,8 +179,8 @@ def blast_radius(
                 deployment=ref,
                 release=release,
                 name=names[release],
-                endpoint=store.get(ref, Deployment).endpoint,
-                state=leases.state(store, ref, as_of),
+                endpoint=known.called[ref],
+                state=states[ref] if as_of is None else leases.state(store, ref, as_of),
                 level=levels[blast.releases[release]],
             )
             for ref, release in blast.deployments.items()

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from whence.lineage.graph import Graph, graph_of, held_rows
+from whence.lineage.graph import Graph, fed_rows, graph_of, held_rows, view
 from whence.records import Ref, parse_time
 from whence.store import RowSet, Store, row_set
 
@@ -84,17 +84,14 @@ def blast_radius(
         every &= there
         certain &= there
     unclear = every - certain
-    served = {
-        ref: (release, since)
-        for release, mine in known.deployments.items()
-        for ref, since in mine
-        if (behind is None or ref in behind) and (as_of is None or since <= as_of)
-    }
-    considered = _considered(store, known, None if behind is None else {release for release, _ in served.values()})
+    looked = view(store, known, None if behind is None else frozenset(behind))
+    considered, held, served = looked.adapters, looked.snapshots, looked.served
     if as_of is not None:
         considered = [a for a in considered if _made_by(known, a, as_of)]
+        mine = {known.made[a].snapshot for a in considered}
+        held, served = [s for s in held if s in mine], {r: s for r, s in served.items() if s[1] <= as_of}
     adapters, mediated = _reached(store, known, considered, every, unclear)
-    snapshots = _snapshots(store, known, considered if behind is not None else None, every, unclear, mediated, as_of)
+    snapshots = _snapshots(store, known, held, every, unclear, mediated)
     adapters = {a: one for a, one in adapters.items() if a not in known.superseded or a in known.releases}
     runs = {known.made[adapter].run: touched for adapter, touched in adapters.items()}
     for snapshot in snapshots if behind is None and as_of is None else ():
@@ -115,22 +112,6 @@ def blast_radius(
         deployments={ref: release for ref, (release, _) in served.items() if release in releases},
         whole=behind is None,
     )
-
-
-def _considered(store: Store, known: Graph, releases: set[Ref] | None) -> list[Ref]:
-    """The adapters of these releases and all that they stand on, oldest first; every adapter for None."""
-    if releases is None:
-        return list(known.made)
-    found = frontier = known.adapters_of(releases) & known.made.keys()
-    while frontier:
-        above: set[Ref] = set()
-        for adapter in frontier:
-            above |= known.models.get(adapter, {}).keys()
-            fed = _fed(store, known, adapter) if known.wrote else None
-            above |= {teacher for teacher, rows in known.wrote.items() if fed is not None and fed.intersect(rows)}
-        frontier = above - found
-        found = found | frontier
-    return [adapter for adapter in known.made if adapter in found]
 
 
 def _reached(
@@ -166,7 +147,7 @@ def _touched(
     unclear: RowSet,
     mediated: RowSet,
 ) -> Touched | None:
-    fed, through = _fed(store, known, adapter), dict[Ref, str]()
+    fed, through = fed_rows(store, known, adapter), dict[Ref, str]()
     rows = fed.intersection_cardinality(every) if fed is not None else 0
     written = fed.intersection_cardinality(mediated) if fed is not None and mediated else 0
     snapshot = known.made[adapter].snapshot
@@ -181,33 +162,15 @@ def _touched(
     return Touched(rows=rows, review=review, mediated=written, through=through)
 
 
-def _fed(store: Store, known: Graph, adapter: Ref) -> RowSet | None:
-    """The rows that an adapter was fed; its snapshot's where nobody counted, None where nobody knows those either."""
-    blob = known.fed[adapter]
-    if blob is None:
-        blob = known.snapshots.get(known.made[adapter].snapshot or Ref(""))
-    return held_rows(store, blob) if blob else None
-
-
 def _snapshots(
-    store: Store,
-    known: Graph,
-    adapters: list[Ref] | None,
-    every: RowSet,
-    unclear: RowSet,
-    mediated: RowSet,
-    as_of: datetime | None,
+    store: Store, known: Graph, looked: list[Ref], every: RowSet, unclear: RowSet, mediated: RowSet
 ) -> dict[Ref, Touched]:
-    """The snapshots that hold any of these rows: those behind these adapters, or all."""
-    looked: list[Ref] = list(known.snapshots)
-    if adapters is not None or as_of is not None:
-        behind = list(known.made) if adapters is None else adapters
-        mine = {known.made[a].snapshot for a in behind if as_of is None or _made_by(known, a, as_of)}
-        looked = [ref for ref in looked if ref in mine]
+    """Those of these snapshots that hold any of these rows."""
     found = {}
     for ref in looked:
         held = held_rows(store, known.snapshots[ref])
-        rows, written = held.intersection_cardinality(every), held.intersection_cardinality(mediated)
+        rows = held.intersection_cardinality(every)
+        written = held.intersection_cardinality(mediated) if mediated else 0
         if rows or written:
             review = held.intersection_cardinality(unclear) if unclear else 0
             found[ref] = Touched(rows=rows, review=review, mediated=written)

@@ -4,13 +4,15 @@ wrote, and the releases and deployments that stand on them. Read in bulk, and ag
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from whence.lineage.registry import Made, registry, releases_of, superseded
 from whence.records import Closure, Deployment, Json, Ref, Run, RunReport, Snapshot, parse_time
 from whence.store import RowSet, Store, row_set
+
+GROWS_BY = ("alias.*", "adapter.*", "rows.*")
+"""Events that change the graph; signs of life of deployments do not."""
 
 HELD_BYTES = 2 << 30
 """As much of row sets stays in memory between questions, as they are on disk."""
@@ -30,6 +32,8 @@ class Graph:
     """adapter → rows that name it as their generator, and rows made from those"""
     snapshots: dict[Ref, str]
     """snapshot → blob of its rows"""
+    called: dict[Ref, str]
+    """snapshot → its name, run → its activity, deployment → its endpoint"""
     unfinished: dict[Ref, list[Ref]]
     """snapshot → training runs on it that made no adapter"""
     releases: dict[Ref, list[tuple[Ref, str]]]
@@ -38,27 +42,80 @@ class Graph:
     """release → (deployment, since when)"""
     superseded: set[str]
     """adapters of which a later adoption told more"""
+    views: dict[frozenset[Ref] | None, View]
+    """deployments → what they stand on, once it was asked for"""
 
-    def adapters_of(self, releases: Iterable[Ref]) -> set[Ref]:
-        """The adapters of these releases."""
-        wanted = set(releases)
-        return {adapter for adapter, mine in self.releases.items() if any(ref in wanted for ref, _ in mine)}
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What some deployments stand on, or everything."""
+
+    adapters: list[Ref]
+    """oldest first"""
+    snapshots: list[Ref]
+    """that these were trained on; of everything, all"""
+    served: dict[Ref, tuple[Ref, datetime]]
+    """deployment → (release, since when)"""
+
+
+def view(store: Store, known: Graph, behind: frozenset[Ref] | None) -> View:
+    """What these deployments stand on; everything for None."""
+    if behind not in known.views:
+        served = {
+            ref: (release, since)
+            for release, mine in known.deployments.items()
+            for ref, since in mine
+            if behind is None or ref in behind
+        }
+        if behind is None:
+            adapters, snapshots = list(known.made), list(known.snapshots)
+        else:
+            adapters = _standing_on(store, known, {release for release, _ in served.values()})
+            mine = {known.made[adapter].snapshot for adapter in adapters}
+            snapshots = [ref for ref in known.snapshots if ref in mine]
+        known.views[behind] = View(adapters, snapshots, served)
+    return known.views[behind]
+
+
+def _standing_on(store: Store, known: Graph, releases: set[Ref]) -> list[Ref]:
+    """The adapters of these releases, and the models that these were merged or distilled from or whose rows they were
+    fed, oldest first."""
+    frontier = {a for a, mine in known.releases.items() if a in known.made and any(r in releases for r, _ in mine)}
+    found = set(frontier)
+    while frontier:
+        above: set[Ref] = set()
+        for adapter in frontier:
+            above |= known.models.get(adapter, {}).keys()
+            fed = fed_rows(store, known, adapter) if known.wrote else None
+            above |= {teacher for teacher, rows in known.wrote.items() if fed is not None and fed.intersect(rows)}
+        frontier = above - found
+        found |= frontier
+    return [adapter for adapter in known.made if adapter in found]
+
+
+def fed_rows(store: Store, known: Graph, adapter: Ref) -> RowSet | None:
+    """The rows that an adapter was fed; its snapshot's where nobody counted, None where nobody knows those either."""
+    blob = known.fed[adapter]
+    if blob is None:
+        blob = known.snapshots.get(known.made[adapter].snapshot or Ref(""))
+    return held_rows(store, blob) if blob else None
 
 
 def graph_of(store: Store) -> Graph:
     """The graph as of now; made once as long as nothing is added to the record."""
-    return store.memo("lineage.graph", lambda: _read(store))
+    return store.memo("lineage.graph", lambda: _read(store), *GROWS_BY)
 
 
 def held_rows(store: Store, blob: str) -> RowSet:
     """A row set from its blob, which nobody may change; kept in memory while there is room."""
     kept: dict[str, tuple[RowSet, int]] = store.kept("lineage.sets", dict)
-    if blob not in kept:
+    held = kept.get(blob)
+    if held is None:
         data = store.blobs.get(blob)
         if sum(size for _, size in kept.values()) + len(data) > HELD_BYTES:
             kept.clear()
-        kept[blob] = RowSet.deserialize(data), len(data)
-    return kept[blob][0]
+        held = kept[blob] = RowSet.deserialize(data), len(data)
+    return held[0]
 
 
 def _read(store: Store) -> Graph:
@@ -73,19 +130,25 @@ def _read(store: Store) -> Graph:
             models[adapter] = {**dict.fromkeys(taught, "distilled"), **dict.fromkeys(merged, "composed")}
     releases = releases_of(store)
     deployments: dict[Ref, list[tuple[Ref, datetime]]] = {}
-    for ref, release, since in store.fields(Deployment, "release", "started_at"):
+    called: dict[Ref, str] = dict(store.fields(Run, "activity"))
+    for ref, release, since, endpoint in store.fields(Deployment, "release", "started_at", "endpoint"):
+        called[ref] = endpoint
         deployments.setdefault(release, []).append((ref, parse_time(since)))
-    snapshots = dict(store.fields(Snapshot, "set"))
+    snapshots: dict[Ref, str] = {}
+    for ref, name, blob in store.fields(Snapshot, "name", "set"):
+        snapshots[ref], called[ref] = blob, name
     return Graph(
         made=made,
         fed={adapter: sets.get(one.run) for adapter, one in made.items()},
         models=models,
         wrote=_wrote(store, made, releases),
         snapshots=snapshots,
+        called=called,
         unfinished=_unfinished(store, made, snapshots),
         releases=releases,
         deployments=deployments,
         superseded=superseded(store),
+        views={},
     )
 
 

@@ -7,10 +7,11 @@ One that somebody else runs gives no sign of life: it is *declared* until a pers
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from whence.records import Deployment, Ref, parse_time
+from whence.records import Deployment, Event, Ref, parse_time
 from whence.store import Store
 
 State = Literal["live", "unknown", "declared", "ended"]
@@ -55,50 +56,60 @@ def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State
     and what was recorded after it says that its time has passed.
     """
     lease_s = store.get(deployment, Deployment).lease_s
-    last = store.events("deployment.*", deployment, as_of=as_of, last=True)
-    if not last:
-        return "unknown"
-    if last[0].kind == "deployment.ended":
-        return "ended"
-    if lease_s is None:
-        return "declared"
-    lease = timedelta(seconds=lease_s)
-    seen, now = last[0].recorded_at, as_of or store.clock()
-    passed = now if as_of else max(now, store.recorded_since(last[0].seq))
-    return "live" if seen - lease <= now and passed <= seen + lease else "unknown"
+    last = next(iter(store.events("deployment.*", deployment, as_of=as_of, last=True)), None)
+    passed = store.recorded_since(last.seq) if last and as_of is None else None
+    return _state(_Life(lease_s, last, passed), as_of or store.clock())
 
 
-def running(store: Store, as_of: datetime | None = None) -> set[Ref]:
+def running(store: Store, as_of: datetime | None = None) -> frozenset[Ref]:
     """Deployments that may answer at a time (now by default): those that are not known to have ended by then."""
     if as_of is None:
-        return store.memo("serve.running", lambda: _running(store, None))
-    return _running(store, as_of)
+        return store.memo("serve.running", lambda: _alive(store), *GROWS_BY)
+    since = store.fields(Deployment, "started_at")
+    return frozenset(ref for ref, at in since if parse_time(at) <= as_of and state(store, ref, as_of) != "ended")
 
 
-def _running(store: Store, as_of: datetime | None) -> set[Ref]:
-    last: dict[str, tuple[int, str]] = {}
-    for kind in ("deployment.started", "deployment.declared", "deployment.ended"):
-        for event in store.events(kind, as_of=as_of):
-            last[event.about] = max(last.get(event.about, (0, "")), (event.seq, kind))
-    since = {ref: parse_time(at) for ref, at in store.fields(Deployment, "started_at")}
-    return {
-        ref
-        for ref, at in since.items()
-        if last.get(ref, (0, ""))[1] != "deployment.ended" and (as_of is None or at <= as_of)
-    }
+def _alive(store: Store) -> frozenset[Ref]:
+    return frozenset(ref for ref, one in states(store).items() if one != "ended")
 
 
-def states(store: Store) -> dict[Ref, State]:
-    """What is known of every deployment now. Only those that may live are asked for one by one."""
-    last: dict[str, tuple[int, str]] = {}
-    for kind in ("deployment.started", "deployment.declared", "deployment.ended"):
-        for event in store.events(kind):
-            last[event.about] = max(last.get(event.about, (0, "")), (event.seq, kind))
-    found: dict[Ref, State] = {}
-    for ref, lease in store.fields(Deployment, "lease_s"):
-        kind = last.get(ref, (0, ""))[1]
-        if kind == "deployment.ended":
-            found[ref] = "ended"
-        else:
-            found[ref] = "declared" if kind and lease is None else state(store, ref)
+GROWS_BY = ("deployment.*",)
+"""Events that change what is known of deployments."""
+
+
+def states(store: Store, deployments: Iterable[Ref] | None = None) -> dict[Ref, State]:
+    """What is known of these deployments now, or of every one; the record is asked once, until it has grown."""
+    now, lives = store.clock(), store.memo("serve.leases", lambda: _lives(store), *GROWS_BY)
+    return {ref: _state(lives[ref], now) for ref in (lives if deployments is None else deployments)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """A deployment's last event, and the latest time that was recorded since."""
+
+    lease_s: float | None
+    last: Event | None
+    passed: datetime | None
+
+
+def _lives(store: Store) -> dict[Ref, _Life]:
+    last, found = store.last_events("deployment.*"), {}
+    for ref, lease_s in store.fields(Deployment, "lease_s"):
+        event = last.get(ref)
+        leased = event is not None and event.kind != "deployment.ended" and lease_s is not None
+        passed = store.recorded_since(event.seq) if leased and event is not None else None
+        found[ref] = _Life(lease_s, event, passed)
     return found
+
+
+def _state(life: _Life, now: datetime) -> State:
+    """See `state`."""
+    if life.last is None:
+        return "unknown"
+    if life.last.kind == "deployment.ended":
+        return "ended"
+    if life.lease_s is None:
+        return "declared"
+    lease, seen = timedelta(seconds=life.lease_s), life.last.recorded_at
+    passed = max(now, life.passed) if life.passed else now
+    return "live" if seen - lease <= now and passed <= seen + lease else "unknown"

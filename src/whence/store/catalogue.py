@@ -91,12 +91,22 @@ class Catalogue(Transactions):
         counts: dict[str, int] = dict(self._rows(query.group_by(c.noun)))  # type: ignore[arg-type]
         return [last, *(counts.get(kind.__name__, 0) for kind in kinds)]
 
-    def mark(self) -> tuple[int, int]:
-        """(number of the last record, number of the last event): what changes whenever something is added."""
-        records, events = tables.records.c.n, tables.head.c.seq
-        last = sa.select(sa.func.max(records)).scalar_subquery()
-        row = self._rows(sa.select(last.label("last"), events.label("events")))[0]
-        return int(row.last or 0), int(row.events)
+    def mark(self, *kinds: str) -> tuple[int, int]:
+        """(number of the last record, number of the last event, of these kinds where any are named): what changes
+        whenever something is added."""
+        n, t = tables.records.c.n, tables.events
+        events = sa.select(sa.func.max(t.c.seq))
+        if kinds:
+            events = events.where(sa.or_(*map(_of_kind, kinds)))
+        last = sa.select(sa.func.max(n)).scalar_subquery()
+        row = self._rows(sa.select(last.label("last"), events.scalar_subquery().label("events")))[0]
+        return int(row.last or 0), int(row.events or 0)
+
+    def last_events(self, kind: str) -> dict[str, Event]:
+        """About → the last event of this kind, which may end in ``.*``."""
+        t = tables.events
+        newest = sa.select(sa.func.max(t.c.seq)).where(_of_kind(kind)).group_by(t.c.about)
+        return {row.about: _event(row) for row in self._rows(sa.select(t).where(t.c.seq.in_(newest)))}
 
     def count(self, kind: type[Any]) -> int:
         """How many records of this kind there are."""
@@ -211,7 +221,7 @@ class Catalogue(Transactions):
         t = tables.events
         query = sa.select(t).order_by(t.c.seq)
         if kind is not None:
-            query = query.where(t.c.kind.like(kind[:-1] + "%") if kind.endswith("*") else t.c.kind == kind)
+            query = query.where(_of_kind(kind))
         if about is not None:
             query = query.where(t.c.about == about)
         if as_of is not None:
@@ -284,6 +294,14 @@ class Catalogue(Transactions):
         t = tables.contents
         query = sa.select(t).order_by(t.c.kind, t.c.segment, t.c.offset)
         return [_entry(row) for row in self._rows(query)]
+
+
+def _of_kind(kind: str) -> sa.ColumnElement[bool]:
+    """Events of this kind; of all that begin so where it ends in ``.*``, as a range that the index serves."""
+    c = tables.events.c.kind
+    if not kind.endswith(".*"):
+        return c == kind
+    return sa.and_(c >= kind[:-1], c < kind[:-2] + "/")  # "/" comes after "."
 
 
 def _entry(row: sa.Row[Any]) -> tuple[str, Entry]:

@@ -71,13 +71,10 @@ class PackedSets:
     def union(self, names: Iterable[str]) -> BitMap64:
         """The rows of any of these names; names that there are not are passed over."""
         wanted = list(dict.fromkeys(names))
-        if len(wanted) < 16:
-            found = BitMap64()
-            for name in wanted:
-                found |= self.get(name)
-            return found
+        if len(wanted) * 50 < len(self._names) or len(wanted) < 16:
+            return BitMap64().union(*map(self.get, wanted)) if wanted else BitMap64()
         at = pc.index_in(pa.array(wanted, self._names.type), self._names).drop_null()
-        return BitMap64.union(*map(BitMap64.deserialize, self._sets.take(at).to_pylist())) if len(at) else BitMap64()
+        return BitMap64().union(*map(BitMap64.deserialize, self._sets.take(at).to_pylist())) if len(at) else BitMap64()
 
     def __len__(self) -> int:
         """How many names there are."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -79,7 +80,8 @@ class Store(Catalogue):
         self._exclusive = SessionLock(engine) if catalogue else FileLock(root / "lock")
         self._lock = WriterLock(self._exclusive, str(root))
         self._journals: dict[str, Journal] = {}
-        self._memos: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._memos: dict[str, tuple[tuple[int, int], tuple[int, int], Any]] = {}
+        self._mine = threading.local()
         self._kept: dict[str, Any] = {}
 
     @classmethod
@@ -177,6 +179,11 @@ class Store(Catalogue):
 
     def committed(self, as_of: datetime | None = None) -> int:
         """Ordinals that the chain covers, or covered at a time: rows are 0 … committed − 1."""
+        if as_of is None and getattr(self._mine, "mark", None):
+            return self.memo("committed", self._committed, "rows.*")
+        return self._committed(as_of)
+
+    def _committed(self, as_of: datetime | None = None) -> int:
         last = self.events("rows.appended", as_of=as_of, last=True)
         return int(last[0].data["first"] + last[0].data["rows"]) if last else 0
 
@@ -228,14 +235,27 @@ class Store(Catalogue):
 
     # -- what questions keep in memory ---------------------------------------------------------------------------------
 
-    def memo(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` gave, until something is added to the record."""
-        mark = self.mark()
-        held = self._memos.get(name)
-        if held is None or held[0] != mark:
-            held = self._memos[name] = mark, make()
-        made: T = held[1]
-        return made
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within, the record is taken as it was on entry: a question looks once whether it has grown."""
+        outer, self._mine.mark = getattr(self._mine, "mark", None), None
+        self._mine.mark = outer or self.mark()
+        try:
+            yield
+        finally:
+            self._mine.mark = outer
+
+    def memo(self, name: str, make: Callable[[], T], *kinds: str) -> T:
+        """What `make` gave, until a record is added, or an event, of these kinds (``.*``) where any are named."""
+        now = getattr(self._mine, "mark", None) or self.mark()
+        looked, mark, made = self._memos.get(name, (None, None, None))
+        if looked == now:
+            return made  # type: ignore[return-value]
+        fresh = self.mark(*kinds) if kinds else now
+        if mark != fresh:
+            made = make()
+        self._memos[name] = now, fresh, made
+        return made  # type: ignore[return-value]
 
     def kept(self, name: str, make: Callable[[], T]) -> T:
         """What `make` gave, as long as this store is open."""
