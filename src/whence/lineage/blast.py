@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from whence.lineage.graph import Graph, fed_rows, graph_of, held_rows, view
+from whence.lineage.graph import Graph, graph_of, held_rows, view
 from whence.records import Ref, parse_time
 from whence.store import RowSet, Store, row_set
 
@@ -90,8 +90,9 @@ def blast_radius(
         considered = [a for a in considered if _made_by(known, a, as_of)]
         mine = {known.made[a].snapshot for a in considered}
         held, served = [s for s in held if s in mine], {r: s for r, s in served.items() if s[1] <= as_of}
-    adapters, mediated = _reached(store, known, considered, every, unclear)
-    snapshots = _snapshots(store, known, held, every, unclear, mediated)
+    walk = _Walk(store, known, every, unclear)
+    adapters = walk.reached(considered)
+    snapshots = walk.snapshots(held)
     adapters = {a: one for a, one in adapters.items() if a not in known.superseded or a in known.releases}
     runs = {known.made[adapter].run: touched for adapter, touched in adapters.items()}
     for snapshot in snapshots if behind is None and as_of is None else ():
@@ -104,7 +105,7 @@ def blast_radius(
         direct=asked,
         derived=every - asked,
         review=unclear,
-        mediated=mediated,
+        mediated=walk.mediated,
         snapshots=snapshots,
         runs=runs,
         adapters=adapters,
@@ -114,67 +115,77 @@ def blast_radius(
     )
 
 
-def _reached(
-    store: Store, known: Graph, considered: list[Ref], every: RowSet, unclear: RowSet
-) -> tuple[dict[Ref, Touched], RowSet]:
-    """(adapter → how it is reached, rows that reached adapters wrote), until nothing more is reached. Models that
-    taught each other are walked once."""
-    mediated, writers = row_set([]), set[Ref]()
-    while True:
-        found: dict[Ref, Touched] = {}
-        grown = True
-        while grown:
-            grown = False
-            for adapter in considered:
-                if adapter not in found and (
-                    touched := _touched(store, known, adapter, found, every, unclear, mediated)
-                ):
-                    found[adapter] = touched
-                    grown = bool(known.models)
-        new = [adapter for adapter in found if adapter in known.wrote and adapter not in writers]
-        if not new:
-            return found, mediated
-        writers.update(new)
-        mediated = row_set([]).union(mediated, *(known.wrote[adapter] for adapter in new)) - every
+class _Walk:
+    """Counting rows in sets, each set once: snapshot and adapter are often the same set of rows."""
 
+    def __init__(self, store: Store, known: Graph, every: RowSet, unclear: RowSet) -> None:
+        self.store, self.known, self.every, self.unclear = store, known, every, unclear
+        self.mediated = row_set([])
+        self._rows: dict[str, int] = {}
+        self._written: dict[str, int] = {}
 
-def _touched(
-    store: Store,
-    known: Graph,
-    adapter: Ref,
-    found: Mapping[Ref, Touched],
-    every: RowSet,
-    unclear: RowSet,
-    mediated: RowSet,
-) -> Touched | None:
-    fed, through = fed_rows(store, known, adapter), dict[Ref, str]()
-    rows = fed.intersection_cardinality(every) if fed is not None else 0
-    written = fed.intersection_cardinality(mediated) if fed is not None and mediated else 0
-    snapshot = known.made[adapter].snapshot
-    if rows and snapshot:
-        through[snapshot] = "fed"
-    if written and fed is not None:
-        through |= {model: "wrote" for model in found if model in known.wrote and fed.intersect(known.wrote[model])}
-    through |= {model: how for model, how in known.models.get(adapter, {}).items() if model in found}
-    if not rows and not written and not through:
-        return None
-    review = fed.intersection_cardinality(unclear) if rows and unclear and fed is not None else 0
-    return Touched(rows=rows, review=review, mediated=written, through=through)
+    def reached(self, considered: list[Ref]) -> dict[Ref, Touched]:
+        """Adapter → how it is reached, until nothing more is. Models that taught each other are walked once."""
+        writers = set[Ref]()
+        while True:
+            found: dict[Ref, Touched] = {}
+            grown = True
+            while grown:
+                grown = False
+                for adapter in considered:
+                    if adapter not in found and (touched := self._adapter(adapter, found)):
+                        found[adapter] = touched
+                        grown = bool(self.known.models)
+            new = [adapter for adapter in found if adapter in self.known.wrote and adapter not in writers]
+            if not new:
+                return found
+            writers.update(new)
+            self.mediated = self.mediated.union(*(self.known.wrote[adapter] for adapter in new)) - self.every
+            self._written.clear()
 
+    def snapshots(self, looked: list[Ref]) -> dict[Ref, Touched]:
+        """Those of these snapshots that hold any of the rows."""
+        found = {}
+        for ref in looked:
+            blob = self.known.snapshots[ref]
+            rows, written = self._count(blob)
+            if rows or written:
+                found[ref] = Touched(rows=rows, review=self._unclear(blob, rows), mediated=written)
+        return found
 
-def _snapshots(
-    store: Store, known: Graph, looked: list[Ref], every: RowSet, unclear: RowSet, mediated: RowSet
-) -> dict[Ref, Touched]:
-    """Those of these snapshots that hold any of these rows."""
-    found = {}
-    for ref in looked:
-        held = held_rows(store, known.snapshots[ref])
-        rows = held.intersection_cardinality(every)
-        written = held.intersection_cardinality(mediated) if mediated else 0
-        if rows or written:
-            review = held.intersection_cardinality(unclear) if unclear else 0
-            found[ref] = Touched(rows=rows, review=review, mediated=written)
-    return found
+    def _adapter(self, adapter: Ref, found: Mapping[Ref, Touched]) -> Touched | None:
+        known = self.known
+        blob, above = known.rows_of(adapter), known.models.get(adapter)
+        rows, written = self._count(blob) if blob else (0, 0)
+        if not rows and not written and not above:
+            return None
+        through: dict[Ref, str] = {}
+        snapshot = known.made[adapter].snapshot
+        if rows and snapshot:
+            through[snapshot] = "fed"
+        if written and blob:
+            fed = held_rows(self.store, blob)
+            through |= {model: "wrote" for model in found if model in known.wrote and fed.intersect(known.wrote[model])}
+        through |= {model: how for model, how in (above or {}).items() if model in found}
+        if not rows and not written and not through:
+            return None
+        review = self._unclear(blob, rows) if blob else 0
+        return Touched(rows=rows, review=review, mediated=written, through=through)
+
+    def _count(self, blob: str) -> tuple[int, int]:
+        """(rows of this set that may not be used, rows that a reached model wrote)."""
+        rows = self._rows.get(blob)
+        if rows is None:
+            rows = self._rows[blob] = held_rows(self.store, blob).intersection_cardinality(self.every)
+        if not self.mediated:
+            return rows, 0
+        if blob not in self._written:
+            self._written[blob] = held_rows(self.store, blob).intersection_cardinality(self.mediated)
+        return rows, self._written[blob]
+
+    def _unclear(self, blob: str, rows: int) -> int:
+        """Rows of this set of which a person has to decide."""
+        return held_rows(self.store, blob).intersection_cardinality(self.unclear) if rows and self.unclear else 0
 
 
 def _made_by(known: Graph, adapter: Ref, as_of: datetime) -> bool:

@@ -45,6 +45,10 @@ class Graph:
     views: dict[frozenset[Ref] | None, View]
     """deployments → what they stand on, once it was asked for"""
 
+    def rows_of(self, adapter: Ref) -> str | None:
+        """Blob of the rows that an adapter was fed; its snapshot's where nobody counted, None where nobody knows."""
+        return self.fed[adapter] or self.snapshots.get(self.made[adapter].snapshot or Ref(""))
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -86,19 +90,12 @@ def _standing_on(store: Store, known: Graph, releases: set[Ref]) -> list[Ref]:
         above: set[Ref] = set()
         for adapter in frontier:
             above |= known.models.get(adapter, {}).keys()
-            fed = fed_rows(store, known, adapter) if known.wrote else None
+            blob = known.rows_of(adapter) if known.wrote else None
+            fed = held_rows(store, blob) if blob else None
             above |= {teacher for teacher, rows in known.wrote.items() if fed is not None and fed.intersect(rows)}
         frontier = above - found
         found |= frontier
     return [adapter for adapter in known.made if adapter in found]
-
-
-def fed_rows(store: Store, known: Graph, adapter: Ref) -> RowSet | None:
-    """The rows that an adapter was fed; its snapshot's where nobody counted, None where nobody knows those either."""
-    blob = known.fed[adapter]
-    if blob is None:
-        blob = known.snapshots.get(known.made[adapter].snapshot or Ref(""))
-    return held_rows(store, blob) if blob else None
 
 
 def graph_of(store: Store) -> Graph:

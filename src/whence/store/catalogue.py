@@ -94,12 +94,11 @@ class Catalogue(Transactions):
     def mark(self, *kinds: str) -> tuple[int, int]:
         """(number of the last record, number of the last event, of these kinds where any are named): what changes
         whenever something is added."""
-        n, t = tables.records.c.n, tables.events
-        events = sa.select(sa.func.max(t.c.seq))
+        asked = _MARK
         if kinds:
-            events = events.where(sa.or_(*map(_of_kind, kinds)))
-        last = sa.select(sa.func.max(n)).scalar_subquery()
-        row = self._rows(sa.select(last.label("last"), events.scalar_subquery().label("events")))[0]
+            events = sa.select(sa.func.max(tables.events.c.seq)).where(sa.or_(*map(_of_kind, kinds)))
+            asked = sa.select(_LAST.label("last"), events.scalar_subquery().label("events"))
+        row = self._rows(asked)[0]
         return int(row.last or 0), int(row.events or 0)
 
     def last_events(self, kind: str) -> dict[str, Event]:
@@ -294,6 +293,10 @@ class Catalogue(Transactions):
         t = tables.contents
         query = sa.select(t).order_by(t.c.kind, t.c.segment, t.c.offset)
         return [_entry(row) for row in self._rows(query)]
+
+
+_LAST = sa.select(sa.func.max(tables.records.c.n)).scalar_subquery()
+_MARK = sa.select(_LAST.label("last"), tables.head.c.seq.label("events"))
 
 
 def _of_kind(kind: str) -> sa.ColumnElement[bool]:
