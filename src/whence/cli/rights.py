@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whence.cli.ask import Licence, Row, Rows, Source, Subject
-from whence.cli.session import AsJson, here, say, verb, wrapped
+from whence.cli.session import AsJson, here, say, table, verb, wrapped
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -144,6 +144,24 @@ def record(
     """Many changes of rights from one file, all or none."""
     with here(as_json) as w:
         _said(w, "recorded", w.rights.record(file), as_json)
+
+
+@app.command(epilog="Example: whence rights watch --fetch")
+def watch(
+    fetch: Annotated[bool, typer.Option("--fetch", help="Look at addresses, too, not only at files.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Are the terms of each source still those that were seen last? A change is recorded.
+
+    Exit code 2 where terms changed or are gone, 4 where some could not be looked at.
+    """
+    with here(as_json) as w:
+        found = w.rights.watch(fetch=fetch)
+    rows: list[tuple[Any, ...]] = [(one.source, one.state, one.where or "—", one.says) for one in found]
+    text = table(rows, ("source", "terms", "where", "what")) if rows else "no source was read yet"
+    say([asdict(one) for one in found], text, as_json)
+    states = {one.state for one in found}
+    raise typer.Exit(2 if states & {"changed", "gone"} else 4 if states & {"not looked at", "nowhere"} else 0)
 
 
 @app.command(epilog="Example: whence rights own bank-support --accountable ada@example.org --backup bo@example.org")

@@ -116,12 +116,11 @@ def blobs(store: Store) -> Iterator[Finding]:
                 yield bad(
                     "blobs", record, f"record {record[:19]}… needs blob {value[:19]}… ({field}), which is missing"
                 )
-    for event in store.events("rights.*"):
-        kind, _, blob = event.about.partition(":")
-        if kind == "rows" and not _has_blob(store, blob):
-            yield bad(
-                "blobs", blob, f"event {event.seq} ({event.kind}) is about rows in blob {blob[:19]}…, which is missing"
-            )
+    for event in (*store.events("rights.*"), *store.events("terms.seen")):
+        kind, _, rows = event.about.partition(":")
+        blob = rows if kind == "rows" else (event.data or {}).get("terms")
+        if blob and not _has_blob(store, blob):
+            yield bad("blobs", blob, f"event {event.seq} ({event.kind}) needs blob {blob[:19]}…, which is missing")
 
 
 BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment", "answers"})

@@ -133,7 +133,7 @@ def _records(store: Store) -> Iterator[Finding]:
             yield bad("records", dst, f"record {dst[:19]}… is gone; {src[:19]}… was made from it ({field})")
 
 
-NO_RECORDS = ("root", "evidence")
+NO_RECORDS = ("root", "evidence", "terms")
 """What of an event's data is a digest of something else."""
 
 

@@ -16,6 +16,7 @@ from whence.records import Ownership, Ref, Unmet, sha256
 from whence.verbs.scopes import Names, licence_of, moment, scopes
 
 if TYPE_CHECKING:
+    from whence.lifecycle.watch import Watched
     from whence.verbs.session import Session
 
 
@@ -159,6 +160,15 @@ class Rights:
 
         told = changes_in(self._store, Path(file), self._session.told)
         return self._record(told)
+
+    def watch(self, *, fetch: bool = False) -> tuple[Watched, ...]:
+        """Whether the terms of each source are still those that were seen last; a change is recorded, and its rows are
+        then for a person to decide. fetch: look at addresses, too."""
+        from whence.lifecycle.watch import watch
+
+        told = self._session.told
+        looked = watch(self._store, self._session.folder, fetch, lambda *done: told.progress("watch", *done))
+        return tuple(looked)
 
     def own(
         self, thing: str, *, accountable: str, backup: str | None = None, since: datetime | str | None = None
