@@ -8,8 +8,9 @@ was recorded by a time. Of events about one thing that hold from one time on, th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Literal
 
 from whence.govern.scopes import KINDS, collected_before, rows_of
@@ -131,21 +132,30 @@ class Book:
     """
 
     def __init__(self, store: Store, known_by: datetime | None = None) -> None:
-        self.now, told = store.clock(), datetime.min.replace(tzinfo=UTC)
-        self._known_by = known_by
+        self._clock, self._known_by = store.clock, known_by
+        now, told = store.clock(), datetime.min.replace(tzinfo=UTC)
         self._about: dict[str, list[_Entry]] = {}
         for event in store.events("rights.*", as_of=known_by):
-            told = max(told, min(event.recorded_at, self.now))
+            told = max(told, min(event.recorded_at, now))
             self._about.setdefault(event.about, []).append(_Entry(event, told))
+
+    @classmethod
+    def of(cls, store: Store) -> Book:
+        """All that was ever recorded; read once, until more is."""
+        return store.memo("rights.book", lambda: cls(store), "rights.*")
 
     def standing(self, about: str, use: Use = "train", at: datetime | None = None) -> Standing | None:
         """What holds for this thing, now or at a time; None where nothing was ever said of it."""
-        return _fold(self._valid(self._about.get(about, ()), use, at))
+        return _fold(_valid(self._about.get(about, ()), use, at, self._clock()))
 
     def standings(self, use: Use = "train", at: datetime | None = None) -> dict[str, Standing]:
         """What holds for everything that anything was said of."""
-        found = {about: _fold(self._valid(entries, use, at)) for about, entries in self._about.items()}
-        return {about: one for about, one in found.items() if one is not None}
+        now, found = self._clock(), {}
+        for about, entries in self._about.items():
+            one = _fold(_valid(entries, use, at, now))
+            if one is not None:
+                found[about] = one
+        return found
 
     def ever_withdrawn(self) -> set[str]:
         """Everything that was withdrawn at some time."""
@@ -153,52 +163,72 @@ class Book:
 
     def next_change(self) -> datetime | None:
         """When the next thing that was recorded begins to hold."""
-        later = [e.holds for entries in self._about.values() for e in entries if e.holds > self.now]
+        now = self._clock()
+        later = [e.holds for entries in self._about.values() for e in entries if e.holds > now]
         return min(later, default=None)
 
-    def _valid(self, entries: Sequence[_Entry], use: Use, at: datetime | None) -> list[_Entry]:
-        keyed = []
-        for entry in entries:
-            event = entry.event
-            scope = (event.data or {}).get("use", (event.data or {}).get("scope"))  # so called in version 0.1
-            if scope not in (None, use):
+
+def _valid(entries: Sequence[_Entry], use: Use, at: datetime | None, now: datetime) -> list[_Entry]:
+    """Those that hold, in the order in which they do."""
+    keyed = []
+    for entry in entries:
+        event = entry.event
+        data = event.data or {}
+        if data.get("use", data.get("scope")) not in (None, use):  # scope: so called in version 0.1
+            continue
+        if at is None:
+            if (event.valid_at or event.recorded_at) > max(now, event.recorded_at):
                 continue
-            if at is None:
-                if (event.valid_at or event.recorded_at) > max(self.now, event.recorded_at):
-                    continue
-                when = min(event.valid_at, self.now) if event.valid_at else entry.told
-            elif entry.holds > at:
-                continue
-            else:
-                when = entry.holds
-            strict = STRICTNESS[event.kind.removeprefix("rights.")] if event.valid_at else 0
-            keyed.append(((when, strict, event.seq), entry))
-        return [entry for _, entry in sorted(keyed, key=lambda pair: pair[0])]
+            when = min(event.valid_at, now) if event.valid_at else entry.told
+        elif entry.holds > at:
+            continue
+        else:
+            when = entry.holds
+        strict = STRICTNESS[event.kind.removeprefix("rights.")] if event.valid_at else 0
+        keyed.append(((when, strict, event.seq), entry))
+    return [entry for _, entry in sorted(keyed, key=itemgetter(0))]
 
 
 def _fold(entries: Sequence[_Entry]) -> Standing | None:
     """What these, in the order in which they hold, come to."""
-    now: Standing | None = None
+    if not entries:
+        return None
+    state: State = "granted"
+    terms: tuple[Terms, ...] = ()
+    decided = False
     for entry in entries:
-        event, since = entry.event, entry.holds
+        event = entry.event
         what, data = event.kind.removeprefix("rights."), event.data or {}
-        before = now or Standing(state="granted", since=since, event=event.seq)
         if what == "change":
-            made = Terms(licence=data.get("licence"), since=since, event=event.seq, reach=data.get("reach") or "new")
-            now = replace(before, terms=(*before.terms, made))
-        elif what == "grant":
-            terms, decided = before.terms, before.decided
-            if data.get("licence"):
-                terms = (Terms(licence=data["licence"], since=since, event=event.seq, reach="all"),)
-                decided = True
-            now = Standing(state="granted", since=since, event=event.seq, terms=terms, decided=decided)
-        else:
-            state: State = {"withdraw": "withdrawn", "dispute": "disputed", "reinstate": "granted"}[what]  # type: ignore[assignment]
-            now = replace(before, state=state, since=since, event=event.seq, contradicted=())
-        others = [e.event for e in entries if e.event.valid_at and e.event.valid_at == event.valid_at]
-        said = tuple(e.seq for e in others if e.kind != event.kind and {e.kind, event.kind} & RESTRICTING)
-        now = replace(now, contradicted=said)
-    return now
+            made = Terms(
+                licence=data.get("licence"), since=entry.holds, event=event.seq, reach=data.get("reach") or "new"
+            )
+            terms = (*terms, made)
+            continue
+        state = ENDS.get(what, "granted")
+        if what == "grant" and data.get("licence"):
+            terms = (Terms(licence=data["licence"], since=entry.holds, event=event.seq, reach="all"),)
+            decided = True
+    last = next((e for e in reversed(entries) if e.event.kind != "rights.change"), entries[0])
+    return Standing(
+        state=state,
+        since=last.holds,
+        event=last.event.seq,
+        terms=terms,
+        decided=decided,
+        contradicted=_contradicting(entries, last.event) if len(entries) > 1 else (),
+    )
+
+
+ENDS: dict[str, State] = {"withdraw": "withdrawn", "dispute": "disputed"}
+
+
+def _contradicting(entries: Sequence[_Entry], event: Event) -> tuple[int, ...]:
+    """Events that say of the same time what only one of both can be."""
+    if event.valid_at is None:
+        return ()
+    others = [e.event for e in entries if e.event.valid_at == event.valid_at and e.event.kind != event.kind]
+    return tuple(e.seq for e in others if {e.kind, event.kind} & RESTRICTING)
 
 
 RESTRICTING = {"rights.withdraw", "rights.dispute"}
@@ -211,7 +241,7 @@ def states(store: Store, as_of: datetime | None = None) -> dict[str, State]:
 
 def rights_digest(store: Store) -> str:
     """``sha256:`` of all that holds: a stage that reads rights is done again when it changes."""
-    held = Book(store).standings()
+    held = Book.of(store).standings()
     return sha256(
         encode({about: [one.state, one.decided, *(t.licence for t in one.terms)] for about, one in held.items()})
     )
@@ -246,7 +276,7 @@ def blocked(
 
 
 def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, use: Use) -> Blocked:
-    book = Book(store, known_by or as_of)
+    book = Book(store, known_by or as_of) if known_by or as_of else Book.of(store)
     held = book.standings(use, as_of)
     named: dict[State, dict[str, list[str]]] = {"withdrawn": {}, "disputed": {}, "granted": {}}
     for about, one in held.items():
@@ -296,7 +326,7 @@ def admitter(
     store: Store,
 ) -> Callable[[Source, Sequence[str | None], Sequence[str | None], Sequence[datetime | None]], list[str | None]]:
     """The ``admit`` that ingest asks: for each row None, or the code of what is missing. Nothing is assumed."""
-    book = Book(store)
+    book = Book.of(store)
     gone = {about for about, one in book.standings().items() if one.state != "granted"}
     ever = book.ever_withdrawn()
 

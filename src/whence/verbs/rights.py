@@ -145,7 +145,7 @@ class Rights:
     ) -> Changed:
         """A withdrawal or dispute of the right to these rows is lifted. Raises Unmet where there was none."""
         named = self._named(subject, source, licence, row, rows)
-        held = Book(self._store)
+        held = Book.of(self._store)
         for kind, name in named:
             standing = held.standing(f"{kind}:{name}")
             if standing is None or standing.state == "granted":
@@ -246,8 +246,8 @@ class Rights:
         people = [a.partition(":")[2] for a in about if a.startswith("subject:")]
         rowed = set(self._store.index().sets["subject"].names()) if people else set()
         ended = [one for one in told if one.what in ("withdraw", "dispute", "change")]
-        book = govern.Book(self._store)
-        later = any(one.valid_at is not None and one.valid_at > book.now for one in ended)
+        book, now = govern.Book.of(self._store), self._store.clock()
+        later = any(one.valid_at is not None and one.valid_at > now for one in ended)
         asked = [(kind, name) for kind, _, name in (one.about.partition(":") for one in ended)]
         blast = blast_radius(self._store, asked, what_if=later) if ended else None
         against = {seq for one in about[:1000] if (now := book.standing(one)) for seq in now.contradicted}
