@@ -12,6 +12,7 @@ from world import freeze, model, release
 
 from whence.govern import Told, tell, withdrawn
 from whence.lifecycle.blast import blast_radius
+from whence.lifecycle.live import live
 from whence.records import Adapter, Base, Closure, Fingerprint, Ref
 from whence.serve.leases import end, start
 from whence.store import Store, row_set, verify
@@ -132,3 +133,24 @@ def test_the_gate_stops_what_is_withdrawn_and_passes_the_rest(shop: Shop) -> Non
     tell(store, [Told(what="withdraw", about="source:c")])
     verdicts = {name: [f.verdict for f in withdrawn(store, ref)] for name, ref in shop.snapshots.items()}
     assert verdicts == {"A": ["fail"], "B": ["pass"], "X": ["pass"]}
+
+
+def test_what_answers_and_under_which_rights(shop: Shop, clock: Any) -> None:
+    store = shop.store
+    assert {one.release: (one.rights, one.rows) for one in live(store)} == {
+        "A@1": ("pass", 90),
+        "B@1": ("pass", 42),
+        "X@1": ("pass", 60),
+    }
+    when = clock.now + timedelta(days=30)
+    tell(store, [Told(what="withdraw", about="source:c"), Told(what="withdraw", about="source:e", valid_at=when)])
+    found = live(store)
+    assert [(one.release, one.rights, one.barred) for one in found] == [
+        ("A@1", "breach", 30),
+        ("B@1", "mediated", 0),
+        ("X@1", "pass", 0),
+    ]
+    assert [one.until for one in found] == [None, None, when]
+    assert found[2].licences == {"CC-BY-4.0": 60}
+    end(store, shop.deployments.values())
+    assert live(store) == []

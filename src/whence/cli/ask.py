@@ -118,6 +118,38 @@ def blast_radius(
     raise typer.Exit({"pass": 0, "fail": 2, "abstain": 4}[found.outcome])
 
 
+@app.command(epilog="Example: whence ask live --json")
+def live(as_json: AsJson = False) -> None:
+    """What answers users now, under which rights, until when?
+
+    Exit code 2 where something live was made from what may not be used, 4 where nobody can tell yet.
+    """
+    with here(as_json) as w:
+        found = w.ask.live()
+    rows: list[tuple[Any, ...]] = [
+        (
+            one.endpoint,
+            one.state,
+            one.release,
+            "—" if one.rows is None else one.rows,
+            one.rights
+            if one.rights == "pass"
+            else f"{one.rights.upper()} ({one.barred:,} rows)"
+            if one.barred
+            else one.rights,
+            f"{one.until:%Y-%m-%d}" if one.until else "—",
+            "; ".join(filter(None, [", ".join(f"{name} {n:,}" for name, n in one.licences.items()), one.ends])),
+        )
+        for one in found
+    ]
+    head = ("endpoint", "state", "release", "rows", "rights", "until", "licences, and what ends")
+    text = table(rows[:SHOWN], head) if rows else "nothing answers: no deployment is live"
+    text += f"\n… and {len(rows) - SHOWN:,} more (--json shows all)" if len(rows) > SHOWN else ""
+    say([asdict(one) for one in found], text, as_json)
+    worst = {one.rights for one in found}
+    raise typer.Exit(2 if "breach" in worst else 4 if worst - {"pass"} else 0)
+
+
 @app.command(epilog="Example: whence ask due --within 90 --ics ends.ics")
 def due(
     within: Annotated[int, typer.Option("--within", metavar="DAYS", min=0, help="How far ahead.")] = 180,

@@ -107,7 +107,7 @@ class Facts:
             aliases=pointed,
             serving=serving,
             owners=owners(store, now),
-            ends=_ends(store, releases, now),
+            ends=ends_of(store, releases, now),
             clashes=_clashes(store, source, now),
         )
 
@@ -228,7 +228,7 @@ def _listed(store: Store, environment: str) -> list[str]:
         return []
 
 
-def _ends(
+def ends_of(
     store: Store, releases: Mapping[Ref, list[tuple[Ref, str]]], now: datetime
 ) -> dict[Ref, list[tuple[datetime, str, str]]]:
     """Adapter → (when, what, digest) of withdrawals that are known to come, and of waivers of its releases."""

@@ -26,6 +26,7 @@ from whence.store import Store
 from whence.verbs.scopes import Names, moment, scopes
 
 if TYPE_CHECKING:
+    from whence.lifecycle.live import Live
     from whence.verbs.session import Session
 
 
@@ -117,6 +118,13 @@ class Ask:
             raise Unmet("nothing is named", "a person, source, licence or row", "say what would be withdrawn")
         when, known = (None if at is None else moment(at) for at in (as_of, known_by))
         return blast_radius(self._store, named, as_of=when, known_by=known, history=history, what_if=what_if)
+
+    def live(self) -> tuple[Live, ...]:
+        """What answers users now: every deployment that is not known to have ended, from which rows, under which
+        rights, until when; the worst rights first."""
+        from whence.lifecycle.live import live
+
+        return tuple(live(self._store))
 
     def due(
         self,
