@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whence.cli.session import SHOWN, AsJson, here, say, short, table, verb
+from whence.cli.session import SHOWN, AsJson, here, say, short, table, verb, wrapped
 
 if TYPE_CHECKING:
     from whence.records import RunReport
@@ -45,11 +45,14 @@ def why(
         "id": found.id,
         "kind": found.kind,
         "label": found.label,
+        "barred": found.barred,
         "report": plain(found.report) if found.report else None,
         "made_from": [_node(n) for n in found.made_from],
         "went_into": [_node(n) for n in found.went_into],
     }
-    lines = [f"{found.kind} {short(found.id)}: {found.label}", *(f"  {line}" for line in report_lines(found.report))]
+    head = [f"{found.kind} {short(found.id)}: {found.label}"]
+    head += [wrapped(f"may not be used: {found.barred}", 2)] if found.barred else []
+    lines = [*head, *(f"  {line}" for line in report_lines(found.report))]
     for title, nodes in (("made from", found.made_from), ("went into", found.went_into)):
         lines += ["", title] + [f"  {n.kind:<11} {short(n.digest)}  {n.label}" for n in nodes[:40]]
         lines += [f"  … and {len(nodes) - 40} more (--json shows all)"] if len(nodes) > 40 else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,8 @@ class Why:
     """nearest first"""
     went_into: tuple[Node, ...]
     """nearest first"""
+    barred: str | None = None
+    """of a row: why it may not be used, as the rights events about it or a row it was made from say; None: it may"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ class Ask:
         if isinstance(found, int):
             row = store.row(found)
             label = f"{row.source}:{row.record} ({row.licence or 'no licence'})"
-            return _why(row.id, row, label, None, up, down)
+            return replace(_why(row.id, row, label, None, up, down), barred=_barred(store, found))
         record: Any = store.get(found)
         return _why(found, record, lineage.describe(store, record), report_of(store, found, record), up, down)
 
@@ -187,6 +189,23 @@ def _why(id: str, record: Any, label: str, report: RunReport | None, up: list[No
         made_from=tuple(up),
         went_into=tuple(down),
     )
+
+
+def _barred(store: Store, ordinal: int) -> str | None:
+    """What bars a row: events about it, or about a row that it was made from."""
+    from whence.govern import blocked
+
+    bars, above, frontier = blocked(store), {ordinal}, [ordinal]
+    while frontier:
+        frontier = [o for n in frontier for o in store.row(n).parents if o not in above]
+        above.update(frontier)
+    if above.isdisjoint(bars.breach) and above.isdisjoint(bars.review):
+        return None
+    rows = [store.row(o) for o in sorted(above)]
+    names = {f"{kind}:{name}" for r in rows for kind, name in
+             (("row", r.id), ("source", r.source), ("subject", r.subject), ("licence", r.licence))}  # fmt: skip
+    said = [f"{about} {one.state} since {one.since:%Y-%m-%d}" for about, one in bars.why.items() if about in names]
+    return "; ".join(said) or "it is in a list of rows that was withdrawn, or under a licence that does not allow it"
 
 
 def report_of(store: Store, found: str, record: Any) -> RunReport | None:
