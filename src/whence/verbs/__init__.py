@@ -8,6 +8,7 @@ from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, BlastRadius, Served, WhatEnds, Why
 from whence.verbs.binding import Checked
 from whence.verbs.canaries import Compared, Hosted
+from whence.verbs.check import Check
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Listed, Models, Rebuilt
@@ -20,6 +21,7 @@ __all__ = [
     "Ask",
     "BlastRadius",
     "Changed",
+    "Check",
     "Checked",
     "Compared",
     "Data",
