@@ -31,7 +31,7 @@ def check(
     listed: Annotated[bool, typer.Option("--list", help="The installed checks, and run none.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run checks over what the project made: exit code 0 all pass, 2 one fails, 4 one abstains or none says anything."""
+    """Run checks over what the project made. Exit code 0: all pass; 2: one fails; 4: one abstains, or none speaks."""
     with here(as_json) as w:
         if listed:
             known = w.check.list()

@@ -84,7 +84,7 @@ def rule(expression: str | None, use: Use) -> Ruling:
         return Ruling(verdict="unknown", why="no licence is stated", clause="none")
     parsed = _parsed(expression)
     if parsed is None:
-        return Ruling(verdict="unknown", why="this is no licence that the table knows", clause="none")
+        return Ruling(verdict="unknown", why="not in the table", clause="none")
     return _solved(parsed, use)
 
 
@@ -152,7 +152,7 @@ def _solved(node: Any, use: Use) -> Ruling:
 def _single(name: str, use: Use) -> Ruling:
     entry = table().get(name)
     if entry is None:
-        return Ruling(verdict="unknown", why=f"{name} is not in the table", clause="none")
+        return Ruling(verdict="unknown", why="not in the table", clause="none")
     clause = f"{entry.id} {entry.clause}"
     for verdict, why in _objections(entry, use):
         return Ruling(verdict=verdict, why=why, clause=clause)

@@ -14,7 +14,7 @@ from pyroaring import BitMap64
 
 from whence.govern.licences import DUTIES, Ruling, rule, terms_of
 from whence.govern.uses import declared
-from whence.records import Finding, Ref, Snapshot, Use, sha256
+from whence.records import Adapter, Base, Closure, Finding, Ref, Snapshot, Use, sha256
 from whence.records.judgement import Outcome
 from whence.store import RowSet, Store
 from whence.store.sets import group
@@ -25,8 +25,10 @@ DECLARE = "say what the models are for under [use] in whence.toml (docs/licences
 
 
 def licences(store: Store, thing: Ref) -> Iterable[Finding]:
-    """Check ``rights.licences``: may the rows of a snapshot be used for what the project declared?"""
+    """Check ``rights.licences``: may the rows of a snapshot, and an adapter's base, be used for what was declared?"""
     record = store.get(thing)
+    if isinstance(record, Adapter):
+        yield from _base(store, thing, record)
     if not isinstance(record, Snapshot):
         return
     found = declared(store, record.name)
@@ -41,20 +43,42 @@ def licences(store: Store, thing: Ref) -> Iterable[Finding]:
 def _snapshot(store: Store, thing: Ref, snapshot: Snapshot, ref: Ref, use: Use) -> Iterator[Finding]:
     rows = store.snapshot_rows(snapshot)
     for said, ruling, reach in (*_claimed(store, rows, use), *_generated(store, rows, use)):
-        duties = "; ".join(DUTIES[duty] for duty in ruling.duties)
-        where = "" if ruling.clause == "none" else f" ({ruling.clause})"
         yield Finding(
             check=ID,
             about=thing,
             verdict="fail" if said == NOTHING else SAYS[ruling.verdict],
             severity="high",
-            message=f"{said}: {len(reach):,} of {snapshot.rows:,} rows: {ruling.verdict}: {ruling.why}{where}"
-            + (f"; duties: {duties}" if duties else ""),
+            message=f"{said}: {len(reach):,} of {snapshot.rows:,} rows: {_told(ruling)}",
             statistic=float(len(reach)),
             n=snapshot.rows,
             evidence=(ref,),
             rows=store.put_set(reach),
         )
+
+
+def _base(store: Store, thing: Ref, adapter: Adapter) -> Iterator[Finding]:
+    """The base is under a licence as well; the use is that of the snapshot's project."""
+    closure = store.get(adapter.closure, Closure)
+    if closure.base is None or closure.snapshot is None:
+        return
+    found = declared(store, store.get(closure.snapshot, Snapshot).name)
+    if found is not None:
+        said = store.get(closure.base, Base).licence
+        ruling = rule(said, found[1])
+        yield Finding(
+            check=ID,
+            about=thing,
+            verdict=SAYS[ruling.verdict],
+            severity="high",
+            message=f"its base, {shown(said) if said else NOTHING}: {_told(ruling)}",
+            evidence=(closure.base, found[0]),
+        )
+
+
+def _told(ruling: Ruling) -> str:
+    duties = "; ".join(DUTIES[duty] for duty in ruling.duties)
+    where = "" if ruling.clause == "none" else f" ({ruling.clause})"
+    return f"{ruling.verdict}: {ruling.why}{where}" + (f"; duties: {duties}" if duties else "")
 
 
 NOTHING = "no licence"

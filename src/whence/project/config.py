@@ -56,10 +56,10 @@ class SourcePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class UsePart(_Strict):
-    """What the models are for; `whence check rights` holds every row's licence against it. ``distribute``: nobody outside
-    gets anything, answers, or the weights, these under ``licence`` (SPDX). ``research``: academic research and nothing
-    else. ``competes``: with the makers of models that wrote rows. ``generators``: a model that wrote rows = the terms on
-    what it writes, where the shipped table has none."""
+    """What the models are for; `whence check rights` holds every licence against it (docs/licences.md). ``distribute``:
+    nobody outside gets anything, answers, or the weights, these under ``licence`` (SPDX). ``research``: academic
+    research and nothing else. ``competes``: with the makers of models that wrote rows. ``generators``: a model that
+    wrote rows = the terms on what it writes, where the shipped table has none."""
 
     commercial: bool
     distribute: Literal["none", "service", "weights"]
