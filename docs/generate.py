@@ -177,6 +177,7 @@ VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 VALUES += (Spooled, Loaded)
+VALUES += (govern.Audited, govern.Share)
 
 
 def python() -> str:

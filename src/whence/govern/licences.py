@@ -195,7 +195,7 @@ def _same(entry: Licence, use: Use) -> bool:
 
 # -- expressions and names ---------------------------------------------------------------------------------------------
 
-_IDLE = re.compile(r"\b(?:the|licen[cs]e|version|international|unported|generic|deed)\b")
+_IDLE = re.compile(r"\b(?:the|public(?= licen)|licen[cs]e|version|international|unported|generic|deed)\b")
 
 
 def _alike(text: str) -> str:
