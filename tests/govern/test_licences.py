@@ -13,7 +13,7 @@ import pytest
 
 from whence.data import CurationPlan, curate
 from whence.govern import DUTIES, change, declare, declared, identify, rule, table, terms_of, withdrawn_rows
-from whence.govern.licences import SHARE_ALIKE
+from whence.govern.licences import OTHERS, SHARE_ALIKE
 from whence.govern.solve import licences
 from whence.records import Finding, Ref, Run, Use
 from whence.store import Store
@@ -143,9 +143,9 @@ def test_every_name_in_the_table_means_one_entry_and_every_entry_cites_a_clause(
         "computational-use",
     }  # fmt: skip
     for key, one in raw.items():
-        for name in one.get("names", ()) if key != "generators" else ():
+        for name in one.get("names", ()) if key not in OTHERS else ():
             assert identify(name) == key, (name, key, identify(name))
-    assert all(terms in table() for terms in raw["generators"].values())
+    assert all(terms in table() for terms in (*raw["generators"].values(), *raw["titles"].values()))
 
 
 @pytest.mark.parametrize(

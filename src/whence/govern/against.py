@@ -1,4 +1,7 @@
-"""Check ``rights.audited``: what a project claims of a source, against what the adopted audit says of it."""
+"""What a project claims of a source, against what others say of it.
+
+``rights.audited``: the adopted audit. ``rights.declared``: the text of a licence, where the evidence is a file.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import re
 from collections.abc import Iterable
 
 from whence.govern.audit import claims, place_of
-from whence.govern.licences import Class, classes, rule
+from whence.govern.detect import detect
+from whence.govern.licences import Class, classes, parts, rule
 from whence.govern.solve import shown
 from whence.govern.uses import declared
 from whence.records import Claim, Finding, Ref, Snapshot, Source
@@ -14,6 +18,8 @@ from whence.store import RowSet, Store
 
 ID = "rights.audited"
 STRICT = ("any", "non-commercial", "academic")
+LONGEST = 1 << 20
+"""bytes of a text that are read"""
 LEAST = 5
 """letters of a name that is taken for a data set's"""
 
@@ -26,14 +32,55 @@ def audited(store: Store, thing: Ref) -> Iterable[Finding]:
     known = [one for one in claims(store) if one.claimant == "audit"]
     if not known:
         return
-    found, rows = declared(store, record.name), store.snapshot_rows(record)
-    sets = {name: members & rows for name, members in store.index().sets["source"].items()}
-    for name, source in sorted(store.named(Source, [name for name, members in sets.items() if members]).items()):
+    found = declared(store, record.name)
+    for source, rows in _sources(store, record):
         matched, sure = _matching(source, known)
         for claim in _strictest(matched):
             freer = _freer(classes(source.licence), classes(claim.licence))
             settled = found is not None and rule(claim.licence, found[1]).verdict == "allowed"
-            yield _finding(thing, store, sets[name], source, claim, freer, sure and not settled)
+            yield _finding(thing, store, rows, source, claim, freer, sure and not settled)
+
+
+def texts(store: Store, thing: Ref) -> Iterable[Finding]:
+    """Check ``rights.declared``: the text that a source names as evidence is the licence that it claims."""
+    record = store.get(thing)
+    for source, rows in _sources(store, record) if isinstance(record, Snapshot) else ():
+        text = _evidence(store, source)
+        if text is None:
+            continue
+        found, mine = detect(text), source.licence or "none"
+        same = found is not None and found.id in parts(mine)
+        freer = found is not None and bool(_freer(classes(mine), classes(found.id)))
+        said = f"is {found.id} (score {found.score:.2f})" if found else "is no licence that is known"
+        yield Finding(
+            check="rights.declared",
+            about=thing,
+            verdict="abstain" if found is None else "pass" if same else "fail",
+            severity="high" if freer and not same else "low",
+            message=f"source {source.name}, claimed {shown(mine)}: the text that it names as evidence {said}",
+            statistic=found.score if found else None,
+            rows=store.put_set(rows),
+        )
+
+
+def _evidence(store: Store, source: Source) -> str | None:
+    """What the file says that a source names as evidence, where it names one beside the store."""
+    if not source.evidence or len(source.evidence) > 1024 or "\0" in source.evidence:
+        return None
+    place = store.root.parent / source.evidence
+    try:
+        with place.open("rb") as file:
+            return file.read(LONGEST).decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def _sources(store: Store, snapshot: Snapshot) -> Iterable[tuple[Source, RowSet]]:
+    """The sources of a snapshot's rows, each with its rows there."""
+    rows = store.snapshot_rows(snapshot)
+    sets = {name: members & rows for name, members in store.index().sets["source"].items()}
+    named = store.named(Source, [name for name, members in sets.items() if members])
+    return [(source, sets[name]) for name, source in sorted(named.items())]
 
 
 def _matching(source: Source, known: list[Claim]) -> tuple[list[Claim], bool]:

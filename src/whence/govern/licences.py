@@ -33,6 +33,8 @@ DUTIES = {
 }
 """Tag → what it asks of who trains."""
 OWN = "LicenseRef-Own"
+OTHERS = ("generators", "titles")
+"""Tables of the file that are no licences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +114,15 @@ def terms_of(generator: str, use: Use | None = None) -> str | None:
     return None
 
 
+def parts(expression: str | None) -> list[str]:
+    """The licences that an expression names, by id where the table knows them; none for what is no expression."""
+    parsed = _parsed(expression) if expression else None
+    return _leaves(parsed) if parsed is not None else []
+
+
 def classes(expression: str | None) -> Class | None:
     """Use, attribution and share-alike of an expression, for comparing tables; None where any part is not settled."""
-    parsed = _parsed(expression) if expression else None
-    found = [table().get(name) for name in _leaves(parsed)] if parsed is not None else []
+    found = [table().get(name) for name in parts(expression)]
     if not found or any(one is None or "unsettled" in one.limits for one in found):
         return None
     entries = [one for one in found if one is not None]
@@ -260,14 +267,19 @@ def table() -> dict[str, Licence]:
             url=one.get("url"),
         )
         for name, one in _raw().items()
-        if name != "generators"
+        if name not in OTHERS
     }
+
+
+def titles() -> dict[str, str]:
+    """Words of a text's title → id, for texts of which no sketch is kept."""
+    return dict(_raw()["titles"])
 
 
 @cache
 def _names() -> dict[str, str]:
     """Spelling → id. An id's own spelling goes before another's name."""
-    also = {_alike(name): key for key, one in _raw().items() for name in one.get("names", ()) if key != "generators"}
+    also = {_alike(name): key for key, one in _raw().items() for name in one.get("names", ()) if key not in OTHERS}
     return also | {_alike(key): key for key in table()}
 
 
