@@ -15,7 +15,7 @@ from whence.data import CurationPlan, curate
 from whence.govern import DUTIES, change, declare, declared, identify, rule, table, terms_of, withdrawn_rows
 from whence.govern.licences import OTHERS, SHARE_ALIKE
 from whence.govern.solve import licences
-from whence.records import Finding, Ref, Run, Use
+from whence.records import Adapter, Base, Closure, Finding, Ref, Run, Use
 from whence.store import Store
 
 SERVED = Use(name="desk", commercial=True, distribute="service")
@@ -270,3 +270,25 @@ def test_an_event_about_a_licence_does_not_disturb_it(store: Store, take: Callab
     declare(store, "desk", SERVED)
     change(store, "licence:MIT", "withdraw")
     assert list(licences(store, frozen(store))) == []
+
+
+def test_an_adapters_base_is_under_a_licence_too(store: Store, take: Callable[..., Any]) -> None:
+    take([{"id": "0", "text": "a"}], "some", claims={"licence": "MIT"})
+    snapshot = frozen(store)
+    verdicts = []
+    for licence in ("MIT", "CC-BY-NC-4.0", None):
+        base = store.put(Base(name="b", location="b", fingerprint=None, licence=licence))
+        closure = store.put(
+            Closure(base=base, snapshot=snapshot, recipe=None, code_commit=None, code_clean=None, environment=None)
+        )
+        run = next(ref for ref, _ in store.all(Run))
+        adapter = store.put(
+            Adapter(
+                name="a", closure=closure, run=run, weights="b3:0", config="sha256:0", base=None, location="a", bytes=1
+            )
+        )
+        declare(store, "desk", None)
+        assert list(licences(store, adapter)) == []
+        declare(store, "desk", SERVED)
+        verdicts += [(one.verdict, one.severity) for one in licences(store, adapter)]
+    assert verdicts == [("pass", "high"), ("fail", "high"), ("abstain", "high")]
