@@ -39,6 +39,7 @@ PARTS = (
     ("[project]", config.ProjectPart),
     ("[store]", config.StorePart),
     ("[[sources]]", config.SourcePart),
+    ("[use]", config.UsePart),
     ("[base]", config.BasePart),
     ("[recipe]", config.RecipePart),
     ("[[suites]]", config.SuitePart),
@@ -159,6 +160,7 @@ VERBS_IN_PYTHON = (
     ("w", verbs.Session, ("project", "run", "verify", "close")),
     ("w.adopt", verbs.Adopt, ()),
     ("w.ask", verbs.Ask, ()),
+    ("w.check", verbs.Check, ()),
     ("w.data", verbs.Data, ()),
     ("w.eval", verbs.Eval, ()),
     ("w.ship", verbs.Ship, ()),
@@ -188,6 +190,7 @@ VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 VALUES += (Spooled, Loaded)
+VALUES += (govern.Audited, govern.Share)
 
 
 def python() -> str:

@@ -21,6 +21,7 @@ VERBS = {
     "demo": "The generated project, walked whole.",
     "adopt": "Bring in what exists: adapters, traces, registries.",
     "ask": "Why is this here, and what must come down?",
+    "check": "What the installed checks say of what was made.",
     "verify": "Re-derive the record and name what is damaged.",
     "data": "Ingest, quarantine, what each step removed.",
     "eval": "Evaluate base and candidate on the same items.",

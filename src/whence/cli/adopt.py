@@ -91,6 +91,7 @@ def _text(made: Adopted) -> str:
 app.command(epilog="Example: whence adopt traces log.jsonl --as bank-support@2")(imports.traces)
 app.command(epilog="Example: whence adopt mlflow sqlite:///mlflow.db --experiment support")(imports.mlflow)
 app.command(epilog="Example: whence adopt card adapters/desk/README.md")(imports.card)
+app.command(epilog="Example: whence adopt audit datasets.jsonl")(imports.audit)
 
 
 @app.command(epilog="Example: whence adopt spool whence-spool/20261121T115245-desk")

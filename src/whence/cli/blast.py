@@ -64,6 +64,8 @@ def standings(blast: BlastRadius) -> Iterator[str]:
             yield f"{about}: {one.state} since {one.since:%Y-%m-%d %H:%M} (event {one.event}){terms}{odd}"
     if len(held) > SHOWN:
         yield f"… and {len(held) - SHOWN:,} more"
+    for about, said in list(blast.because.items())[:SHOWN]:
+        yield f"{about}: {said}"
 
 
 def tree(w: Session, blast: BlastRadius) -> Iterator[Branch]:
@@ -165,6 +167,7 @@ def value(w: Session, blast: BlastRadius) -> dict[str, Any]:
             }
             for about, one in blast.standings.items()
         },
+        "because": dict(blast.because),
         "rows": {
             what: {"count": len(rows), "ids": _row_ids(w, rows)}
             for what, rows in (

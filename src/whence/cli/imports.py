@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whence.cli.session import AsJson, here, say, table
+from whence.cli.session import SHOWN, AsJson, here, say, table, wrapped
+
+if TYPE_CHECKING:
+    from whence.govern import Share
 
 
 def traces(
@@ -101,3 +104,28 @@ def _scale(said: str | None) -> tuple[float, float] | None:
         return float(low), float(high)
     except ValueError:
         raise typer.BadParameter("expected LOW:HIGH, such as 0:1", param_hint="--scale") from None
+
+
+def audit(
+    file: Annotated[str, typer.Argument(help="JSON lines, one data set each.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """An audit of data sets' licences: who says what, and how far they disagree. Exit code 2 where a line is bad."""
+    with here(as_json, create=True, project=False) as w:
+        made = w.adopt.audit(file)
+    head = f"{made.datasets:,} data sets, {made.claims:,} claims: " + ("adopted" if made.fresh else "nothing new")
+    rows = [(one.what, one.count, one.n, _interval(one)) for one in made.shares]
+    lines = [head, table(rows, ("share", "count", "of", "95 % interval"))]
+    if made.unmapped:
+        lines.append(wrapped(f"not in the table: {', '.join(made.unmapped)}", 0))
+    if made.generators:
+        lines.append(wrapped(f"models whose terms are not known: {', '.join(made.generators)}", 0))
+    lines += [wrapped(f"line {number}: {why}", 0) for number, why in made.bad[:SHOWN]]
+    say(asdict(made), "\n".join(lines), as_json)
+    raise typer.Exit(2 if made.bad else 0)
+
+
+def _interval(share: Share) -> str:
+    if share.low is None or share.high is None:
+        return "nothing to count"
+    return f"{share.count / share.n:.1%}, {share.low:.1%} to {share.high:.1%}"

@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Literal
 
+from whence.govern.licences import Ruling, rule, terms_of
 from whence.govern.scopes import KINDS, collected_before, rows_of
-from whence.records import Event, Finding, Json, Ref, Snapshot, Source, encode, sha256
+from whence.govern.uses import uses
+from whence.records import Event, Finding, Json, Ref, Snapshot, Source, encode, plain, sha256
+from whence.records import Use as Declared
 from whence.store import RowSet, Store, row_set
 
 PERSONAL_BASES = frozenset({"consent", "contract", "legitimate-interest", "legal-duty"})
@@ -242,9 +245,9 @@ def states(store: Store, as_of: datetime | None = None) -> dict[str, State]:
 def rights_digest(store: Store) -> str:
     """``sha256:`` of all that holds: a stage that reads rights is done again when it changes."""
     held = Book.of(store).standings()
-    return sha256(
-        encode({about: [one.state, one.decided, *(t.licence for t in one.terms)] for about, one in held.items()})
-    )
+    said = {about: [one.state, one.decided, *(t.licence for t in one.terms)] for about, one in held.items()}
+    changed = any(one.terms for one in held.values())
+    return sha256(encode({**said, "uses": [plain(use) for use in uses(store)]} if changed else said))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,11 +255,17 @@ class Blocked:
     """Rows that may not be used, themselves alone: what was made from them is for `lineage`."""
 
     breach: RowSet
-    """withdrawn, or under a licence that does not allow it"""
+    """withdrawn, or under a licence that came later and does not allow the declared use"""
     review: RowSet
     """disputed, or collected before their licence changed: a person has to decide"""
+    barred: RowSet
+    """that came under a licence or a generator's terms which do not allow the declared use; none where none is"""
+    unclear: RowSet
+    """of whose licence nobody can tell whether it does"""
     why: Mapping[str, Standing]
     """about → what holds for it, for whatever blocks"""
+    because: Mapping[str, str]
+    """``licence:…`` or ``generator:…`` → what it says of the declared use, where that is no permission"""
     held: Mapping[str, Standing]
     """about → what holds for it, for everything that anything was said of"""
     until: datetime | None
@@ -269,14 +278,15 @@ def blocked(
     """Every row that may not be used as of a time, as far as was known by a time (then, where none is named)."""
     if as_of is not None or known_by is not None:
         return _blocked(store, as_of, known_by, use)
-    known: list[Blocked] = store.memo(f"rights.{use}", list)
+    known: list[Blocked] = store.memo(f"rights.{use}", list, "rights.*", "use.*", "rows.*", "mentions.*")
     if not known or (known[0].until is not None and known[0].until <= store.clock()):
         known[:] = [_blocked(store, None, None, use)]
     return known[0]
 
 
 def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, use: Use) -> Blocked:
-    book = Book(store, known_by or as_of) if known_by or as_of else Book.of(store)
+    known_by = known_by or as_of
+    book = Book(store, known_by) if known_by else Book.of(store)
     held = book.standings(use, as_of)
     named: dict[State, dict[str, list[str]]] = {"withdrawn": {}, "disputed": {}, "granted": {}}
     for about, one in held.items():
@@ -285,34 +295,74 @@ def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, us
             named[one.state].setdefault(kind, []).append(name)
     breach, review, why = row_set([]), row_set([]), {a: one for a, one in held.items() if one.state != "granted"}
     for kind, names in named["withdrawn"].items():
-        breach |= rows_of(store, kind, names, known_by or as_of)
+        breach |= rows_of(store, kind, names, known_by)
     for kind, names in named["disputed"].items():
-        review |= rows_of(store, kind, names, known_by or as_of)
-    allows = allower(store)
+        review |= rows_of(store, kind, names, known_by)
+    declared = uses(store)
+    decided, barred, unclear, because = row_set([]), row_set([]), row_set([]), dict[str, str]()
+    for about, terms, after, before in amended(store, held):
+        verdict = judged(terms.licence, declared).verdict
+        if verdict != "allowed":
+            why[about] = held[about]
+            breach |= after if verdict == "barred" else row_set([])
+            review |= before if verdict == "barred" else before | after
+        if held[about].decided:
+            decided |= after
+    for about, ruling, rows in claimed(store, declared) if declared else ():
+        if ruling.verdict != "allowed" and (rows := rows - decided):
+            because[about] = f"{ruling.verdict}: {ruling.why} ({ruling.clause})"
+            if ruling.verdict == "barred":
+                barred |= rows
+            else:
+                unclear |= rows
+    return Blocked(
+        breach=breach,
+        review=review - breach,
+        barred=barred,
+        unclear=unclear - barred,
+        why=why,
+        because=because,
+        held=held,
+        until=book.next_change(),
+    )
+
+
+def amended(store: Store, held: Mapping[str, Standing]) -> Iterator[tuple[str, Terms, RowSet, RowSet]]:
+    """(about, a licence that was named later, rows that it covers, rows that were collected before it)."""
     for about, one in held.items():
-        for terms in one.terms:
-            worse, unclear = _by_terms(store, about, terms, allows(terms.licence))
-            breach |= worse
-            review |= unclear
-            if worse or unclear:
-                why[about] = one
-    return Blocked(breach=breach, review=review - breach, why=why, held=held, until=book.next_change())
+        kind, _, name = about.partition(":")
+        if one.terms and kind in KINDS:
+            rows = rows_of(store, kind, [name])
+            for terms in one.terms:
+                before = collected_before(store, rows, terms.since) if terms.reach == "new" else row_set([])
+                yield about, terms, rows - before, before
 
 
-def _by_terms(store: Store, about: str, terms: Terms, allowed: bool | None) -> tuple[RowSet, RowSet]:
-    """Rows that a later licence takes away for certain, and those of which a person has to say."""
-    none = row_set([])
-    kind, _, name = about.partition(":")
-    if allowed or kind not in KINDS:
-        return none, none
-    rows = rows_of(store, kind, [name])
-    before = collected_before(store, rows, terms.since) if terms.reach == "new" else none
-    return (none, rows) if allowed is None else (rows - before, before)
+def claimed(store: Store, declared: Sequence[Declared]) -> Iterator[tuple[str, Ruling, RowSet]]:
+    """(``licence:…`` or ``generator:…``, what it says of the declared use, rows that came under it)."""
+    sets, bare = store.index().sets, row_set(range(store.committed()))
+    for name, rows in sets["licence"].items():
+        bare -= rows
+        yield f"licence:{name}", judged(name, declared), rows
+    if bare:
+        yield "licence:none", judged(None, declared), bare
+    for name, rows in sets["generator"].items():
+        rulings = [judged(terms_of(name, use) or UNKNOWN_TERMS, [use]) for use in declared]
+        yield f"generator:{name}", min(rulings, key=_strictness), rows
 
 
-def allower(store: Store) -> Callable[[str | None], bool | None]:
-    """Licence → whether it allows what the project declares to do; None: nobody can tell."""
-    return lambda licence: None
+UNKNOWN_TERMS = "LicenseRef-Unknown-Terms"
+
+
+def judged(licence: str | None, declared: Sequence[Declared]) -> Ruling:
+    """What a licence says of all that is declared, the strictest answer; unknown where nothing is."""
+    if not declared:
+        return Ruling(verdict="unknown", why="nothing says what the models are for", clause="none")
+    return min((rule(licence, use) for use in declared), key=_strictness)
+
+
+def _strictness(ruling: Ruling) -> int:
+    return ("barred", "unknown", "allowed").index(ruling.verdict)
 
 
 def withdrawn_rows(store: Store, as_of: datetime | None = None) -> RowSet:

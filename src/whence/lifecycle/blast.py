@@ -84,6 +84,8 @@ class BlastRadius:
     """whether it was asked what a withdrawal would reach"""
     standings: Mapping[str, Standing | None]
     """about → what holds for it; of everything asked, or of all that blocks"""
+    because: Mapping[str, str]
+    """``licence:…`` or ``generator:…`` → what it says of the declared use, where that is no permission"""
     direct: RowSet = field(repr=False)
     """ordinals of rows that may not be used"""
     derived: RowSet = field(repr=False)
@@ -148,7 +150,7 @@ def _blast_radius(
     history: bool,
     what_if: bool,
 ) -> BlastRadius:
-    rows, review, standings = _rows(store, asked, as_of, known_by, what_if)
+    rows, review, standings, because = _rows(store, asked, as_of, known_by, what_if)
     running = leases.running(store, as_of)
     behind = None if history or not running else running
     blast = lineage.blast_radius(store, rows, review, behind=behind, as_of=as_of)
@@ -163,6 +165,7 @@ def _blast_radius(
         asked=tuple(f"{kind}:{name}" for kind, name in asked),
         what_if=what_if,
         standings=standings,
+        because=because,
         direct=blast.direct,
         derived=blast.derived,
         review=blast.review,
@@ -197,8 +200,9 @@ def _rows(
     as_of: datetime | None,
     known_by: datetime | None,
     what_if: bool,
-) -> tuple[RowSet, RowSet, dict[str, Standing | None]]:
-    """(rows in breach, rows to be reviewed, what holds for what was asked or for all that blocks)."""
+) -> tuple[RowSet, RowSet, dict[str, Standing | None], dict[str, str]]:
+    """(rows in breach, rows to be reviewed, what holds for what was asked or for all that blocks, what licences and
+    generators' terms say)."""
     kinds: dict[str, list[str]] = {}
     for kind, name in asked:
         kinds.setdefault(kind, []).append(name)
@@ -206,11 +210,14 @@ def _rows(
     for kind, names in kinds.items():
         mine |= govern.rows_of(store, kind, names, known_by or as_of)
     if what_if:
-        return mine, row_set([]), {f"{kind}:{name}": None for kind, name in asked}
+        return mine, row_set([]), {f"{kind}:{name}": None for kind, name in asked}, {}
     bars = govern.blocked(store, as_of, known_by)
+    breach, review = bars.breach | bars.barred, bars.review | bars.unclear
     if not asked:
-        return bars.breach, bars.review, dict(bars.why)
-    return mine & bars.breach, mine & bars.review, {f"{k}:{n}": bars.held.get(f"{k}:{n}") for k, n in asked}
+        return breach, review - breach, dict(bars.why), dict(bars.because)
+    held: dict[str, Standing | None] = {f"{k}:{n}": bars.held.get(f"{k}:{n}") for k, n in asked}
+    because = bars.because if not mine.isdisjoint(bars.barred) or not mine.isdisjoint(bars.unclear) else {}
+    return mine & breach, (mine & review) - breach, held, dict(because)
 
 
 def _level(touched: Touched) -> Level:

@@ -95,6 +95,7 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
     walk = Walk(project, store, told)
     read_lock(project.folder)  # one from a newer whence is refused before anything is done
     own(project, store)
+    govern.declare(store, project.file.project.name, project.use())
     if not METHODS[project.file.recipe.method].answers:  # a model that scores is not served
         to = min(to, "train", key=STAGES.index)
     _ready(project, to)

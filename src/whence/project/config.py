@@ -55,6 +55,21 @@ class SourcePart(_Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UsePart(_Strict):
+    """What the models are for; `whence check rights` holds every licence against it (docs/licences.md). ``distribute``:
+    nobody outside gets anything, answers, or the weights, these under ``licence`` (SPDX). ``research``: academic
+    research and nothing else. ``competes``: with the makers of models that wrote rows. ``generators``: a model that
+    wrote rows = the terms on what it writes, where the shipped table has none."""
+
+    commercial: bool
+    distribute: Literal["none", "service", "weights"]
+    licence: str | None = None
+    research: bool = False
+    competes: bool | None = None
+    generators: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BasePart(_Strict):
     """The pretrained model: a folder, or a hub id."""
 
@@ -138,6 +153,7 @@ class ProjectFile(_Strict):
     project: ProjectPart
     store: StorePart = field(default_factory=StorePart)
     sources: list[SourcePart]
+    use: UsePart | None = None
     curate: list[dict[str, object]] = field(default_factory=list)
     base: BasePart
     recipe: RecipePart = field(default_factory=RecipePart)

@@ -192,6 +192,12 @@ kind = "human_annotation"            # production_log, synthetic, user_correctio
 # {subject}
 map = {{ {map} }}
 
+# What the models are for: every licence is held against it, see docs/licences.md
+# [use]
+# commercial = true
+# distribute = "service"             # none: nobody outside; service: answers; weights: the model itself
+# competes = false                   # with the makers of models that wrote rows
+
 # What is left out, and why, is kept for every row: whence data removed
 [[curate]]
 step = "exact_duplicate"

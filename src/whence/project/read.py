@@ -18,7 +18,7 @@ from whence.data import CHOICES, FACTS, MEMBERS, STEPS, Place, detect_format
 from whence.project.config import ProjectFile
 from whence.project.locate import line_of, lines_of
 from whence.project.places import file_faults, place_faults, place_of
-from whence.records import METHODS, PARAMETERS, Recipe, Source, Unmet, parse_time
+from whence.records import METHODS, PARAMETERS, Recipe, Source, Unmet, Use, parse_time
 from whence.train.rewards import load_reward
 
 FILE = "whence.toml"
@@ -73,6 +73,11 @@ class Project:
         part = self.file.recipe
         given = {name: value for name, value in asdict(part).items() if value is not None}
         return Recipe(**{**METHODS[part.method].parameters, **given})
+
+    def use(self) -> Use | None:
+        """What the models are declared to be for, where that is said."""
+        part = self.file.use
+        return None if part is None else Use(name=self.file.project.name, **asdict(part))
 
     def steps(self) -> list[tuple[str, Any]]:
         """(name, step) of each declared curation step."""
@@ -141,7 +146,7 @@ def _known_keys(where: tuple[str | int, ...]) -> list[str]:
         if isinstance(part, int):
             continue
         hints = {f.name: f.type for f in fields(cls)}
-        name = str(hints.get(part, "")).removeprefix("list[").rstrip("]")
+        name = str(hints.get(part, "")).removesuffix(" | None").removeprefix("list[").rstrip("]")
         cls = getattr(__import__("whence.project.config", fromlist=[name]), name, None)
         if cls is None:
             return []
@@ -152,7 +157,7 @@ def _known_keys(where: tuple[str | int, ...]) -> list[str]:
 
 
 def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
-    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _recipe, _steps, _suites, _names]
+    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _use, _recipe, _steps, _suites, _names]
     for check in checks:
         yield from check(raw, folder)
 
@@ -180,6 +185,23 @@ def _sources(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
                     parse_time(str(table[moment]))
                 except ValueError as error:
                     yield (*where, moment), f"{error}; expected an ISO 8601 time with its zone"
+
+
+def _use(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    table = raw.get("use")
+    if not isinstance(table, dict):
+        return
+    if isinstance(table.get("licence"), str):
+        fault = licence_fault(table["licence"])
+        yield from [(("use", "licence"), fault)] if fault else []
+        if table.get("distribute") in ("none", "service"):
+            yield ("use", "licence"), 'is read where distribute = "weights" only'
+    if table.get("research") is True and table.get("commercial") is True:
+        yield ("use", "research"), "research and nothing else is not commercial"
+    generators = table.get("generators")
+    for name, terms in generators.items() if isinstance(generators, dict) else ():
+        fault = licence_fault(terms) if isinstance(terms, str) else None
+        yield from [(("use", "generators", name), fault)] if fault else []
 
 
 def _map_faults(where: tuple[str | int, ...], mapping: Any, known: tuple[str, ...]) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ from whence.records.canonical import (
     sha256,
     text_time,
 )
-from whence.records.data import Row, Snapshot, Source, Step
+from whence.records.data import Claim, Row, Snapshot, Source, Step, Use
 from whence.records.errors import (
     BackendFailed,
     Conflict,
@@ -70,6 +70,7 @@ __all__ = [
     "BindingWaiver",
     "Base",
     "Canaries",
+    "Claim",
     "Closure",
     "Conditions",
     "Conflict",
@@ -104,6 +105,7 @@ __all__ = [
     "Tier",
     "Trace",
     "Unmet",
+    "Use",
     "Verdict",
     "Waiver",
     "WhenceError",

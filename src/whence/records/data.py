@@ -109,3 +109,45 @@ class Snapshot:
     """the steps that made it, in order"""
     parents: tuple[Ref, ...] = ()
     """the ingest runs (or snapshots) that it was made from"""
+
+
+@noun
+class Use:
+    """What a project declares that its models are for."""
+
+    name: str
+    """the project's name"""
+    commercial: bool
+    """whether anybody earns by it"""
+    distribute: Literal["none", "service", "weights"]
+    """who gets what: nobody outside; answers; the weights themselves"""
+    licence: str | None = None
+    """SPDX expression under which the weights go out"""
+    research: bool = False
+    """whether it is academic research and nothing else"""
+    competes: bool | None = None
+    """whether the model competes with those whose models wrote rows; absent: not said"""
+    generators: Mapping[str, str] = field(default_factory=dict)
+    """model that wrote rows → the terms on what it writes, as claimed"""
+
+
+@noun
+class Claim:
+    """What somebody says of a data set's licence."""
+
+    name: str
+    """``CLAIMANT:DATA SET``"""
+    claimant: Literal["audit", "hugging_face", "github", "papers_with_code"]
+    """who says it"""
+    dataset: str
+    """its id in the audit"""
+    said: tuple[str, ...]
+    """as said, word for word; empty: nothing is said"""
+    licence: str | None
+    """all of it as one SPDX expression; absent: a part of it is not known to the table"""
+    urls: tuple[str, ...] = ()
+    """where it can be read"""
+    places: tuple[str, ...] = ()
+    """where the data set lies: host and path, without the scheme"""
+    generators: tuple[str, ...] = ()
+    """models that wrote parts of it, as the audit names them"""

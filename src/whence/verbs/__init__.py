@@ -9,6 +9,7 @@ from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, WhatEnds, Why
 from whence.verbs.binding import Checked
 from whence.verbs.canaries import Compared, Hosted
+from whence.verbs.check import Check
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Listed, Models, Rebuilt
@@ -21,6 +22,7 @@ __all__ = [
     "Ask",
     "BlastRadius",
     "Changed",
+    "Check",
     "Checked",
     "Compared",
     "Data",

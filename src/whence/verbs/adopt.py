@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
+    from whence.govern import Audited
     from whence.lifecycle.adopt import Adopted
     from whence.lifecycle.registry import Brought
     from whence.lifecycle.spool import Spooled
@@ -128,6 +129,17 @@ class Adopt:
         from whence.register.cards import read_card
 
         return read_card(Path(file))
+
+    def audit(self, file: str | Path) -> Audited:
+        """Bring in an audit of data sets' licences, each claim with its claimant; the newest audit is the one that
+        checks read. A line that cannot be read is named and left out.
+
+        file: JSON lines as the Data Provenance Initiative publishes them. Raises NotFound, Unmet.
+        """
+        from whence.govern import adopt_audit
+
+        told = self._session.told
+        return adopt_audit(self._store, Path(file), lambda done, whole: told.progress("audit", "claims", done, whole))
 
     def spool(self, *folder: str | Path, as_is: bool = False) -> list[Spooled]:
         """Bring in trainings that `whence.hooks.WhenceCallback` left as spools. folder: spools; none: those that lie in

@@ -21,6 +21,7 @@ from whence.store import Store, identify, verify, wall_clock
 from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask
 from whence.verbs.binding import Checked, binding
+from whence.verbs.check import Check
 from whence.verbs.data import Data
 from whence.verbs.judge import Eval, Ship
 from whence.verbs.model import Models
@@ -160,6 +161,11 @@ class Session:
     def ask(self) -> Ask:
         """Why is this here, and what must come down?"""
         return Ask(self)
+
+    @property
+    def check(self) -> Check:
+        """What the installed checks say of what was made."""
+        return Check(self)
 
     def verify(self, adapter: str | Path | None = None, base: str | Path | None = None) -> list[Finding] | Checked:
         """Re-derive rows, records, events, blobs and words: what is damaged, an empty list where nothing is.

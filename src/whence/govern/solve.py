@@ -1,0 +1,120 @@
+"""Check ``rights.licences``: every row's licence, and that of whatever it was made from, against the declared use.
+
+A row carries the most restrictive right of itself and its ancestors: it is counted under each licence that reaches it.
+What a model wrote is under the terms on what that model writes as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from pyroaring import BitMap64
+
+from whence.govern.licences import DUTIES, Ruling, rule, terms_of
+from whence.govern.uses import declared
+from whence.records import Adapter, Base, Closure, Finding, Ref, Snapshot, Use, sha256
+from whence.records.judgement import Outcome
+from whence.store import RowSet, Store
+
+ID = "rights.licences"
+SAYS: dict[str, Outcome] = {"allowed": "pass", "unknown": "abstain", "barred": "fail"}
+DECLARE = "say what the models are for under [use] in whence.toml (docs/licences.md)"
+
+
+def licences(store: Store, thing: Ref) -> Iterable[Finding]:
+    """Check ``rights.licences``: may the rows of a snapshot, and an adapter's base, be used for what was declared?"""
+    record = store.get(thing)
+    if isinstance(record, Adapter):
+        yield from _base(store, thing, record)
+    if not isinstance(record, Snapshot):
+        return
+    found = declared(store, record.name)
+    if found is None:
+        # low: it informs and does not decide, so that a project of before this check is judged as it was
+        said = f"nothing says what {record.name} is for, so no licence was held against it; {DECLARE}"
+        yield Finding(check=ID, about=thing, verdict="abstain", severity="low", message=said, n=record.rows)
+        return
+    yield from _snapshot(store, thing, record, *found)
+
+
+def _snapshot(store: Store, thing: Ref, snapshot: Snapshot, ref: Ref, use: Use) -> Iterator[Finding]:
+    rows = store.snapshot_rows(snapshot)
+    for said, ruling, reach in (*_claimed(store, rows, use), *_generated(store, rows, use)):
+        yield Finding(
+            check=ID,
+            about=thing,
+            verdict="fail" if said == NOTHING else SAYS[ruling.verdict],
+            severity="high",
+            message=f"{said}: {len(reach):,} of {snapshot.rows:,} rows: {_told(ruling)}",
+            statistic=float(len(reach)),
+            n=snapshot.rows,
+            evidence=(ref,),
+            rows=store.put_set(reach),
+        )
+
+
+def _base(store: Store, thing: Ref, adapter: Adapter) -> Iterator[Finding]:
+    """The base is under a licence as well; the use is that of the snapshot's project."""
+    closure = store.get(adapter.closure, Closure)
+    if closure.base is None or closure.snapshot is None:
+        return
+    found = declared(store, store.get(closure.snapshot, Snapshot).name)
+    if found is not None:
+        said = store.get(closure.base, Base).licence
+        ruling = rule(said, found[1])
+        yield Finding(
+            check=ID,
+            about=thing,
+            verdict=SAYS[ruling.verdict],
+            severity="high",
+            message=f"its base, {shown(said) if said else NOTHING}: {_told(ruling)}",
+            evidence=(closure.base, found[0]),
+        )
+
+
+def _told(ruling: Ruling) -> str:
+    duties = "; ".join(DUTIES[duty] for duty in ruling.duties)
+    where = "" if ruling.clause == "none" else f" ({ruling.clause})"
+    return f"{ruling.verdict}: {ruling.why}{where}" + (f"; duties: {duties}" if duties else "")
+
+
+NOTHING = "no licence"
+Reached = tuple[str, Ruling, RowSet]
+"""(what is said, what follows, rows that it reaches)."""
+
+
+def _claimed(store: Store, rows: RowSet, use: Use) -> Iterator[Reached]:
+    index = store.index()
+    bare = BitMap64()
+    bare.add_range(0, index.covers)
+    for name, members in index.sets["licence"].items():
+        bare -= members
+        reach = (members | index.descendants(members)) & rows
+        if reach:
+            yield shown(name), rule(name, use), reach
+    reach = (bare | index.descendants(bare)) & rows
+    if reach:
+        yield NOTHING, rule(None, use), reach
+
+
+def _generated(store: Store, rows: RowSet, use: Use) -> Iterator[Reached]:
+    index = store.index()
+    for name, members in index.sets["generator"].items():
+        reach = (members | index.descendants(members)) & rows
+        if not reach:
+            continue
+        terms = terms_of(name, use)
+        if terms is None:
+            do = "its terms are not known: say them under use.generators"
+            yield f"written by {shown(name)}", Ruling(verdict="unknown", why=do, clause="none"), reach
+        else:
+            yield f"written by {shown(name)}, {terms}", rule(terms, use), reach
+
+
+def shown(name: str) -> str:
+    """A licence's or model's name as a finding may repeat it: what looks like a sentence is named by its digest, since
+    a field of rows may hold anything and a finding is kept for good."""
+    if len(name) <= 64 and re.fullmatch(r"[\w.+:/()@-]+( (AND|OR|WITH|and|or) [\w.+:/()@-]+| [\w.+-]+){0,4}", name):
+        return name
+    return f"a text of {len(name)} characters, {sha256(name.encode())[:19]}…"
