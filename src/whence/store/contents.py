@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from whence.records import Canaries, Damaged, Feedback, Finding, NotFound, RunReport, Trace, Waiver, keyed, row_id
 from whence.store import index as indexes
-from whence.store.keys import PSEUDONYMS
+from whence.store.keys import IDENTIFIERS, PSEUDONYMS
 from whence.store.rows import SCHEMA, facts_digest, row_name
 from whence.store.store import Store
 
@@ -117,7 +117,17 @@ def blobs(store: Store) -> Iterator[Finding]:
                     "blobs", record, f"record {record[:19]}… needs blob {value[:19]}… ({field}), which is missing"
                 )
 
+    for event in store.events():
+        for field in EVENT_BLOBS.intersection(event.data or ()):
+            if not _has_blob(store, event.data[field]):
+                what = f"event {event.seq} ({event.kind})"
+                yield bad(
+                    "blobs", f"event {event.seq}", f"{what} needs blob {event.data[field][:19]}…, which is missing"
+                )
 
+
+EVENT_BLOBS = frozenset({"set", "table"})
+"""Members of an event's data that name a blob."""
 BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment", "answers"})
 """Fields of records that name a blob where they hold a digest."""
 
@@ -182,6 +192,9 @@ def keys(store: Store) -> Iterator[Finding]:
     if PSEUDONYMS not in store.keys and store.index().sets["subject"].names():
         message = f"the key of pseudonyms is gone from {store.keys.path}: nobody in the rows can be found by name"
         yield bad("keys", PSEUDONYMS, f"{message}\n  do: restore the file from its copy")
+    if IDENTIFIERS not in store.keys and store.events("subject.identified", last=True):
+        message = f"the key of identifiers is gone from {store.keys.path}: no new row is searched for them"
+        yield bad("keys", IDENTIFIERS, f"{message}\n  do: restore the file from its copy")
 
 
 def _quarantined(store: Store, report: RunReport) -> list[dict[str, Any]]:

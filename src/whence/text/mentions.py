@@ -1,0 +1,167 @@
+"""Where a text names something of which only keyed digests are kept.
+
+Texts and identifiers are folded alike (case, accents, width, invisible characters) and cut into runs of letters and
+runs of digits, so that ``#W7678072``, ``w-7678072`` and ``W 7678072`` are the same two tokens. Of an identifier the
+digest of its first token and that of all of them are kept, and how many there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+TOKEN = re.compile(r"[^\W\d_]+|\d+")
+GAP = 4
+"""characters that may stand between two tokens of one identifier: ``", "`` in a list is four"""
+NUMBER = 7
+"""digits; a number of as many may be written in groups, ``555 010-9999``"""
+KEPT = 1 << 19
+"""tokens, and windows, that a finder remembers before it forgets them"""
+DIGEST_BYTES = 16
+
+INVISIBLE = dict.fromkeys((0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+COMBINING = re.compile("[\u0300-\u036f]")
+OTHER_DIGIT = re.compile(r"[^\D0-9]")
+IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+"""Written without spaces between words: each is a token."""
+ESCAPE = re.compile(r'\\+(?:u([0-9a-fA-F]{4})|["/bfnrt])?')
+DOUBTFUL = re.compile(r"\\\\[bfnrtu]")
+GROUPS = re.compile(r"\d+(?:[ ().+/‐-―-]{1,3}\d+)+")
+DIGITS = re.compile(r"\d+")
+
+
+def fold(text: str) -> str:
+    """The text as it is compared: lower case, without accents, ASCII digits, ideographs apart."""
+    if text.isascii():
+        return text.lower()
+    bare = COMBINING.sub("", unicodedata.normalize("NFKD", text.translate(INVISIBLE)))
+    folded = unicodedata.normalize("NFKC", bare).casefold()
+    return IDEOGRAPH.sub(r" \g<0> ", OTHER_DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), folded))
+
+
+def folded(content: str) -> Iterator[str]:
+    """The folded text of a row's content, which is JSON: escapes are undone, those of JSON inside a text too. Where a
+    letter may be an escape's or a word's (``C:\\new``), once the one and once the other."""
+    if "\\" not in content:
+        yield fold(content)
+        return
+    yield fold(ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else " ", content))
+    if DOUBTFUL.search(content):
+        yield fold(content.replace("\\", " "))
+
+
+def tokens_of(value: str) -> tuple[str, ...]:
+    """The tokens of an identifier; a number in groups is one."""
+    found = tuple(TOKEN.findall(fold(value)))
+    number = "".join(found)
+    return (number,) if number.isdigit() and len(number) >= NUMBER else found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What is kept of an identifier so that it can be found."""
+
+    tokens: int
+    """how many it has"""
+    digits: int
+    """of a number that may be written in groups; 0: it is none"""
+    first: bytes
+    """keyed digest of its first token"""
+    whole: bytes
+    """keyed digest of all its tokens"""
+
+
+def mark_of(key: bytes, tokens: Sequence[str]) -> Mark:
+    """The mark of these tokens under a key of 32 bytes."""
+    number = len(tokens[0]) if len(tokens) == 1 and tokens[0].isdigit() and len(tokens[0]) >= NUMBER else 0
+    return Mark(
+        tokens=len(tokens), digits=number, first=_digest(key, tokens[0], b"first"),
+        whole=_digest(key, " ".join(tokens), b"whole"),
+    )  # fmt: skip
+
+
+def _digest(key: bytes, text: str, what: bytes) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=DIGEST_BYTES, key=key, person=what).digest()
+
+
+class Finder:
+    """Finds marks in texts. A token that was met before costs a look into a set."""
+
+    def __init__(self, key: bytes, marks: Iterable[Mark]) -> None:
+        self._key = key
+        counts: dict[bytes, set[int]] = {}
+        whole: dict[bytes, list[int]] = {}
+        digits: set[int] = set()
+        for place, mark in enumerate(marks):
+            counts.setdefault(mark.first, set()).add(mark.tokens)
+            whole.setdefault(mark.whole, []).append(place)
+            digits.add(mark.digits)
+        self._digits = digits - {0}
+        self._counts = {first: tuple(sorted(found)) for first, found in counts.items()}
+        self._whole = {digest: tuple(places) for digest, places in whole.items()}
+        self._firsts: dict[str, tuple[int, ...]] = {}
+        self._met: set[str] = set()
+        self._windows: dict[str, tuple[int, ...]] = {}
+
+    def find(self, content: str) -> set[int]:
+        """Places, among the marks, of those that a row's content names."""
+        return {place for text in folded(content) for place, _, _ in self.spans(text)}
+
+    def spans(self, text: str) -> Iterator[tuple[int, int, int]]:
+        """(place among the marks, from, to) of what a folded text names."""
+        tokens = TOKEN.findall(text)
+        if not self._met.issuperset(tokens):
+            self._meet(tokens)
+        if not self._firsts.keys().isdisjoint(tokens):
+            yield from self._windows_in(text)
+        if self._digits:
+            yield from self._numbers_in(text)
+
+    def _meet(self, tokens: list[str]) -> None:
+        if len(self._met) > KEPT:
+            self._met.clear()
+        for token in set(tokens) - self._met:
+            counts = self._counts.get(_digest(self._key, token, b"first"))
+            if counts:
+                self._firsts[token] = counts
+        self._met.update(tokens)
+
+    def _windows_in(self, text: str) -> Iterator[tuple[int, int, int]]:
+        found = [(match[0], match.start(), match.end()) for match in TOKEN.finditer(text)]
+        for at, (token, start, _) in enumerate(found):
+            for count in self._firsts.get(token, ()):
+                window = found[at : at + count]
+                places = self._known(" ".join([token for token, _, _ in window])) if len(window) == count else ()
+                near = all(b[1] - a[2] <= GAP for a, b in pairwise(window))
+                if places and near and not _inside(text, start, window[-1][2]):
+                    yield from ((place, start, window[-1][2]) for place in places)
+
+    def _numbers_in(self, text: str) -> Iterator[tuple[int, int, int]]:
+        longest = max(self._digits)
+        for run in GROUPS.finditer(text):
+            groups = [(g[0], run.start() + g.start(), run.start() + g.end()) for g in DIGITS.finditer(run[0])]
+            for at, (number, start, _) in enumerate(groups):
+                for more, _, end in groups[at + 1 : at + 1 + longest]:
+                    number += more
+                    if len(number) > longest:
+                        break
+                    if len(number) in self._digits and not _inside(text, start, end):
+                        yield from ((place, start, end) for place in self._known(number))
+
+    def _known(self, window: str) -> tuple[int, ...]:
+        """Places of the marks of this window; the digest of one that was asked before is not made again."""
+        places = self._windows.get(window)
+        if places is None:
+            if len(self._windows) > KEPT:
+                self._windows.clear()
+            places = self._windows[window] = self._whole.get(_digest(self._key, window, b"whole"), ())
+        return places
+
+
+def _inside(text: str, start: int, end: int) -> bool:
+    """Whether letters or digits go on at either side: ``w7678072`` is not in ``w76780725`` nor in ``aw7678072``."""
+    return text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()
