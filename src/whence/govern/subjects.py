@@ -46,14 +46,17 @@ class Mentions:
 
     def __init__(self, store: Store, as_of: datetime | None = None) -> None:
         self._store, self._as_of = store, as_of
-        self.committed = store.committed() if as_of is None else _committed(store, as_of)
+        self._committed = store.committed() if as_of is None else _committed(store, as_of)
         self._tags = store.index().sets["subject"]
         self._sets = _kept_sets(store) if as_of is None else _sets(store, as_of)
 
     def tagged(self, subject: str) -> RowSet:
         """Rows that are tagged with this pseudonym."""
-        rows = self._tags.get(subject)
-        return rows if self._as_of is None else rows & row_set(range(self.committed))
+        return self.until(self._tags.get(subject))
+
+    def until(self, rows: RowSet) -> RowSet:
+        """Those of these rows that were there at that time."""
+        return rows if self._as_of is None or not rows else rows - RowSet(range(self._committed, rows.max() + 1))
 
     def named(self, subject: str) -> RowSet:
         """Rows that name them and are not tagged: strong matches that nobody refused, and accepted ones."""

@@ -30,7 +30,10 @@ from whence.store import RowSet, Store
 from whence.store.keys import PSEUDONYMS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from whence.verbs.session import Session
+    from whence.verbs.subjects import Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +154,18 @@ class Ask:
                 raise NotFound("no row belongs to anybody: this store has no pseudonyms yet")
             name = self._store.keys.pseudonym(name)
         return blast_radius(self._store, Scope(kind, name))
+
+    def subject(self, id: str, *, as_of: datetime | str | None = None) -> Person:
+        """Rows that are about a person: tagged with them, naming them, waiting for a look, made from them; what holds
+        them.
+
+        id: as in your data, or a pseudonym. as_of: rows and mentions as they were known then; snapshots and suites are
+        those of now. Raises NotFound where nothing is known of them.
+        """
+        from whence.verbs.rights import moment
+        from whence.verbs.subjects import person
+
+        return person(self._store, id, None if as_of is None else moment(as_of))
 
     def due(
         self,

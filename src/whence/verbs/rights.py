@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from whence.govern import Owner
@@ -11,6 +13,7 @@ from whence.lineage import Scope, find
 from whence.project import licence_fault
 from whence.records import NotFound, Ownership, Ref, Source, Unmet, parse_time
 from whence.verbs.ask import BlastRadius, blast_radius, one_scope, row_named
+from whence.verbs.subjects import Called, Reviewable, Reviewed, decided, reviewable, said
 
 if TYPE_CHECKING:
     from whence.verbs.session import Session
@@ -37,7 +40,7 @@ class Rights:
     """
 
     def __init__(self, session: Session) -> None:
-        self._store = session.store
+        self._session, self._store = session, session.store
 
     def withdraw(
         self,
@@ -84,6 +87,45 @@ class Rights:
         from whence import govern
 
         return tuple(govern.leave(self._store, person, None if at is None else moment(at)))
+
+    def identify(
+        self,
+        subject: str | None = None,
+        *,
+        name: Sequence[str] = (),
+        email: Sequence[str] = (),
+        account: Sequence[str] = (),
+        order: Sequence[str] = (),
+        phone: Sequence[str] = (),
+        other: Sequence[str] = (),
+        file: str | Path | None = None,
+    ) -> Called:
+        """What a person is called in texts; all rows are searched for it, those to come as they come.
+
+        subject: as in your data, which is an identifier too, or a pseudonym. file: of JSON lines `{"subject", "kind",
+        "value"}` instead, for many people; all of it is kept or nothing. Only keyed digests are kept. Raises Unmet with
+        every fault, or without a person as actor.
+        """
+        from whence import govern
+
+        values = {"name": name, "email": email, "account": account, "order": order, "phone": phone, "other": other}
+        kept = govern.identify(self._store, said(subject, values, file))
+        told = self._session.told.progress
+        found = govern.search(self._store, lambda done, total: told("identify", "rows searched", done, total))
+        return Called(subjects=kept.subjects, new=kept.new, weak=kept.weak, known=kept.known, found=found)
+
+    def review(self, subject: str | None = None, *, words: bool = False) -> list[Reviewable]:
+        """Rows that may name somebody, and wait for a person: the match is weak, or several people have it. subject:
+        only theirs. words: with what stands around the matches, which is content."""
+        return reviewable(self._store, subject, words)
+
+    def decide(self, subject: str, *, accept: bool, rows: Sequence[str] = ()) -> Reviewed:
+        """Accept or refuse that rows name a person.
+
+        rows: ids or `SOURCE:RECORD`; none: all that wait for this person. Raises Unmet for rows that do not hold what
+        they are called, and without a person as actor.
+        """
+        return decided(self._store, subject, accept, rows)
 
     def _thing(self, name: str) -> str:
         """A name as it stands, or the digest that its first digits mean. Raises NotFound, Conflict."""
