@@ -152,7 +152,7 @@ class _Found:
 
     def by_subject(self, where: npt.NDArray[np.bool_]) -> dict[str, RowSet]:
         """Pseudonym → rows, of these mentions."""
-        if self.table is None:
+        if self.table is None or not where.any():
             return {}
         codes, ordinals = self.people.indices.to_numpy()[where], self.ordinals[where]
         order = np.argsort(codes, kind="stable")

@@ -1,0 +1,107 @@
+"""What is found in texts when only keyed digests of it are kept, and what is not."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whence.text import Finder, fold, mark_of, tokens_of
+
+KEY = bytes(range(32))
+
+
+def found(value: str, text: Any, key: bytes = KEY) -> bool:
+    """Whether a row with this text names the identifier."""
+    content = json.dumps({"shape": "text", "text": text}, ensure_ascii=False)
+    return bool(Finder(key, [mark_of(KEY, tokens_of(value))]).find(content))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("#W7678072", "order W-7678072, please"),
+        ("#W7678072", "(w 7678072)."),
+        ("W7678072", "#W7678072."),
+        ("#W7678072", "＃Ｗ７６７８０７２"),
+        ("Ada.King@Example.org", "write to <ada.king@example.org>!"),
+        ("ada.king@example.org", "it is ada king example org"),
+        ("José Núñez", "said Jose NUNEZ"),
+        ("José Núñez", unicodedata.normalize("NFD", "josé núñez")),
+        ("Jose\u0301", "JOSÉ"),
+        ("Groß", "GROSS"),
+        ("王小明", "我叫王小明，你好"),
+        ("김철수", "김철수는"),
+        ("noah_brown_6181", 'user "noah_brown_6181"'),
+        ("+1 (555) 010-9999", "call 15550109999"),
+        ("15550109999", "call +1 555 010-9999 now"),
+        ("4111 1111 1111 2222", "card 4111-1111-1111-2222"),
+        ("order 1", "my order #1 is late"),
+        ("٣٤٥٦٧٨٩٠", "34567890"),
+        ("ada\u00adking", "ada\u200bking"),
+    ],
+)
+def test_what_is_written_otherwise_is_found(value: str, text: str) -> None:
+    assert found(value, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("#W7678072", "W76780725 and AW7678072"),
+        ("#W7678072", "7678072"),
+        ("7678072", "77678072 and 76780721"),
+        ("Ada King", "Ada. Well, King"),
+        ("Ada King", "ada.king7@example.org"),
+        ("15550109999", "call 1555 010 99995"),
+        ("order 1", "order 12, or 1"),
+        ("Ada King", "Adaking and ada, who is no king"),
+    ],
+)
+def test_what_is_something_else_is_not(value: str, text: str) -> None:
+    assert not found(value, text)
+
+
+def test_another_key_finds_nothing() -> None:
+    assert found("ada.king@example.org", "ada.king@example.org")
+    assert not found("ada.king@example.org", "ada.king@example.org", bytes(32))
+
+
+def test_what_lies_inside_json_inside_a_text_is_found() -> None:
+    inner = json.dumps({"lines": "to:\nJosé King\tW7678072", "number": 15550109999})
+    assert "\\u00e9" in inner
+    for value in ("José King", "W7678072", "15550109999"):
+        assert found(value, inner)
+        assert found(value, json.dumps({"again": inner}))
+    assert found("new 7678072", "C:\\new\\7678072")
+    assert found("order 7678072", {"arguments": {"order": 7678072}})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["W7678072", "ada.king@example.org", "15550109999"]))
+def test_any_surroundings_that_end_in_a_space(before: str, after: str, value: str) -> None:
+    try:
+        (before + after).encode()
+    except UnicodeEncodeError:
+        return
+    assert found(value, f"{before} | {value} | {after}")
+    assert fold(fold(before)) == fold(before) or not before.isascii()
+
+
+def test_ten_megabytes_are_searched_once() -> None:
+    noise = "one two 3 4 5 6 7 8 9 " * 470_000
+    text = noise + "ada.king@example.org " + noise[:100]
+    assert len(text) > 10_000_000
+    finder = Finder(KEY, [mark_of(KEY, tokens_of(v)) for v in ("ada.king@example.org", "15550109999", "one king")])
+    assert finder.find(json.dumps({"text": text})) == {0}
+
+
+def test_a_finder_that_forgets_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whence.text.mentions.KEPT", 3)
+    finder = Finder(KEY, [mark_of(KEY, tokens_of(f"W{n}0000")) for n in range(1, 50)])
+    for n in range(1, 50):
+        assert finder.find(json.dumps({"text": f"one {n} two W{n}0000 three"})) == {n - 1}
