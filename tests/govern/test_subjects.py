@@ -213,10 +213,8 @@ from whence import govern
 from whence.govern import mentions
 store = Store.open(Path(sys.argv[1]), catalogue=sys.argv[2] or None, actor="tester@example.org")
 mentions.PIECE_ROWS = 2000
-calls = []
 def told(done, total):
-    calls.append(done)
-    if len(calls) == 3:
+    if done >= 4500:
         os.kill(os.getpid(), 9)
 govern.search(store, told)
 """

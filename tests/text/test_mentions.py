@@ -6,6 +6,7 @@ import json
 import unicodedata
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,3 +106,39 @@ def test_a_finder_that_forgets_finds_the_same(monkeypatch: pytest.MonkeyPatch) -
     finder = Finder(KEY, [mark_of(KEY, tokens_of(f"W{n}0000")) for n in range(1, 50)])
     for n in range(1, 50):
         assert finder.find(json.dumps({"text": f"one {n} two W{n}0000 three"})) == {n - 1}
+
+
+WORDS = [
+    "ada",
+    "King",
+    "W7678072",
+    "w",
+    "7678072",
+    "1555",
+    "010",
+    "9999",
+    "15550109999",
+    "é",
+    "\n",
+    "\\n",
+    "\\",
+    '"',
+    "-",
+    ",",
+    " ",
+    "王",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.lists(st.sampled_from(WORDS), max_size=8)), max_size=8), st.booleans())
+def test_rows_in_bulk_give_what_each_gives_alone(rows: list[list[str] | None], numbers: bool) -> None:
+    values = ["Ada King", "#W7678072", *(["1555 010 9999"] if numbers else [])]
+    marks = [mark_of(KEY, tokens_of(value)) for value in values]
+    contents = [row if row is None else json.dumps({"text": "".join(row)}, ensure_ascii=False) for row in rows]
+    alone = {at: found for at, text in enumerate(contents) if text and (found := Finder(KEY, marks).find(text))}
+    padded = pa.array(["{}", *contents, None], pa.large_string())
+    finder = Finder(KEY, marks)
+    for column in (padded.slice(1, len(rows)), padded.slice(1)):
+        assert dict(finder.find_all(column)) == alone
+    assert list(finder.find_all(pa.array([], pa.large_string()))) == []

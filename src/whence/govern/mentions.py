@@ -19,8 +19,8 @@ Progress = Callable[[int, int], None]
 
 PIECE_ROWS = 1 << 18
 """Rows that one event covers: so many are searched again after a kill."""
-READ_ROWS = 2000
-"""Rows in memory at once."""
+READ_ROWS, READ_BYTES, LEAST_ROWS = 2000, 64 << 20, 16
+"""Rows in memory at once: as many as the last ones lead to expect to fit, and no fewer than the least."""
 
 
 def unsearched(store: Store) -> int:
@@ -83,16 +83,20 @@ def _searched(
 ) -> pa.Table:
     """Who is named by these rows, those left out that are about them anyway."""
     ordinals, places = array("Q"), array("L")
-    for start in range(first, end if wanted else first, READ_ROWS):
+    start, count = first if wanted else end, LEAST_ROWS
+    while start < end:
         told(start - first)
-        part = row_set(range(start, min(start + READ_ROWS, end)))
+        part, size = row_set(range(start, min(start + count, end))), 0
         for chunk in store.scan(["content", "subject"], part):
-            columns = (chunk[name].to_pylist() for name in ("ord", "content", "subject"))
-            for ordinal, content, tag in zip(*columns, strict=True):
-                for place in sorted(finder.find(content)) if content else ():
+            size += chunk["content"].nbytes
+            for at, found in finder.find_all(chunk["content"]):
+                ordinal, tag = chunk["ord"][at].as_py(), chunk["subject"][at].as_py()
+                for place in sorted(found):
                     if wanted[place].subject != tag:
                         ordinals.append(ordinal)
                         places.append(place)
+        start += count
+        count = max(LEAST_ROWS, min(READ_ROWS, 2 * count, count * READ_BYTES // (size + 1)))
     named = [wanted[place] for place in places]
     texts = {name: pa.array([getattr(one, name) for one in named], pa.string()).dictionary_encode() for name in TEXTS}
     return pa.table(

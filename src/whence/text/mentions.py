@@ -9,18 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import re
+import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 TOKEN = re.compile(r"[^\W\d_]+|\d+")
+ASCII_TOKEN = re.compile("[a-z]+|[0-9]+")
+"""The same for folded ASCII text, three times as fast."""
+SPACES = {ord(mark): " " for mark in string.punctuation}
 GAP = 4
 """characters that may stand between two tokens of one identifier: ``", "`` in a list is four"""
 NUMBER = 7
 """digits; a number of as many may be written in groups, ``555 010-9999``"""
 KEPT = 1 << 19
-"""tokens, and windows, that a finder remembers before it forgets them"""
+"""pieces of text, and windows, that a finder remembers before it forgets them"""
 DIGEST_BYTES = 16
 
 INVISIBLE = dict.fromkeys((0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
@@ -30,6 +38,11 @@ IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 """Written without spaces between words: each is a token."""
 ESCAPE = re.compile(r'\\+(?:u([0-9a-fA-F]{4})|["/bfnrt])?')
 DOUBTFUL = re.compile(r"\\\\[bfnrtu]")
+BULK_ESCAPES = tuple(b"\\" + letter for letter in (b"n", b"t", b"r", b"f", b"b"))
+NOT_IN_BULK = r"\\\\|\\u"
+"""What only `folded` reads right: a backslash of the text itself, and characters by number."""
+LOWER = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 32 for code in range(256))
+"""ASCII bytes → lower case, spaces for all that is no letter and no digit."""
 GROUPS = re.compile(r"\d+(?:[ ().+/‐-―-]{1,3}\d+)+")
 DIGITS = re.compile(r"\d+")
 
@@ -89,7 +102,8 @@ def _digest(key: bytes, text: str, what: bytes) -> bytes:
 
 
 class Finder:
-    """Finds marks in texts. A token that was met before costs a look into a set."""
+    """Finds marks in texts. A piece of text between spaces and punctuation is looked at once; when it comes again it
+    costs a look into a set."""
 
     def __init__(self, key: bytes, marks: Iterable[Mark]) -> None:
         self._key = key
@@ -103,35 +117,73 @@ class Finder:
         self._digits = digits - {0}
         self._counts = {first: tuple(sorted(found)) for first, found in counts.items()}
         self._whole = {digest: tuple(places) for digest, places in whole.items()}
-        self._firsts: dict[str, tuple[int, ...]] = {}
-        self._met: set[str] = set()
+        self._firsts: dict[str, tuple[int, ...]] = {}  # first token → how many tokens there are in all
+        self._met: set[str] = set()  # pieces
+        self._hot: set[str] = set()  # pieces with a first token
+        self._numeric: set[str] = set()  # pieces with a digit
         self._windows: dict[str, tuple[int, ...]] = {}
 
     def find(self, content: str) -> set[int]:
         """Places, among the marks, of those that a row's content names."""
         return {place for text in folded(content) for place, _, _ in self.spans(text)}
 
+    def find_all(self, contents: pa.LargeStringArray) -> Iterator[tuple[int, set[int]]]:
+        """(position in the column, places) of the rows that name any. Most rows hold no piece that matters, which is
+        seen for all of them at once; their order is kept."""
+        for at in self._candidates(contents):
+            found = self.find(contents[at].as_py())
+            if found:
+                yield at, found
+
+    def _candidates(self, contents: pa.LargeStringArray) -> list[int]:
+        """Positions of rows that are to be looked at one by one."""
+        if not self._whole:
+            return []
+        odd = pc.or_(pc.invert(pc.string_is_ascii(contents)), pc.match_substring_regex(contents, NOT_IN_BULK))
+        alone = odd.fill_null(False).to_numpy(zero_copy_only=False)
+        plain = np.flatnonzero(~alone & contents.is_valid().to_numpy(zero_copy_only=False))
+        lists = pc.ascii_split_whitespace(_plain(contents.take(plain)))
+        coded = lists.flatten().dictionary_encode()
+        pieces = coded.dictionary.to_pylist()
+        if not self._met.issuperset(pieces):
+            self._meet(pieces)
+        codes = coded.indices.to_numpy()
+        row = np.repeat(plain, np.diff(lists.offsets.to_numpy()))
+        hot = np.array([piece in self._hot for piece in pieces], bool)[codes]
+        if self._digits:
+            number = np.array([piece in self._numeric for piece in pieces], bool)[codes]
+            hot[:-1] |= number[:-1] & number[1:] & (row[:-1] == row[1:])
+        return np.unique(np.concatenate([np.flatnonzero(alone), row[hot]])).tolist()
+
     def spans(self, text: str) -> Iterator[tuple[int, int, int]]:
         """(place among the marks, from, to) of what a folded text names."""
-        tokens = TOKEN.findall(text)
-        if not self._met.issuperset(tokens):
-            self._meet(tokens)
-        if not self._firsts.keys().isdisjoint(tokens):
+        pieces = text.translate(SPACES).split()
+        if not self._met.issuperset(pieces):
+            self._meet(pieces)
+        if not self._hot.isdisjoint(pieces):
             yield from self._windows_in(text)
-        if self._digits:
+        if self._digits and not self._numeric.isdisjoint(pieces):
             yield from self._numbers_in(text)
 
-    def _meet(self, tokens: list[str]) -> None:
+    def _meet(self, pieces: list[str]) -> None:
         if len(self._met) > KEPT:
             self._met.clear()
-        for token in set(tokens) - self._met:
-            counts = self._counts.get(_digest(self._key, token, b"first"))
-            if counts:
-                self._firsts[token] = counts
-        self._met.update(tokens)
+            self._numeric.clear()
+        for piece in set(pieces) - self._met:
+            tokens = TOKEN.findall(piece)
+            for at, token in enumerate(tokens):
+                counts = self._counts.get(_digest(self._key, token, b"first"))
+                if counts:
+                    self._firsts[token] = counts
+                    if any(at + n > len(tokens) or self._known(" ".join(tokens[at : at + n])) for n in counts):
+                        self._hot.add(piece)
+            if self._digits and any(map(str.isdigit, tokens)):
+                self._numeric.add(piece)
+            self._met.add(piece)
 
     def _windows_in(self, text: str) -> Iterator[tuple[int, int, int]]:
-        found = [(match[0], match.start(), match.end()) for match in TOKEN.finditer(text)]
+        pattern = ASCII_TOKEN if text.isascii() else TOKEN
+        found = [(match[0], *match.span()) for match in pattern.finditer(text)]
         for at, (token, start, _) in enumerate(found):
             for count in self._firsts.get(token, ()):
                 window = found[at : at + count]
@@ -160,6 +212,15 @@ class Finder:
                 self._windows.clear()
             places = self._windows[window] = self._whole.get(_digest(self._key, window, b"whole"), ())
         return places
+
+
+def _plain(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    """ASCII texts in lower case, with spaces for all that is no letter and no digit; as long as they were."""
+    _, offsets, data = texts.buffers()
+    held = bytes(data or b"")
+    for escape in BULK_ESCAPES if b"\\" in held else ():
+        held = held.replace(escape, b"  ")
+    return pa.LargeStringArray.from_buffers(len(texts), offsets, pa.py_buffer(held.translate(LOWER)))
 
 
 def _inside(text: str, start: int, end: int) -> bool:
