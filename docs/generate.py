@@ -175,6 +175,7 @@ VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 VALUES += (Spooled, Loaded)
+VALUES += (verbs.Person, verbs.Called, verbs.Reviewable, verbs.Reviewed)
 
 
 def python() -> str:
