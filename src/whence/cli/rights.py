@@ -124,20 +124,17 @@ def review(
     as_json: AsJson = False,
 ) -> None:
     """Rows that may name somebody, and wait for a person to say so."""
-    from whence.cli.subjects import review_said, reviewed_said
+    from whence.cli.subjects import review_said
 
     if accept and refuse:
         raise typer.BadParameter("both are given, expected one", param_hint="--accept, --refuse")
-    if not (accept or refuse):
-        if row:
-            raise typer.BadParameter("needs --accept or --refuse", param_hint="--row")
-        with here(as_json) as w:
-            review_said(w.rights.review(subject, words=words), words, as_json)
-        return
-    if subject is None:
+    if row and not (accept or refuse):
+        raise typer.BadParameter("needs --accept or --refuse", param_hint="--row")
+    if subject is None and (accept or refuse):
         raise typer.BadParameter("name whom the rows are about", param_hint="--subject")
     with here(as_json) as w:
-        reviewed_said(w.rights.decide(subject, accept=accept, rows=row or ()), accept, as_json)
+        made = w.rights.review(subject, row=row or (), accept=accept, refuse=refuse, words=words)
+    review_said(made, accept, words, as_json)
 
 
 def time_of(text: str | None, option: str) -> datetime | None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from whence.cli.session import SHOWN, say, short, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from whence.store import RowSet
     from whence.verbs import Called, Person, Reviewable, Reviewed, Session
 
@@ -74,8 +72,12 @@ def called_said(made: Called, as_json: bool) -> None:
     say(asdict(made), text, as_json)
 
 
-def review_said(found: Sequence[Reviewable], words: bool, as_json: bool) -> None:
-    """What waits."""
+def review_said(found: list[Reviewable] | Reviewed, accepted: bool, words: bool, as_json: bool) -> None:
+    """What waits, or what was decided."""
+    if not isinstance(found, list):
+        verb = "name" if accepted else "do not name"
+        say(asdict(found), f"event {found.event}: {found.rows:,} row(s) {verb} {found.subject}", as_json)
+        return
     values: list[dict[str, Any]] = [asdict(one) for one in found]
     for value in values if not words else ():
         del value["words"]
@@ -89,9 +91,3 @@ def review_said(found: Sequence[Reviewable], words: bool, as_json: bool) -> None
         lines += [f"… and {len(found) - SHOWN:,} more (--json shows all)"] if len(found) > SHOWN else []
         lines += ["", "whence rights review --subject PERSON [--row ROW] --accept, or --refuse"]
     say(values, "\n".join(lines) if found else "no row waits for anybody", as_json)
-
-
-def reviewed_said(made: Reviewed, accepted: bool, as_json: bool) -> None:
-    """What was decided."""
-    verb = "name" if accepted else "do not name"
-    say(asdict(made), f"event {made.event}: {made.rows:,} row(s) {verb} {made.subject}", as_json)

@@ -8,20 +8,22 @@ import json
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from whence.records import Unmet
-from whence.store import IDENTIFIERS, Store
+from whence.store import IDENTIFIERS, Store, in_bulk
 from whence.text import Mark, fold, mark_of, tokens_of
 from whence.text.mentions import TOKEN
 
 Kind = Literal["name", "email", "account", "order", "phone", "other"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Strength = Literal["strong", "weak"]
+Progress = Callable[[int, int], None]
+"""(done, of how many)."""
 
 MAX_CHARS = 256
 """of an identifier"""
@@ -222,11 +224,12 @@ def pseudonym_of(store: Store, subject: str) -> str:
     return subject if subject.startswith("subject-") else store.keys.pseudonym(subject)
 
 
-def identify(store: Store, said: Iterable[Identifier]) -> Identified:
+def identify(store: Store, said: Iterable[Identifier], progress: Progress = lambda *_: None) -> Identified:
     """Keep these identifiers, all or none; a person decides it. Whoever is named by their own identifier in the data is
     found by that too. What is known already is passed over. Search afterwards. Raises Unmet, Damaged."""
     store.person()
     asked = list(said)
+    progress(0, len(asked))
     faults = []
     for number, one in enumerate(asked, 1):
         try:
@@ -235,17 +238,17 @@ def identify(store: Store, said: Iterable[Identifier]) -> Identified:
             faults.append(f"identifier {number}: {error}")
     if faults:
         raise Unmet("\n  ".join(faults[:SHOWN]), "identifiers of 2 to 256 characters", "correct them; none was kept")
-    with store.writer("identify people"):
+    with store.writer("identify people"), in_bulk():
         journal = store.journal(IDENTIFIERS)
         journal.drop_all_but(store.noted_segments(IDENTIFIERS))  # of one that was killed before its events came
         key = store.keys.get(IDENTIFIERS)
         store.keys.save()
         known = {(one.subject, one.kind, one.mark.whole) for one in kept(store)}
-        fresh, again = _fresh(store, key, asked, known)
+        fresh, again = _fresh(store, key, asked, known, progress)
         bodies = [(subject, _body(marks)) for subject, marks in fresh.items()]
         entries = [journal.append(body) for _, body in bodies]
         journal.sync()
-        counts = [Counter(mark["kind"] for mark in body["identifiers"]) for _, body in bodies]
+        counts = [Counter(kind for kind, *_ in body["identifiers"]) for _, body in bodies]
         with store.transaction():
             store.note_words(IDENTIFIERS, entries)
             store.append_many(
@@ -253,12 +256,12 @@ def identify(store: Store, said: Iterable[Identifier]) -> Identified:
                 for (subject, _), count, entry in zip(bodies, counts, entries, strict=True)
             )
     marks = [mark for _, body in bodies for mark in body["identifiers"]]
-    weak = sum(mark["strength"] == "weak" for mark in marks)
+    weak = sum(strong == "weak" for _, strong, *_ in marks)
     return Identified(subjects=len(bodies), new=len(marks), weak=weak, known=again)
 
 
 def _fresh(
-    store: Store, key: bytes, asked: Sequence[Identifier], known: set[tuple[str, str, bytes]]
+    store: Store, key: bytes, asked: Sequence[Identifier], known: set[tuple[str, str, bytes]], progress: Progress
 ) -> tuple[dict[str, list[tuple[Kind, Strength, Mark]]], int]:
     """(subject → what is new of them, how many were known)."""
     fresh: dict[str, list[tuple[Kind, Strength, Mark]]] = {}
@@ -266,6 +269,8 @@ def _fresh(
     own = [Identifier(subject=s, kind="account", value=s) for s in people if not s.startswith("subject-")]
     pseudonyms = {subject: pseudonym_of(store, subject) for subject in people}
     for number, one in enumerate([*asked, *(one for one in own if fault_of(one.value) is None)]):
+        if number % 1000 == 0:
+            progress(min(number, len(asked)), len(asked))
         subject, mark = pseudonyms[one.subject], mark_of(key, tokens_of(one.value))
         if (subject, one.kind, mark.whole) in known:
             again += number < len(asked)
@@ -275,14 +280,9 @@ def _fresh(
     return fresh, again
 
 
-def _body(marks: Sequence[tuple[Kind, Strength, Mark]]) -> dict[str, list[dict[str, str | int]]]:
-    return {
-        "identifiers": [
-            {"kind": kind, "strength": strong, "tokens": mark.tokens, "digits": mark.digits, "first": mark.first.hex(),
-             "whole": mark.whole.hex()}
-            for kind, strong, mark in marks
-        ]
-    }  # fmt: skip
+def _body(marks: Sequence[tuple[Kind, Strength, Mark]]) -> dict[str, list[list[str | int]]]:
+    """Kind, strength, tokens, digits, first, whole."""
+    return {"identifiers": [[*said, *mark[:2], mark.first.hex(), mark.whole.hex()] for *said, mark in marks]}
 
 
 def kept(store: Store, as_of: datetime | None = None, after: int = 0) -> list[Kept]:
@@ -292,11 +292,9 @@ def kept(store: Store, as_of: datetime | None = None, after: int = 0) -> list[Ke
     words = store.many_words(e.payload for e in events if e.payload)
     found = []
     for event in events:
-        for at, one in enumerate(words[event.payload]["identifiers"] if event.payload in words else ()):
-            mark = Mark(
-                tokens=one["tokens"], digits=one["digits"], first=bytes.fromhex(one["first"]),
-                whole=bytes.fromhex(one["whole"]),
-            )  # fmt: skip
-            subject = event.about.removeprefix("subject:")
-            found.append(Kept(event.seq, at, subject, one["kind"], one["strength"], mark))
+        subject = event.about.removeprefix("subject:")
+        for at, held in enumerate(words[event.payload]["identifiers"] if event.payload in words else ()):
+            kind, strong, tokens, digits, first, whole = held
+            mark = Mark(tokens, digits, bytes.fromhex(first), bytes.fromhex(whole))
+            found.append(Kept(event.seq, at, subject, kind, strong, mark))
     return found

@@ -12,8 +12,8 @@ import re
 import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -74,9 +74,8 @@ def tokens_of(value: str) -> tuple[str, ...]:
     return (number,) if number.isdigit() and len(number) >= NUMBER else found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """What is kept of an identifier so that it can be found."""
+class Mark(NamedTuple):
+    """What is kept of an identifier so that it can be found. A tuple: there are many."""
 
     tokens: int
     """how many it has"""
@@ -91,10 +90,7 @@ class Mark:
 def mark_of(key: bytes, tokens: Sequence[str]) -> Mark:
     """The mark of these tokens under a key of 32 bytes."""
     number = len(tokens[0]) if len(tokens) == 1 and tokens[0].isdigit() and len(tokens[0]) >= NUMBER else 0
-    return Mark(
-        tokens=len(tokens), digits=number, first=_digest(key, tokens[0], b"first"),
-        whole=_digest(key, " ".join(tokens), b"whole"),
-    )  # fmt: skip
+    return Mark(len(tokens), number, _digest(key, tokens[0], b"first"), _digest(key, " ".join(tokens), b"whole"))
 
 
 def _digest(key: bytes, text: str, what: bytes) -> bytes:

@@ -109,23 +109,37 @@ class Rights:
         from whence import govern
 
         values = {"name": name, "email": email, "account": account, "order": order, "phone": phone, "other": other}
-        kept = govern.identify(self._store, said(subject, values, file))
         told = self._session.told.progress
-        found = govern.search(self._store, lambda done, total: told("identify", "rows searched", done, total))
+        asked = said(subject, values, file)
+        kept = govern.identify(self._store, asked, lambda done, all_: told("identify", "digests", done, all_))
+        found = govern.search(self._store, lambda done, all_: told("identify", "rows searched", done, all_))
         return Called(subjects=kept.subjects, new=kept.new, weak=kept.weak, known=kept.known, found=found)
 
-    def review(self, subject: str | None = None, *, words: bool = False) -> list[Reviewable]:
-        """Rows that may name somebody, and wait for a person: the match is weak, or several people have it. subject:
-        only theirs. words: with what stands around the matches, which is content."""
-        return reviewable(self._store, subject, words)
+    def review(
+        self,
+        subject: str | None = None,
+        *,
+        row: Sequence[str] = (),
+        accept: bool = False,
+        refuse: bool = False,
+        words: bool = False,
+    ) -> list[Reviewable] | Reviewed:
+        """Rows that may name somebody, and wait for a person: the match is weak, or several people have it. With accept
+        or refuse: these rows name the subject, or do not.
 
-    def decide(self, subject: str, *, accept: bool, rows: Sequence[str] = ()) -> Reviewed:
-        """Accept or refuse that rows name a person.
-
-        rows: ids or `SOURCE:RECORD`; none: all that wait for this person. Raises Unmet for rows that do not hold what
-        they are called, and without a person as actor.
+        subject: only theirs. row: ids or `SOURCE:RECORD`; none: all that wait for the subject. words: with what stands
+        around the matches, which is content. Raises Unmet for rows that do not hold what the subject is called, and
+        for a decision without a person as actor.
         """
-        return decided(self._store, subject, accept, rows)
+        if not (accept or refuse):
+            if row:
+                raise Unmet("rows are named without a decision", "accept or refuse", "give one of them")
+            return reviewable(self._store, subject, words)
+        if accept and refuse:
+            raise Unmet("both accept and refuse are given", "one of them", "leave one out")
+        if subject is None:
+            raise Unmet("nobody is named whom the rows are about", "a subject", "name one")
+        return decided(self._store, subject, accept, row)
 
     def _thing(self, name: str) -> str:
         """A name as it stands, or the digest that its first digits mean. Raises NotFound, Conflict."""
