@@ -174,6 +174,15 @@ def test_a_lost_shelf_and_a_damaged_one_change_no_answer(store: Store, take: Tak
     assert set(rows_of(store, ada)) == right
 
 
+def test_long_rows_between_short_ones(store: Store, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "READ_BYTES", 1 << 20)
+    long = "one two three " * 700_000
+    rows = [{"text": f"short {n}" if n != 20 else f"{long} {MAIL}"} for n in range(41)]
+    report = take(rows)
+    assert report.facts["rows"] == 41
+    assert set(rows_of(store, know(store, "c-1", email=MAIL))) == {20}
+
+
 @pytest.mark.fault
 def test_a_lost_table_of_mentions_is_named(store: Store, take: Take) -> None:
     take(ROWS, **FACTS)

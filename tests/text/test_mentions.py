@@ -31,6 +31,7 @@ def found(value: str, text: Any, key: bytes = KEY) -> bool:
         ("#W7678072", "＃Ｗ７６７８０７２"),
         ("Ada.King@Example.org", "write to <ada.king@example.org>!"),
         ("ada.king@example.org", "it is ada king example org"),
+        ("saran9790@gmail.com", "saran 9790 gmail com"),
         ("José Núñez", "said Jose NUNEZ"),
         ("José Núñez", unicodedata.normalize("NFD", "josé núñez")),
         ("Jose\u0301", "JOSÉ"),
@@ -60,6 +61,7 @@ def test_what_is_written_otherwise_is_found(value: str, text: str) -> None:
         ("Ada King", "ada.king7@example.org"),
         ("15550109999", "call 1555 010 99995"),
         ("order 1", "order 12, or 1"),
+        ("sgiles@yahoo.com", "confirm to sgilesyahoocom"),
         ("Ada King", "Adaking and ada, who is no king"),
     ],
 )
