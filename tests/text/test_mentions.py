@@ -95,12 +95,15 @@ def test_any_surroundings_that_end_in_a_space(before: str, after: str, value: st
     assert fold(fold(before)) == fold(before) or not before.isascii()
 
 
-def test_ten_megabytes_are_searched_once() -> None:
-    noise = "one two 3 4 5 6 7 8 9 " * 470_000
-    text = noise + "ada.king@example.org " + noise[:100]
-    assert len(text) > 10_000_000
-    finder = Finder(KEY, [mark_of(KEY, tokens_of(v)) for v in ("ada.king@example.org", "15550109999", "one king")])
-    assert finder.find(json.dumps({"text": text})) == {0}
+def test_windows_across_what_is_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder(KEY, [mark_of(KEY, tokens_of(v)) for v in ("ada king of nowhere", "ada queen")])
+    for at_once in (1, 2, 3, 5):
+        monkeypatch.setattr("whence.text.mentions.AT_ONCE", at_once)
+        for before in range(12):
+            text = "ada " * before + "ada king of nowhere, " + "ada " * before
+            assert finder.find(json.dumps(text)) == {0}
+            assert finder.find(json.dumps(text.replace("king", "queen"))) == {1}
+            assert finder.find(json.dumps(text.replace("nowhere", "here"))) == set()
 
 
 def test_a_finder_that_forgets_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,8 @@ NUMBER = 7
 """digits; a number of as many may be written in groups, ``555 010-9999``"""
 KEPT = 1 << 19
 """pieces of text, and windows, that a finder remembers before it forgets them"""
+AT_ONCE = 4096
+"""tokens of one text in memory"""
 DIGEST_BYTES = 16
 
 INVISIBLE = dict.fromkeys((0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
@@ -111,6 +113,7 @@ class Finder:
             whole.setdefault(mark.whole, []).append(place)
             digits.add(mark.digits)
         self._digits = digits - {0}
+        self._longest = max((tokens for found in counts.values() for tokens in found), default=0)
         self._counts = {first: tuple(sorted(found)) for first, found in counts.items()}
         self._whole = {digest: tuple(places) for digest, places in whole.items()}
         self._firsts: dict[str, tuple[int, ...]] = {}  # first token → how many tokens there are in all
@@ -178,12 +181,21 @@ class Finder:
             self._met.add(piece)
 
     def _windows_in(self, text: str) -> Iterator[tuple[int, int, int]]:
-        pattern = ASCII_TOKEN if text.isascii() else TOKEN
-        found = [(match[0], *match.span()) for match in pattern.finditer(text)]
-        for at, (token, start, _) in enumerate(found):
-            for count in self._firsts.get(token, ()):
-                window = found[at : at + count]
-                places = self._known(" ".join([token for token, _, _ in window])) if len(window) == count else ()
+        pattern, held = ASCII_TOKEN if text.isascii() else TOKEN, list[tuple[str, int, int]]()
+        for match in pattern.finditer(text):
+            held.append((match[0], *match.span()))
+            if len(held) > AT_ONCE + self._longest:
+                yield from self._starting(text, held, AT_ONCE)
+                del held[:AT_ONCE]
+        yield from self._starting(text, held, len(held))
+
+    def _starting(self, text: str, held: list[tuple[str, int, int]], count: int) -> Iterator[tuple[int, int, int]]:
+        """Of windows that start with one of the first `count` of these tokens."""
+        for at in range(count):
+            token, start, _ = held[at]
+            for length in self._firsts.get(token, ()):
+                window = held[at : at + length]
+                places = self._known(" ".join([token for token, _, _ in window])) if len(window) == length else ()
                 near = all(b[1] - a[2] <= GAP for a, b in pairwise(window))
                 if places and near and not _inside(text, start, window[-1][2]):
                     yield from ((place, start, window[-1][2]) for place in places)
