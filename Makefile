@@ -59,6 +59,7 @@ bench: .venv/.bench  ## the quick benchmarks, beside their peers, and faults, co
 	$(BIN)/python -m bench.identity --edits 76
 	$(BIN)/python -m bench.ingest --rows 10000 100000
 	$(BIN)/python -m bench.membership --rows 200000 --runs 1
+	$(BIN)/python -m bench.mentions --rows 20000 --old 100000
 	$(BIN)/python -m bench.growth --to 100000
 	$(BIN)/python -m bench.serve record --rate 100 --seconds 10
 	$(BIN)/python -m bench.faults kills --light --total 12

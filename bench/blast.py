@@ -1,4 +1,4 @@
-"""Blast radius at scale: a licence over a hundredth of all rows, 5,000 people at once, one person; and beside the peers.
+"""Blast radius at scale: a licence over a hundredth of all rows, 5,000 people at once, one person; and the peers.
 
     python -m bench.blast [--rows 100000 1000000 10000000] [--peers 1000000] [--keep FOLDER]
 
@@ -218,8 +218,9 @@ def table(rows: list[int], layouts: list[str], keep: Path | None, times: int) ->
                         n = times * 20 if question == "one person" else times
                         words = ("ask", str(folder), str(count), layout, question, str(int(history)), str(n))
                         one = alone("bench.blast", "--one", *words)
+                        looked = "all" if history else "live"
                         print(
-                            f"| {layout} | {count:,} | {question} | {'all' if history else 'live'} | {one['cold_ms']:,.0f} | "
+                            f"| {layout} | {count:,} | {question} | {looked} | {one['cold_ms']:,.0f} | "
                             f"{one['p50_ms']:,.2f} | {one['p95_ms']:,.2f} | {one['peak_gib']:.2f} | "
                             f"{one['rows']:,} rows, {one['adapters']} adapters, {one['live']} live |",
                             flush=True,

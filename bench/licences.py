@@ -13,7 +13,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from whence.govern.detect import detect, sketched
-from whence.govern.licences import identify
+from whence.govern.licences import licence_id
 from whence.stats import wilson
 
 HERE = Path(__file__).parents[1] / "src/whence/govern/licence-sketches.json"
@@ -29,7 +29,7 @@ def installed() -> list[tuple[str, str, str, str | None]]:
     """(package, file, declared, detected) of packages that declare one licence and carry one licence file."""
     out = []
     for package in distributions():
-        declared = identify(package.metadata.get("License-Expression") or "")
+        declared = licence_id(package.metadata.get("License-Expression") or "")
         named = [f for f in package.files or () if f.name.upper().startswith(("LICEN", "COPYING"))]
         texts = [f for f in named if Path(str(f.locate())).is_file()]
         if declared and len(texts) == 1:

@@ -191,6 +191,7 @@ VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 VALUES += (Spooled, Loaded)
 VALUES += (govern.Audited, govern.Share)
+VALUES += (verbs.Person, verbs.Called, verbs.Reviewable, verbs.Reviewed)
 
 
 def python() -> str:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from whence.data import CurationPlan, curate
-from whence.govern import adopt_audit, classes, declare, identify
+from whence.govern import adopt_audit, classes, declare
 from whence.govern.against import audited
 from whence.govern.audit import claims, place_of
+from whence.govern.licences import licence_id
 from whence.records import NotFound, Ref, Run, Unmet, Use
 from whence.store import Store, row_set
 
@@ -197,8 +198,8 @@ def test_our_classes_and_the_audits_differ_where_the_page_says_so(real_data: Pat
     uses = {"any": "All", "non-commercial": "NC", "academic": "Acad"}
     differ = set()
     for name, (use, attribution, share_alike) in theirs.items():
-        assert identify(name), name
-        mine = classes(identify(name))
+        assert licence_id(name), name
+        mine = classes(licence_id(name))
         if mine is None or (uses[mine.use], str(int(mine.attribution)), str(int(mine.share_alike))) != (
             use,
             attribution,
@@ -216,9 +217,9 @@ def test_no_paraphrase_of_the_audit_becomes_a_freer_licence(real_data: Path) -> 
     same = other = silent = 0
     for name, spellings in json.loads(path.read_text(encoding="utf-8")).items():
         for said in spellings:
-            known = identify(said)
-            same, silent = same + (known == identify(name)), silent + (known is None)
-            if known not in (None, identify(name)):
+            known = licence_id(said)
+            same, silent = same + (known == licence_id(name)), silent + (known is None)
+            if known not in (None, licence_id(name)):
                 other += 1
                 assert (said, known) in OTHERWISE
     assert (same, other, silent) == FOUND

@@ -14,7 +14,7 @@ import pytest
 from whence.data import CurationPlan, curate
 from whence.govern.against import texts
 from whence.govern.detect import detect, sketched
-from whence.govern.licences import identify
+from whence.govern.licences import licence_id
 from whence.records import Finding, Ref, Run
 from whence.stats import wilson
 from whence.store import Store, row_set
@@ -82,7 +82,7 @@ def test_the_licence_files_of_real_data_sets(real_data: Path) -> None:
             continue
         found = detect(file.read_text(encoding="utf-8", errors="replace"))
         total += 1
-        right += found is not None and found.id == identify(declared)
+        right += found is not None and found.id == licence_id(declared)
     assert (right, total) == (20, 20)
     assert wilson(right, total).low > 0.83
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from whence.data import CurationPlan, curate
-from whence.govern import DUTIES, change, declare, declared, identify, rule, table, terms_of, withdrawn_rows
-from whence.govern.licences import OTHERS, SHARE_ALIKE
+from whence.govern import DUTIES, change, declare, declared, rule, table, terms_of, withdrawn_rows
+from whence.govern.licences import OTHERS, SHARE_ALIKE, licence_id
 from whence.govern.solve import licences
 from whence.records import Adapter, Base, Closure, Finding, Ref, Run, Use
 from whence.store import Store
@@ -126,11 +126,11 @@ def test_and_is_the_strictest_and_or_the_freest_of_every_pair() -> None:
     ],
 )
 def test_names_as_people_write_them(said: str, known: str | None) -> None:
-    assert identify(said) == known
+    assert licence_id(said) == known
 
 
 def test_every_name_in_the_table_means_one_entry_and_every_entry_cites_a_clause() -> None:
-    assert all(identify(name) == name for name in table())
+    assert all(licence_id(name) == name for name in table())
     assert all(entry.clause and entry.title for entry in table().values())
     import tomllib
     from importlib.resources import files
@@ -144,7 +144,7 @@ def test_every_name_in_the_table_means_one_entry_and_every_entry_cites_a_clause(
     }  # fmt: skip
     for key, one in raw.items():
         for name in one.get("names", ()) if key not in OTHERS else ():
-            assert identify(name) == key, (name, key, identify(name))
+            assert licence_id(name) == key, (name, key, licence_id(name))
     assert all(terms in table() for terms in (*raw["generators"].values(), *raw["titles"].values()))
 
 
@@ -177,7 +177,7 @@ def test_the_47_have_the_published_tags(real_data: Path) -> None:
         assert entry.permits == set(one["permissions"])
         assert list(entry.duties) == one["conditions"]
         assert entry.limits == set(one["limitations"])
-        assert identify(one["title"]) == one["spdx"]
+        assert licence_id(one["title"]) == one["spdx"]
 
 
 # -- the check ---------------------------------------------------------------------------------------------------------

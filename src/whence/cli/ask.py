@@ -153,6 +153,23 @@ def live(as_json: AsJson = False) -> None:
     raise typer.Exit(2 if "breach" in worst else 4 if worst - {"pass"} else 0)
 
 
+@app.command(epilog="Example: whence ask subject c-0017 --as-of 2026-11-01T00:00:00Z")
+def subject(
+    id: Annotated[
+        str, typer.Argument(help="A person's identifier as in your data, or a pseudonym.", show_default=False)
+    ],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="As it was known then; default: now.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rows that are about a person: by tag, by what they are called, waiting for a look, made from them."""
+    from whence.cli.subjects import person_said
+
+    with here(as_json) as w:
+        person_said(w, id, as_of, as_json)
+
+
 @app.command(epilog="Example: whence ask due --within 90 --ics ends.ics")
 def due(
     within: Annotated[int, typer.Option("--within", metavar="DAYS", min=0, help="How far ahead.")] = 180,

@@ -197,6 +197,57 @@ def left(
     say([asdict(one) for one in orphaned], "\n".join([f"{person} left; {head}", *lines]), as_json)
 
 
+Values = Annotated[list[str] | None, typer.Option(help="Can be given again.", show_default=False)]
+
+
+@app.command(epilog='Example: whence rights identify --subject c-0017 --email ada@example.org --order "#W7678072"')
+def identify(
+    subject: Subject = None,
+    name: Values = None,
+    email: Values = None,
+    account: Values = None,
+    order: Values = None,
+    phone: Values = None,
+    other: Values = None,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="FILE", help="JSON lines of subject, kind and value instead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a person is called in texts; all rows are searched for it. Only keyed digests are kept."""
+    from whence.cli.subjects import called_said
+
+    values = {"name": name, "email": email, "account": account, "order": order, "phone": phone, "other": other}
+    with here(as_json) as w:
+        called_said(w.rights.identify(subject, file=file, **{k: v or () for k, v in values.items()}), as_json)
+
+
+@app.command(epilog="Example: whence rights review --subject c-0017 --row tickets:t-00012 --accept")
+def review(
+    subject: Subject = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option("--row", help="SOURCE:RECORD, or a row's id; default: all that wait.", show_default=False),
+    ] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="These rows name the person.")] = False,
+    refuse: Annotated[bool, typer.Option("--refuse", help="They do not.")] = False,
+    words: Annotated[bool, typer.Option("--words", help="Show what stands around the matches (content!).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rows that may name somebody, and wait for a person to say so."""
+    from whence.cli.subjects import review_said
+
+    if accept and refuse:
+        raise typer.BadParameter("both are given, expected one", param_hint="--accept, --refuse")
+    if row and not (accept or refuse):
+        raise typer.BadParameter("needs --accept or --refuse", param_hint="--row")
+    if subject is None and (accept or refuse):
+        raise typer.BadParameter("name whom the rows are about", param_hint="--subject")
+    with here(as_json) as w:
+        made = w.rights.review(subject, row=row or (), accept=accept, refuse=refuse, words=words)
+    review_said(made, accept, words, as_json)
+
+
 def time_of(text: str | None, option: str) -> datetime | None:
     """A time as it was typed; usage where it is none."""
     from whence.records import parse_time

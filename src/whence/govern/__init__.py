@@ -1,7 +1,20 @@
-"""Rights: what may be used, since when, and what was withdrawn. Owners: who answers for a thing."""
+"""Rights: what may be used, since when, and what was withdrawn. Owners: who answers for a thing. Subjects: whom rows
+are about."""
 
 from whence.govern.audit import Audited, Share, adopt_audit
-from whence.govern.licences import DUTIES, Licence, Ruling, classes, identify, rule, table, terms_of
+from whence.govern.identifiers import (
+    KINDS,
+    Identified,
+    Identifier,
+    Kept,
+    identify,
+    kept,
+    pseudonym_of,
+    read_identifiers,
+    strength,
+)
+from whence.govern.licences import DUTIES, Licence, Ruling, classes, rule, table, terms_of
+from whence.govern.mentions import search, unsearched
 from whence.govern.owners import Owner, leave, names_of, own, owners
 from whence.govern.rights import (
     Blocked,
@@ -20,7 +33,8 @@ from whence.govern.rights import (
     withdrawn,
     withdrawn_rows,
 )
-from whence.govern.scopes import KINDS, rows_of
+from whence.govern.scopes import rows_of
+from whence.govern.subjects import Mentions, Waiting, decide, waiting
 from whence.govern.uses import declare, declared
 
 __all__ = [
@@ -29,7 +43,11 @@ __all__ = [
     "Audited",
     "Blocked",
     "Book",
+    "Identified",
+    "Identifier",
+    "Kept",
     "Licence",
+    "Mentions",
     "Owner",
     "Ruling",
     "Share",
@@ -37,26 +55,35 @@ __all__ = [
     "State",
     "Terms",
     "Told",
+    "Waiting",
     "What",
     "admitter",
     "adopt_audit",
     "blocked",
     "change",
     "classes",
+    "decide",
     "declare",
     "declared",
     "identify",
+    "kept",
     "leave",
     "names_of",
     "own",
     "owners",
+    "pseudonym_of",
+    "read_identifiers",
     "rights_digest",
     "rows_of",
     "rule",
+    "search",
     "states",
+    "strength",
     "table",
     "tell",
     "terms_of",
+    "unsearched",
+    "waiting",
     "withdrawn",
     "withdrawn_rows",
 ]

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from whence.govern.licences import classes, identify, terms_of
+from whence.govern.licences import classes, licence_id, terms_of
 from whence.records import Claim, NotFound, Ref, Unmet
 from whence.stats import wilson
 from whence.store import Store
@@ -118,7 +118,7 @@ def adopt_audit(store: Store, file: Path, progress: Callable[[int, int], None] =
             blob = store.put_lines(store.put_many(made))
             facts = {"claims": blob, "datasets": len(read), "bad": len(bad)}
             store.append("audit.adopted", f"audit:{digest}", facts)
-    unmapped = {said for claim in made for said in claim.said if identify(said) is None}
+    unmapped = {said for claim in made for said in claim.said if licence_id(said) is None}
     models = {model for line in read for model in line.generators if terms_of(model) is None}
     return Audited(
         file=digest,
@@ -180,7 +180,7 @@ def _claim(
     places: tuple[str, ...],
 ) -> Claim:
     stated = tuple(dict.fromkeys(one.strip() for one in said if one and one.strip()))
-    known = [identify(one) for one in stated]
+    known = [licence_id(one) for one in stated]
     return Claim(
         name=f"{who}:{line.id}",
         claimant=who,
@@ -220,7 +220,7 @@ def _share(what: str, told: Iterable[bool]) -> Share:
 
 
 def _unspecified(claim: Claim) -> bool:
-    return all(identify(said) == UNSPECIFIED for said in claim.said)
+    return all(licence_id(said) == UNSPECIFIED for said in claim.said)
 
 
 def _shares(made: list[Claim]) -> Iterator[Share]:
@@ -238,5 +238,5 @@ def _shares(made: list[Claim]) -> Iterator[Share]:
 
 def _missing(claim: Claim) -> bool:
     """Whether a model wrote parts of it whose terms are known and not among those that are stated."""
-    stated = {identify(said) for said in claim.said}
+    stated = {licence_id(said) for said in claim.said}
     return any(terms_of(model) not in (None, FREE, *stated) for model in claim.generators)

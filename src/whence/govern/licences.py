@@ -90,7 +90,7 @@ def rule(expression: str | None, use: Use) -> Ruling:
     return _solved(parsed, use)
 
 
-def identify(text: str) -> str | None:
+def licence_id(text: str) -> str | None:
     """The id of a single licence as people write it, or None."""
     known = _names().get(_alike(text))
     return known or (OWN if text.startswith(f"{OWN}-") else None)
@@ -98,7 +98,7 @@ def identify(text: str) -> str | None:
 
 def licence_of(name: str) -> Licence | None:
     """The table's entry for an id or another spelling of it."""
-    found = identify(name)
+    found = licence_id(name)
     return table()[found] if found else None
 
 
@@ -197,7 +197,7 @@ def _objections(entry: Licence, use: Use) -> Iterator[tuple[Answer, str]]:
 
 
 def _same(entry: Licence, use: Use) -> bool:
-    return use.licence is not None and identify(use.licence) == entry.id
+    return use.licence is not None and licence_id(use.licence) == entry.id
 
 
 # -- expressions and names ---------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def _goes_on(begin: str, rest: str) -> bool:
 
 def _parsed(expression: str) -> Any:
     """An id, or (AND or OR, parts); names that the table does not know stay as they are. None: no expression."""
-    whole = identify(expression)
+    whole = licence_id(expression)
     if whole:
         return whole
     from license_expression import ExpressionError, Licensing  # noqa: PLC0415  (0.3 s to load)
@@ -241,7 +241,7 @@ def _tree(node: Any) -> Any:
     if name in ("AND", "OR"):
         return name, [_tree(part) for part in node.args]
     key = node.license_symbol.key if name == "LicenseWithExceptionSymbol" else node.key
-    return identify(key) or key
+    return licence_id(key) or key
 
 
 def _leaves(node: Any) -> list[str]:

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Literal
 
 from whence.govern.licences import Ruling, rule, terms_of
-from whence.govern.scopes import KINDS, collected_before, rows_of
+from whence.govern.scopes import ABOUT, collected_before, rows_of
 from whence.govern.uses import uses
 from whence.records import Event, Finding, Json, Ref, Snapshot, Source, encode, plain, sha256
 from whence.records import Use as Declared
@@ -247,7 +247,11 @@ def rights_digest(store: Store) -> str:
     held = Book.of(store).standings()
     said = {about: [one.state, one.decided, *(t.licence for t in one.terms)] for about, one in held.items()}
     changed = any(one.terms for one in held.values())
-    return sha256(encode({**said, "uses": [plain(use) for use in uses(store)]} if changed else said))
+    if changed:
+        said["uses"] = [plain(use) for use in uses(store)]
+    if found := store.mark("mentions.*", "subject.*")[1]:
+        said["mentions"] = [found]
+    return sha256(encode(said))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +295,7 @@ def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, us
     named: dict[State, dict[str, list[str]]] = {"withdrawn": {}, "disputed": {}, "granted": {}}
     for about, one in held.items():
         kind, _, name = about.partition(":")
-        if one.state != "granted" and kind in KINDS:
+        if one.state != "granted" and kind in ABOUT:
             named[one.state].setdefault(kind, []).append(name)
     breach, review, why = row_set([]), row_set([]), {a: one for a, one in held.items() if one.state != "granted"}
     for kind, names in named["withdrawn"].items():
@@ -331,7 +335,7 @@ def amended(store: Store, held: Mapping[str, Standing]) -> Iterator[tuple[str, T
     """(about, a licence that was named later, rows that it covers, rows that were collected before it)."""
     for about, one in held.items():
         kind, _, name = about.partition(":")
-        if one.terms and kind in KINDS:
+        if one.terms and kind in ABOUT:
             rows = rows_of(store, kind, [name])
             for terms in one.terms:
                 before = collected_before(store, rows, terms.since) if terms.reach == "new" else row_set([])

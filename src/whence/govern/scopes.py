@@ -7,10 +7,11 @@ from datetime import datetime
 
 import numpy as np
 
+from whence.govern.subjects import Mentions
 from whence.records import Ref, Run, RunReport, Source
 from whence.store import RowSet, Store, row_set
 
-KINDS = ("subject", "source", "licence", "row", "rows")
+ABOUT = ("subject", "source", "licence", "row", "rows")
 """of what rights events are about: ``KIND:NAME``; ``rows`` is a list of rows, by its blob"""
 
 
@@ -23,7 +24,16 @@ def rows_of(store: Store, kind: str, names: Iterable[str], known_by: datetime | 
         for blob in names:
             found |= store.get_set(blob)
         return found
+    if kind == "subject":
+        return mentions(store, known_by).rows_of(names)
     return store.index().sets[kind].union(names)
+
+
+def mentions(store: Store, known_by: datetime | None) -> Mentions:
+    """Whom rows are about, as it was known at a time."""
+    if known_by is not None:
+        return Mentions(store, known_by)
+    return store.memo("rights.mentions", lambda: Mentions(store), "rows.*", "mentions.*", "subject.*")
 
 
 def collected_before(store: Store, rows: RowSet, moment: datetime) -> RowSet:

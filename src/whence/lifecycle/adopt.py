@@ -230,6 +230,7 @@ def _rows(store: Store, claims: Claims, old: Adapter | None, told: Progress) -> 
         notes += [f"{path}: {lost:,} lines are no rows ({left}): whence data quarantine"] if left else []
         rows |= mine
         runs.append(run)
+    govern.search(store, lambda done, total: told("people by what they are called", done, total))
     before = _known_rows(store, old)
     if runs and before:
         same = len(rows & before) or _alike(store, rows, before)

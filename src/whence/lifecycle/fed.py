@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from whence import data
+from whence import data, govern
 from whence.data.readers import read
 from whence.data.values import Fault
 from whence.lifecycle.matching import Match, Matcher
@@ -101,6 +101,7 @@ def spooled_rows(store: Store, spool: Spool, told: Told) -> SpooledRows:
     tally = _tally(store, spool, files, every, told)
     out = SpooledRows(tally.could, None if fed is None else row_set(tally.matched), ingests, [], {})
     unmatched = _own_rows(store, spool, tally.own, out, told) if tally.own else 0
+    govern.search(store, lambda done, total: told.progress("spool", "people by what they are called", done, total))
     parts = {file.name: _part(file, tally) for file in files}
     out.facts = {
         "rows": len(out.all),

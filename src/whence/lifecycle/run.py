@@ -154,7 +154,8 @@ class Walk:
             self.out.ingests.append(run)
             any_fresh |= fresh
             lines.append(ingest_line(self._report(run)))
-        return any_fresh, lines
+        found = govern.search(self.store, self._progress("ingest", "people by what they are called"))
+        return any_fresh or bool(found), [*lines, f"people by what they are called: {found:,} new"] if found else lines
 
     def curate(self) -> tuple[bool, list[str]]:
         """Rows → snapshot; what a suite holds never trains."""

@@ -2,16 +2,18 @@
 
 from whence.store.actor import UNIDENTIFIED, identify
 from whence.store.bulk import in_bulk
-from whence.store.keys import KeyFile
+from whence.store.keys import IDENTIFIERS, KeyFile
 from whence.store.nouns import trace_head
 from whence.store.rows import batch, row_name
-from whence.store.sets import RowSet, row_set, to_array
+from whence.store.sets import PackedSets, RowSet, row_set, to_array
 from whence.store.store import Store, wall_clock
 from whence.store.verify import verify
 
 __all__ = [
+    "IDENTIFIERS",
     "UNIDENTIFIED",
     "KeyFile",
+    "PackedSets",
     "RowSet",
     "Store",
     "batch",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from whence.records import Canaries, Damaged, Feedback, Finding, NotFound, RunReport, Trace, Waiver, keyed, row_id
 from whence.store import index as indexes
-from whence.store.keys import PSEUDONYMS
+from whence.store.keys import IDENTIFIERS, PSEUDONYMS
 from whence.store.rows import SCHEMA, facts_digest, row_name
 from whence.store.store import Store
 
@@ -116,13 +116,22 @@ def blobs(store: Store) -> Iterator[Finding]:
                 yield bad(
                     "blobs", record, f"record {record[:19]}… needs blob {value[:19]}… ({field}), which is missing"
                 )
-    for event in (*store.events("rights.*"), *store.events("terms.seen")):
-        kind, _, rows = event.about.partition(":")
-        blob = rows if kind == "rows" else (event.data or {}).get("terms")
-        if blob and not _has_blob(store, blob):
+    for event in store.events("rights.*"):
+        kind, _, blob = event.about.partition(":")
+        if kind == "rows" and not _has_blob(store, blob):
             yield bad("blobs", blob, f"event {event.seq} ({event.kind}) needs blob {blob[:19]}…, which is missing")
 
+    for event in store.events():
+        for field in EVENT_BLOBS.intersection(event.data or ()):
+            if not _has_blob(store, event.data[field]):
+                what = f"event {event.seq} ({event.kind})"
+                yield bad(
+                    "blobs", f"event {event.seq}", f"{what} needs blob {event.data[field][:19]}…, which is missing"
+                )
 
+
+EVENT_BLOBS = frozenset({"set", "table", "terms"})
+"""Members of an event's data that name a blob."""
 BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment", "answers"})
 """Fields of records that name a blob where they hold a digest."""
 
@@ -187,6 +196,9 @@ def keys(store: Store) -> Iterator[Finding]:
     if PSEUDONYMS not in store.keys and store.index().sets["subject"].names():
         message = f"the key of pseudonyms is gone from {store.keys.path}: nobody in the rows can be found by name"
         yield bad("keys", PSEUDONYMS, f"{message}\n  do: restore the file from its copy")
+    if IDENTIFIERS not in store.keys and store.events("subject.identified", last=True):
+        message = f"the key of identifiers is gone from {store.keys.path}: no new row is searched for them"
+        yield bad("keys", IDENTIFIERS, f"{message}\n  do: restore the file from its copy")
 
 
 def _quarantined(store: Store, report: RunReport) -> list[dict[str, Any]]:

@@ -20,6 +20,8 @@ from pathlib import Path
 from whence.records import Conflict, Damaged, keyed, writing
 
 PSEUDONYMS = "pseudonyms"
+IDENTIFIERS = "identifiers"
+"""The key of what people are called in texts; their journal is called so too."""
 TORN = b"#torn"
 """Ends a line that a killed process left unfinished; its key was never used."""
 

@@ -55,6 +55,24 @@ class PackedSets:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
 
+    @classmethod
+    def of(cls, sets: Mapping[str, BitMap64]) -> PackedSets:
+        """These sets."""
+        return cls.empty().merged(sets)
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> PackedSets:
+        """The sets of `to_bytes`."""
+        table = pa.ipc.open_file(pa.py_buffer(data)).read_all().combine_chunks()
+        return cls(table["name"].chunk(0), table["set"].chunk(0)) if table.num_rows else cls.empty()
+
+    def to_bytes(self) -> bytes:
+        """A packed file in memory."""
+        table, sink = pa.table({"name": self._names, "set": self._sets}), pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue().to_pybytes())
+
     def get(self, name: str) -> BitMap64:
         """The set of this name; empty where there is none."""
         low, high = 0, len(self._names)

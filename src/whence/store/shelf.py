@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from blake3 import blake3
+
+from whence.store.sets import PackedSets
 
 Row = tuple[Any, ...]
 """Texts and Nones."""
@@ -48,6 +51,35 @@ class Shelf:
             with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
                 os.chmod(partial, 0o600)
                 writer.write_table(table)
+            os.replace(partial, self._path)
+
+
+class SetShelf:
+    """Named row sets, kept likewise under a digest of their own: bytes that changed are none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> tuple[list[int], PackedSets]:
+        """(the mark it was written with, its sets); nothing where it is not there or damaged."""
+        try:
+            head, _, held = self._path.read_bytes().partition(b"\n")
+            said = json.loads(head)
+            if said["digest"] != blake3(held).hexdigest():
+                return [], PackedSets.empty()
+            return said["mark"], PackedSets.of_bytes(held)
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+            return [], PackedSets.empty()
+
+    def write(self, mark: Sequence[int], sets: PackedSets) -> None:
+        """Keep these, whole or not at all."""
+        held = sets.to_bytes()
+        said = json.dumps({"mark": list(mark), "digest": blake3(held).hexdigest()})
+        partial = self._path.with_name(f".{self._path.name}-{secrets.token_hex(4)}")
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(said.encode() + b"\n" + held)
             os.replace(partial, self._path)
 
 

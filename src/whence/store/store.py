@@ -44,11 +44,11 @@ from whence.store.database import SessionLock, connect, migrate
 from whence.store.head import HeadFile
 from whence.store.index import Index
 from whence.store.journal import Entry, Journal
-from whence.store.keys import PSEUDONYMS, KeyFile
+from whence.store.keys import IDENTIFIERS, PSEUDONYMS, KeyFile
 from whence.store.lock import FileLock, WriterLock
 from whence.store.marker import Marker
 from whence.store.nouns import digests_root, trace_from
-from whence.store.shelf import Shelf
+from whence.store.shelf import SetShelf, Shelf
 
 T = TypeVar("T")
 
@@ -161,10 +161,12 @@ class Store(Catalogue):
 
     def _relies_on(self, key: str) -> bool:
         """Whether a row or a decision from before this write was made under the key of this name."""
+        if key == IDENTIFIERS:
+            return bool(self.events("subject.identified", last=True))
         index = self._at_start = self._at_start or self.index()
         if key == PSEUDONYMS:
             decided = any(event.about.startswith("subject:") for event in self.events("rights.*"))
-            return decided or bool(len(index.sets["subject"]))
+            return decided or self._relies_on(IDENTIFIERS) or bool(len(index.sets["subject"]))
         kind, _, who = key.partition(":")
         rows = index.sets[kind].get(who)
         for batch in () if not rows else self.scan(["subject", "content_digest"], rows):
@@ -232,6 +234,10 @@ class Store(Catalogue):
     def shelf(self, name: str, columns: Sequence[str]) -> Shelf:
         """A table that is derived from the catalogue and kept."""
         return Shelf(self.root / "index" / f"{name}.arrow", columns)
+
+    def set_shelf(self, name: str) -> SetShelf:
+        """Row sets that are derived from the catalogue and kept."""
+        return SetShelf(self.root / "index" / f"{name}.sets")
 
     # -- what questions keep in memory ---------------------------------------------------------------------------------
 
@@ -306,7 +312,7 @@ class Store(Catalogue):
     # -- words -------------------------------------------------------------------------------------------------------
 
     def journal(self, kind: str) -> Journal:
-        """The journal of one kind of words: payload, trace, feedback, quarantine."""
+        """The journal of one kind of words: payload, trace, feedback, quarantine, identifiers."""
         self._usable()
         if kind not in self._journals:
             self._journals.setdefault(kind, Journal(self.root / "journal" / kind))
@@ -324,6 +330,13 @@ class Store(Catalogue):
         """Words by their salted digest. Raises NotFound, Damaged."""
         kind, entry = self.words_at(digest)
         return self.journal(kind).read(entry)
+
+    def many_words(self, digests: Iterable[str]) -> dict[str, Json]:
+        """Digest → words, for those of these that are kept. Raises Damaged."""
+        by_kind: dict[str, list[Entry]] = {}
+        for kind, entry in self.places_of(digests).values():
+            by_kind.setdefault(kind, []).append(entry)
+        return {d: body for kind, entries in by_kind.items() for d, body in self.journal(kind).read_many(entries)}
 
     def add_traces(self, entries: Sequence[tuple[Entry, Trace]]) -> None:
         """Record served requests whose words are in the journal already; those that are recorded already stay."""

@@ -133,21 +133,21 @@ def _records(store: Store) -> Iterator[Finding]:
             yield bad("records", dst, f"record {dst[:19]}… is gone; {src[:19]}… was made from it ({field})")
 
 
-NO_RECORDS = ("root", "evidence", "terms")
-"""What of an event's data is a digest of something else."""
-
-
 def _events_about(store: Store) -> Iterator[Finding]:
     """Every record that an event names is there, and every finished run has its report."""
     names = store.filed()
     reported = {report.run for _, report in store.all(RunReport)}
     for event in store.events():
-        named = [event.about, *(v for key, v in (event.data or {}).items() if key not in NO_RECORDS)]
+        named = [event.about, *(v for key, v in (event.data or {}).items() if key not in NO_RECORD)]
         for name in named:
             if isinstance(name, str) and DIGEST(name) and name not in names:
                 yield bad("records", name, f"record {name[:19]}… is gone; event {event.seq} ({event.kind}) names it")
         if event.kind == "run.finished" and event.about not in reported:
             yield bad("records", event.about, f"the report of run {event.about[:19]}… is gone")
+
+
+NO_RECORD = frozenset({"root", "evidence", *contents.EVENT_BLOBS})
+"""Members of an event's data that hold a digest of something else."""
 
 
 def _traces(store: Store) -> Iterator[Finding]:

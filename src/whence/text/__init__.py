@@ -1,8 +1,10 @@
-"""Texts → numbers: normalising, and later near-duplicates, overlap, distributions. Pure."""
+"""Texts → numbers: normalising, what a text names, and later near-duplicates, overlap, distributions. Pure."""
 
 from __future__ import annotations
 
 import re
+
+from whence.text.mentions import Finder, Mark, fold, folded, mark_of, tokens_of
 
 _TOKEN = re.compile(r"\w+")
 
@@ -12,4 +14,4 @@ def normalise(text: str) -> str:
     return " ".join(_TOKEN.findall(text.lower()))
 
 
-__all__ = ["normalise"]
+__all__ = ["Finder", "Mark", "fold", "folded", "mark_of", "normalise", "tokens_of"]

@@ -16,11 +16,13 @@ from whence.verbs.model import Listed, Models, Rebuilt
 from whence.verbs.rights import Changed, Reactions, Rights
 from whence.verbs.serve import Serve
 from whence.verbs.session import Session, init, open
+from whence.verbs.subjects import Called, Person, Reviewable, Reviewed
 
 __all__ = [
     "Adopt",
     "Ask",
     "BlastRadius",
+    "Called",
     "Changed",
     "Check",
     "Checked",
@@ -31,12 +33,15 @@ __all__ = [
     "Listed",
     "Listing",
     "Models",
+    "Person",
     "Quarantined",
     "Questions",
     "Reached",
     "Reactions",
     "Rebuilt",
     "Removed",
+    "Reviewable",
+    "Reviewed",
     "Rights",
     "Serve",
     "Served",

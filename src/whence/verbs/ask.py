@@ -28,6 +28,7 @@ from whence.verbs.scopes import Names, moment, scopes
 if TYPE_CHECKING:
     from whence.lifecycle.live import Live
     from whence.verbs.session import Session
+    from whence.verbs.subjects import Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,17 @@ class Ask:
         from whence.lifecycle.live import live
 
         return tuple(live(self._store))
+
+    def subject(self, id: str, *, as_of: datetime | str | None = None) -> Person:
+        """Rows that are about a person: tagged with them, naming them, waiting for a look, made from them; what holds
+        them.
+
+        id: as in your data, or a pseudonym. as_of: rows and mentions as they were known then; snapshots and suites are
+        those of now. Raises NotFound where nothing is known of them.
+        """
+        from whence.verbs.subjects import person
+
+        return person(self._store, id, None if as_of is None else moment(as_of))
 
     def due(
         self,

@@ -14,6 +14,7 @@ from whence.lifecycle.blast import BlastRadius, blast_radius
 from whence.lineage import find
 from whence.records import Ownership, Ref, Unmet, sha256
 from whence.verbs.scopes import Names, licence_of, moment, scopes
+from whence.verbs.subjects import Called, Reviewable, Reviewed, decided, reviewable, said
 
 if TYPE_CHECKING:
     from whence.lifecycle.watch import Watched
@@ -189,6 +190,59 @@ class Rights:
         from whence import govern
 
         return tuple(govern.leave(self._store, person, None if at is None else moment(at)))
+
+    def identify(
+        self,
+        subject: str | None = None,
+        *,
+        name: Sequence[str] = (),
+        email: Sequence[str] = (),
+        account: Sequence[str] = (),
+        order: Sequence[str] = (),
+        phone: Sequence[str] = (),
+        other: Sequence[str] = (),
+        file: str | Path | None = None,
+    ) -> Called:
+        """What a person is called in texts; all rows are searched for it, those to come as they come.
+
+        subject: as in your data, which is an identifier too, or a pseudonym. file: of JSON lines `{"subject", "kind",
+        "value"}` instead, for many people; all of it is kept or nothing. Only keyed digests are kept. Raises Unmet with
+        every fault, or without a person as actor.
+        """
+        from whence import govern
+
+        values = {"name": name, "email": email, "account": account, "order": order, "phone": phone, "other": other}
+        told = self._session.told.progress
+        asked = said(subject, values, file)
+        kept = govern.identify(self._store, asked, lambda done, all_: told("identify", "digests", done, all_))
+        found = govern.search(self._store, lambda done, all_: told("identify", "rows searched", done, all_))
+        return Called(subjects=kept.subjects, new=kept.new, weak=kept.weak, known=kept.known, found=found)
+
+    def review(
+        self,
+        subject: str | None = None,
+        *,
+        row: Sequence[str] = (),
+        accept: bool = False,
+        refuse: bool = False,
+        words: bool = False,
+    ) -> list[Reviewable] | Reviewed:
+        """Rows that may name somebody, and wait for a person: the match is weak, or several people have it. With accept
+        or refuse: these rows name the subject, or do not.
+
+        subject: only theirs. row: ids or `SOURCE:RECORD`; none: all that wait for the subject. words: with what stands
+        around the matches, which is content. Raises Unmet for rows that do not hold what the subject is called, and
+        for a decision without a person as actor.
+        """
+        if not (accept or refuse):
+            if row:
+                raise Unmet("rows are named without a decision", "accept or refuse", "give one of them")
+            return reviewable(self._store, subject, words)
+        if accept and refuse:
+            raise Unmet("both accept and refuse are given", "one of them", "leave one out")
+        if subject is None:
+            raise Unmet("nobody is named whom the rows are about", "a subject", "name one")
+        return decided(self._store, subject, accept, row)
 
     def _thing(self, name: str) -> str:
         """A name as it stands, or the digest that its first digits mean. Raises NotFound, Conflict."""

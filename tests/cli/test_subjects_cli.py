@@ -1,0 +1,94 @@
+"""``ask subject``, ``rights identify`` and ``rights review`` at the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from whence import evaluate
+from whence.cli import main
+from whence.records import Item, Ref, Snapshot
+from whence.store import Store, row_set
+
+Take = Callable[..., Any]
+ROWS = [
+    {"id": "t0", "text": "mine", "who": "c-1"},
+    {"id": "t1", "text": "ada.king@example.org asked"},
+    {"id": "t2", "text": "order 1 came"},
+    {"id": "t3", "text": "nothing"},
+    {"id": "t4", "text": "a summary", "of": ["tickets:t1"]},
+]
+
+
+@pytest.fixture
+def desk(store: Store, take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    take(ROWS, id="id", subject="who", parents="of")
+    monkeypatch.chdir(tmp_path)
+    return store
+
+
+@pytest.fixture
+def says(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    def _says(*words: str, code: int = 0) -> Any:
+        assert main(list(words)) == code
+        out = capsys.readouterr()
+        return json.loads(out.out) if "--json" in words and code != 3 else out.out + out.err
+
+    return _says
+
+
+def test_a_person_is_identified_reviewed_and_asked_for(desk: Store, says: Callable[..., Any]) -> None:
+    rows = row_set(range(5))
+    parts = {"name": "all", "rows": 5, "root": desk.root_of(rows), "set": desk.put_set(rows), "steps": ()}
+    snapshot = desk.put(Snapshot(**parts))
+    items = [Item(id="a", input="?", expected="x", group="c-1"), Item(id="b", input="?", expected="x", group="c-2")]
+    suite: Ref = evaluate.put_suite(desk, "gate", "gate", "exact", items, [])
+    made = says(
+        "rights", "identify", "--subject", "c-1", "--email", "ada.king@example.org", "--order", "order 1", "--json"
+    )
+    assert made == {"subjects": 1, "new": 3, "weak": 2, "known": 0, "found": 2}
+    who = desk.keys.pseudonym("c-1")
+    found = says("ask", "subject", "c-1", "--json")
+    records = {part: [one["record"] for one in held] for part, held in found["rows"].items()}
+    assert records == {
+        "tagged": ["tickets:t0"],
+        "named": ["tickets:t1"],
+        "waiting": ["tickets:t2"],
+        "derived": ["tickets:t4"],
+    }
+    assert found["snapshots"] == {snapshot: 3}
+    assert found["suites"] == {suite: 1}
+    assert (found["subject"], found["state"], found["unsearched"]) == (who, None, 0)
+    assert found["identifiers"] == {"email": 1, "order": 1, "account": 1}
+    text = says("ask", "subject", who)
+    assert text.startswith("1 row(s) by tag, 1 by mention, 1 to review, 1 derived; in 1 snapshot(s)")
+    waits = says("rights", "review", "--json")
+    assert [(w["record"], w["kinds"], w["why"]) for w in waits] == [("tickets:t2", ["order"], ["weak"])]
+    assert "order 1" not in says("rights", "review")
+    assert "order 1 came" in says("rights", "review", "--words")
+    assert says("rights", "review", "--subject", "c-1", "--row", "tickets:t2", "--accept", "--json")["rows"] == 1
+    assert says("rights", "review") == "no row waits for anybody\n"
+    assert len(says("ask", "subject", "c-1", "--json")["rows"]["named"]) == 2
+    assert len(says("ask", "subject", "c-1", "--as-of", "2020-01-01T00:00:00Z", "--json", code=1)) == 2
+    says("rights", "withdraw", "--subject", "c-1")
+    assert "rights: withdraw" in says("ask", "subject", "c-1")
+
+
+def test_what_is_not_known_or_not_meant(desk: Store, says: Callable[..., Any], tmp_path: Path) -> None:
+    assert "nothing is known" in says("ask", "subject", "c-7", code=1)
+    assert "nothing is known" in says("ask", "subject", "subject-0", code=1)
+    assert "neither or both" in says("rights", "identify", code=1)
+    assert "1 new identifier(s) of 1 person(s)" in says("rights", "identify", "--subject", "c-99")
+    path = tmp_path / "people.jsonl"
+    path.write_text('{"subject": "c-2", "kind": "email", "value": "bo.li.1@example.org"}\n{"subject": "c-2"}\n')
+    assert "people.jsonl:2: " in says("rights", "identify", "--file", str(path), code=1)
+    assert "beside a file" in says("rights", "identify", "--file", str(path), "--email", "a.long@example.org", code=1)
+    for words in (["--accept", "--refuse"], ["--row", "tickets:t0"], ["--accept"]):
+        says("rights", "review", *words, code=3)
+    assert "no row waits" in says("rights", "review", "--subject", "c-1", "--refuse", code=1)
+    says("rights", "review", "--subject", "c-1", "--row", "tickets:t9", "--refuse", code=1)
+    says("ask", "subject", "c-1", "--as-of", "yesterday", code=3)
