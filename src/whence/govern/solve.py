@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pyroaring import BitMap64
 
 from whence.govern.licences import DUTIES, Ruling, rule, terms_of
+from whence.govern.rights import Book, amended
 from whence.govern.uses import declared
 from whence.records import Adapter, Base, Closure, Finding, Ref, Snapshot, Use, sha256
 from whence.records.judgement import Outcome
@@ -85,17 +86,39 @@ Reached = tuple[str, Ruling, RowSet]
 
 
 def _claimed(store: Store, rows: RowSet, use: Use) -> Iterator[Reached]:
-    index = store.index()
+    """What rows came under and what was named later; a person's grant of a licence replaces all before it."""
+    index, held = store.index(), Book.of(store).standings()
+    later, replaced = list(amended(store, held)), BitMap64()
+    for about, terms, after, before in later:
+        replaced |= after if held[about].decided else BitMap64()
+        ruling, name = (
+            rule(terms.licence, use),
+            shown(terms.licence) if terms.licence else "terms that nobody has named",
+        )
+        for part, answer, when in ((after, ruling, "since"), (before, _undecided(ruling), "collected before")):
+            reach = (part | index.descendants(part)) & rows
+            if reach:
+                yield f"{name}, {when} {terms.since:%Y-%m-%d}", answer, reach
     bare = BitMap64()
     bare.add_range(0, index.covers)
+    bare -= replaced
     for name, members in index.sets["licence"].items():
         bare -= members
+        members -= replaced
         reach = (members | index.descendants(members)) & rows
         if reach:
             yield shown(name), rule(name, use), reach
     reach = (bare | index.descendants(bare)) & rows
     if reach:
         yield NOTHING, rule(None, use), reach
+
+
+def _undecided(ruling: Ruling) -> Ruling:
+    """What a licence says of rows that were collected before it."""
+    if ruling.verdict == "allowed":
+        return ruling
+    why = "they may stand under the licence of before, a person has to say so: whence rights grant --to"
+    return Ruling(verdict="unknown", why=why, clause=ruling.clause)
 
 
 def _generated(store: Store, rows: RowSet, use: Use) -> Iterator[Reached]:
