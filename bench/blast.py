@@ -251,7 +251,7 @@ def main() -> None:
         else:
             from bench import blast_peers
 
-            print(json.dumps(blast_peers.measure(what, Path(folder), int(rows))))
+            print(json.dumps(blast_peers.measure(what, Path(folder), int(rows), *more)))
         return
     if args.rows:
         table(args.rows, args.layouts, args.keep, args.times)

@@ -248,7 +248,7 @@ def _suites(
 ) -> tuple[Questions, ...]:
     """Suites with items about the people asked for who do not allow it; about anybody who does not, for everything."""
     people = {name for kind, name in asked if kind == "subject"}
-    if (asked and not people) or not store.count(Suite):
+    if (asked and not people) or not store.memo("suites.any", lambda: store.count(Suite)):
         return ()
     if not what_if:
         held = govern.blocked(store, as_of, known_by, use="evaluate").why

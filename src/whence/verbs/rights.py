@@ -165,11 +165,16 @@ class Rights:
     def watch(self, *, fetch: bool = False) -> tuple[Watched, ...]:
         """Whether the terms of each source are still those that were seen last; a change is recorded, and its rows are
         then for a person to decide. fetch: look at addresses, too."""
+        from whence.govern.detect import detect
         from whence.lifecycle.watch import watch
 
+        def licence_in(text: str) -> str | None:
+            found = detect(text)
+            return found.id if found else None
+
         told = self._session.told
-        looked = watch(self._store, self._session.folder, fetch, lambda *done: told.progress("watch", *done))
-        return tuple(looked)
+        progress = lambda *done: told.progress("watch", *done)  # noqa: E731
+        return tuple(watch(self._store, self._session.folder, fetch, progress, licence_in))
 
     def own(
         self, thing: str, *, accountable: str, backup: str | None = None, since: datetime | str | None = None
