@@ -44,10 +44,17 @@ def text(w: Session, blast: BlastRadius) -> str:
     """The answer, what holds, the tree, and what was not looked at."""
     lines = [answer(blast), *(wrapped(line, 2) for line in standings(blast))]
     branches = list(tree(w, blast))
-    lines += ["", *(f"{'  ' * depth}{line}" for depth, _, line, _ in branches[:SHOWN])] if branches else []
+    lines += ["", *(_hung(line, 2 * depth) for depth, _, line, _ in branches[:SHOWN])] if branches else []
     if len(branches) > SHOWN:
         lines.append(f"… and {len(branches) - SHOWN:,} more (--json or --html shows all)")
-    return "\n".join([*lines, *(["", *notes(blast)] if notes(blast) else [])])
+    said = [wrapped(note, 0) for note in notes(blast)]
+    return "\n".join([*lines, *(["", *said] if said else [])])
+
+
+def _hung(line: str, indent: int) -> str:
+    """A line of the tree, whose columns stand however many blanks are between them."""
+    first = wrapped(line.replace("  ", "\0\0"), indent)
+    return first.replace("\0", " ")
 
 
 def standings(blast: BlastRadius) -> Iterator[str]:
@@ -59,7 +66,7 @@ def standings(blast: BlastRadius) -> Iterator[str]:
         elif one is None:
             yield f"{about}: nothing was ever said against it (--what-if: what a withdrawal would reach)"
         else:
-            terms = "".join(f", {t.licence or 'unknown terms'} since {t.since:%Y-%m-%d %H:%M}" for t in one.terms)
+            terms = "".join(f", licence {t.licence or 'not named'} since {t.since:%Y-%m-%d %H:%M}" for t in one.terms)
             odd = f"; contradicted by event {one.contradicted[0]}, the stricter holds" if one.contradicted else ""
             yield f"{about}: {one.state} since {one.since:%Y-%m-%d %H:%M} (event {one.event}){terms}{odd}"
     if len(held) > SHOWN:

@@ -1,0 +1,107 @@
+"""``ask blast-radius``, ``ask live`` and ``rights`` at the command line: the answer first, then how it is reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import World, build
+
+from whence.cli import main
+from whence.store import Store
+
+
+@pytest.fixture
+def world(store: Store, take: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return build(store, take)
+
+
+@pytest.fixture
+def says(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    def _says(*words: str, code: int = 0) -> Any:
+        assert main(list(words)) == code
+        out = capsys.readouterr()
+        return json.loads(out.out) if "--json" in words and code != 3 else out.out + out.err
+
+    return _says
+
+
+def test_the_answer_comes_first_and_then_the_tree(world: World, says: Callable[..., Any]) -> None:
+    assert says("ask", "blast-radius").startswith("of 1,000 rows none is withdrawn")
+    assert "if subject:" in says("ask", "blast-radius", "--subject", "p17", "--what-if", code=2)
+    said = says("rights", "withdraw", "--subject", "p17", "--reason", "a letter")
+    text = says("ask", "blast-radius", code=2)
+    for out in (said.partition("\n\n")[2], text):
+        assert out.splitlines()[0] == "1 live deployment, 1 adapter, 42 rows; retire or rebuild"
+        assert "must come down" in out
+        assert max(map(len, out.splitlines())) <= 100
+    lines = [line.split()[0] for line in text.splitlines() if line.strip().startswith(("snap", "adap", "rele", "depl"))]
+    assert lines == ["snapshot", "adapter", "release", "deployment"]
+    whole = says("ask", "blast-radius", "--history", "--json", code=2)
+    assert {one["name"] for one in whole["adapters"]} == {"m2", "m3"}
+    assert whole["rows"]["direct"]["count"] == len(whole["rows"]["direct"]["ids"]) == 12
+    assert [one["must_come_down"] for one in whole["deployments"]] == [True]
+    [adapter] = [one for one in whole["adapters"] if one["name"] == "m3"]
+    assert adapter["through"] == {world.snapshots["s3"]: "fed"}
+    assert says("ask", "blast-radius", "--as-of", "2020-01-01").startswith("of 0 rows none")
+    says("ask", "blast-radius", "--what-if", code=3)
+    says("rights", "withdraw", code=3)
+    says("rights", "withdraw", "--subject", "p17", "--use", "sell", code=3)
+
+
+def test_the_page_needs_nothing_else_and_is_whole(world: World, says: Callable[..., Any], tmp_path: Path) -> None:
+    says("rights", "withdraw", "--source", "notes", "--said-by", "the <owner>")
+    says("ask", "blast-radius", "--html", "reached.html", code=2)
+    page = (tmp_path / "reached.html").read_text(encoding="utf-8")
+    assert "http-equiv" not in page
+    assert "src=" not in page
+    assert "<script" not in page
+
+    class Balance(HTMLParser):
+        stack: list[str] = []
+        texts: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            if tag != "meta":
+                self.stack.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert self.stack.pop() == tag
+
+        def handle_data(self, data: str) -> None:
+            self.texts.append(data)
+
+    parser = Balance()
+    parser.feed(page)
+    assert parser.stack == []
+    for ref in (world.adapters["m1"], world.adapters["m3"], world.deployments["m3"], world.releases["m1"]):
+        assert ref in parser.texts
+
+
+def test_what_answers(world: World, says: Callable[..., Any]) -> None:
+    assert [one["rights"] for one in says("ask", "live", "--json")] == ["pass", "pass"]
+    says("rights", "dispute", "--source", "notes")
+    assert "REVIEW" in says("ask", "live", code=4)
+    says("rights", "withdraw", "--source", "notes")
+    assert "BREACH" in says("ask", "live", code=2)
+    assert max(map(len, says("ask", "live", code=2).splitlines())) <= 100
+    says("rights", "reinstate", "--source", "notes")
+    assert "neither withdrawn nor disputed" in says("rights", "reinstate", "--source", "notes", code=1)
+
+
+def test_who_is_unknown_is_said_to_be(world: World, says: Callable[..., Any]) -> None:
+    made = says("rights", "withdraw", "--subject", "nobody", "--json")
+    assert (len(made["unknown"]), made["blast_radius"]) == (1, None)
+    assert "bites when rows come" in says("rights", "withdraw", "--subject", "nobody-else")
+    assert "no source is called 'note'" in says("rights", "withdraw", "--source", "note", code=1)
+
+
+def test_over_half_of_all_rows(world: World, says: Callable[..., Any]) -> None:
+    assert "this is 70% of all 1,000 rows" in says("rights", "withdraw", "--source", "tickets")
+    assert says("ask", "blast-radius", code=2).startswith("2 live deployments")
