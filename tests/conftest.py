@@ -154,3 +154,16 @@ def take(store: Store, tmp_path: Path) -> Callable[..., RunReport]:
         return report
 
     return _take
+
+
+@pytest.fixture
+def says(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """``says(*words, code=0)`` runs a command in this folder; what it printed, read where it is JSON."""
+    from whence.cli import main
+
+    def _says(*words: str, code: int = 0) -> Any:
+        assert main(list(words)) == code
+        out = capsys.readouterr()
+        return json.loads(out.out) if "--json" in words and code != 3 else out.out + out.err
+
+    return _says

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 
 from whence import evaluate
-from whence.cli import main
 from whence.records import Item, Ref, Snapshot
 from whence.store import Store, row_set
 
@@ -29,16 +27,6 @@ def desk(store: Store, take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     take(ROWS, id="id", subject="who", parents="of")
     monkeypatch.chdir(tmp_path)
     return store
-
-
-@pytest.fixture
-def says(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    def _says(*words: str, code: int = 0) -> Any:
-        assert main(list(words)) == code
-        out = capsys.readouterr()
-        return json.loads(out.out) if "--json" in words and code != 3 else out.out + out.err
-
-    return _says
 
 
 def test_a_person_is_identified_reviewed_and_asked_for(desk: Store, says: Callable[..., Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 from world import World, build
 
-from whence.cli import main
 from whence.store import Store
 
 
@@ -20,16 +18,6 @@ def world(store: Store, take: Callable[..., Any], tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     return build(store, take)
-
-
-@pytest.fixture
-def says(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    def _says(*words: str, code: int = 0) -> Any:
-        assert main(list(words)) == code
-        out = capsys.readouterr()
-        return json.loads(out.out) if "--json" in words and code != 3 else out.out + out.err
-
-    return _says
 
 
 def test_the_answer_comes_first_and_then_the_tree(world: World, says: Callable[..., Any]) -> None:

@@ -29,64 +29,39 @@ Evidence = Annotated[
 To = Annotated[str | None, typer.Option("--to", metavar="SPDX", help="The licence that counts from then on.")]
 
 
-@app.command(epilog="Example: whence rights withdraw --subject c-0017")
-def withdraw(
-    subject: Subject = None,
-    source: Source = None,
-    licence: Licence = None,
-    row: Row = None,
-    rows: Rows = None,
-    use: Use = None,
-    valid_at: ValidAt = None,
-    reason: Reason = None,
-    said_by: SaidBy = None,
-    evidence: Evidence = None,
-    as_json: AsJson = False,
-) -> None:
-    """The right to use these rows ends; shows what must come down."""
-    named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
-    with here(as_json) as w:
-        _said(w, "withdraw", w.rights.withdraw(**named, use=_use(use), **more), as_json)
+def _plain(what: str) -> Any:
+    """A command that says one thing of what is named."""
+
+    def command(
+        subject: Subject = None,
+        source: Source = None,
+        licence: Licence = None,
+        row: Row = None,
+        rows: Rows = None,
+        use: Use = None,
+        valid_at: ValidAt = None,
+        reason: Reason = None,
+        said_by: SaidBy = None,
+        evidence: Evidence = None,
+        as_json: AsJson = False,
+    ) -> None:
+        named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
+        with here(as_json) as w:
+            _said(w, what, getattr(w.rights, what)(**named, use=_use(use), **more), as_json)
+
+    return command
 
 
-@app.command(epilog="Example: whence rights dispute --source forum --evidence counter-notice.eml")
-def dispute(
-    subject: Subject = None,
-    source: Source = None,
-    licence: Licence = None,
-    row: Row = None,
-    rows: Rows = None,
-    use: Use = None,
-    valid_at: ValidAt = None,
-    reason: Reason = None,
-    said_by: SaidBy = None,
-    evidence: Evidence = None,
-    as_json: AsJson = False,
-) -> None:
-    """Somebody contests the right to these rows, or its withdrawal: nothing is trained on them until it is settled."""
-    named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
-    with here(as_json) as w:
-        _said(w, "dispute", w.rights.dispute(**named, use=_use(use), **more), as_json)
-
-
-@app.command(epilog="Example: whence rights reinstate --source forum")
-def reinstate(
-    subject: Subject = None,
-    source: Source = None,
-    licence: Licence = None,
-    row: Row = None,
-    rows: Rows = None,
-    use: Use = None,
-    valid_at: ValidAt = None,
-    reason: Reason = None,
-    said_by: SaidBy = None,
-    evidence: Evidence = None,
-    as_json: AsJson = False,
-) -> None:
-    """A withdrawal or dispute is lifted."""
-    named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
-    with here(as_json) as w:
-        _said(w, "reinstate", w.rights.reinstate(**named, use=_use(use), **more), as_json)
+for _what, _help, _example in (
+    ("withdraw", "The right to use these rows ends; shows what must come down.", "--subject c-0017"),
+    (
+        "dispute",
+        "Somebody contests the right to these rows, or its withdrawal: they are not trained on until it is settled.",
+        "--source forum --evidence counter-notice.eml",
+    ),
+    ("reinstate", "A withdrawal or dispute is lifted.", "--source forum"),
+):
+    app.command(_what, help=_help, epilog=f"Example: whence rights {_what} {_example}")(_plain(_what))
 
 
 @app.command(epilog="Example: whence rights grant --source banking --to CC-BY-4.0 --reason 'relicensed'")
@@ -197,12 +172,13 @@ def left(
     say([asdict(one) for one in orphaned], "\n".join([f"{person} left; {head}", *lines]), as_json)
 
 
+Who = Annotated[str | None, typer.Option("--subject", metavar="ID", help="A person's identifier as in your data.")]
 Values = Annotated[list[str] | None, typer.Option(help="Can be given again.", show_default=False)]
 
 
 @app.command(epilog='Example: whence rights identify --subject c-0017 --email ada@example.org --order "#W7678072"')
 def identify(
-    subject: Subject = None,
+    subject: Who = None,
     name: Values = None,
     email: Values = None,
     account: Values = None,
@@ -224,7 +200,7 @@ def identify(
 
 @app.command(epilog="Example: whence rights review --subject c-0017 --row tickets:t-00012 --accept")
 def review(
-    subject: Subject = None,
+    subject: Who = None,
     row: Annotated[
         list[str] | None,
         typer.Option("--row", help="SOURCE:RECORD, or a row's id; default: all that wait.", show_default=False),
