@@ -104,7 +104,7 @@ def blast_radius(
 
     Exit code 2 where something that may still answer stands on it, 4 where only a person can decide whether it does.
     """
-    from whence.cli.blast import page, text, value
+    from whence.cli.blast import text, value
     from whence.cli.rights import time_of
 
     when, known = time_of(as_of, "--as-of"), time_of(known_by, "--known-by")
@@ -113,10 +113,8 @@ def blast_radius(
     with here(as_json) as w:
         found = w.ask.blast_radius(
             subject=subject, source=source, licence=licence, row=row, rows=rows, as_of=when, known_by=known,
-            history=history, what_if=what_if,
+            history=history, what_if=what_if, html=html,
         )  # fmt: skip
-        if html:
-            page(w, found, html)
         say(value(w, found) if as_json else None, "" if as_json else text(w, found), as_json)
     raise typer.Exit({"pass": 0, "fail": 2, "abstain": 4}[found.outcome])
 

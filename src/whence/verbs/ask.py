@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from whence import lineage
 from whence.lifecycle.blast import BlastRadius, blast_radius
+from whence.lifecycle.blast_lines import page
 from whence.lineage import Node
 from whence.project import read_calendar
 from whence.records import (
@@ -106,6 +107,7 @@ class Ask:
         known_by: datetime | str | None = None,
         history: bool = False,
         what_if: bool = False,
+        html: str | Path | None = None,
     ) -> BlastRadius:
         """Which models that answer users were made from what may not be used: rows, snapshots, runs, adapters,
         releases, deployments. Name people, sources, licences or rows, or nothing for everything.
@@ -114,13 +116,16 @@ class Ask:
         row: `SOURCE:RECORD`, or its id; each of these may be a list. rows: a file with a row a line. as_of: what held
         then. known_by: leaving out what was recorded later; None: as_of. history: everything ever made of them, not
         only what stands behind deployments that may still answer. what_if: as if the right to them had been withdrawn.
-        Raises NotFound for a source or row that is not there.
+        html: write the answer as a page of its own. Raises NotFound for a source or row that is not there.
         """
         named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows)
         if what_if and not named:
             raise Unmet("nothing is named", "a person, source, licence or row", "say what would be withdrawn")
         when, known = (None if at is None else moment(at) for at in (as_of, known_by))
-        return blast_radius(self._store, named, as_of=when, known_by=known, history=history, what_if=what_if)
+        found = blast_radius(self._store, named, as_of=when, known_by=known, history=history, what_if=what_if)
+        if html is not None:
+            page(self._store, found, html)
+        return found
 
     def live(self) -> tuple[Live, ...]:
         """What answers users now: every deployment that is not known to have ended, from which rows, under which
