@@ -85,7 +85,7 @@ def take(path: Path, format: str) -> dict[str, Any]:
         facts: dict[str, Any] = {}
         try:
             run, _ = ingest(
-                store, plan, lambda _, subjects, __: [None] * len(subjects), lambda done, _: told.append(done)
+                store, plan, lambda _, subjects, *__: [None] * len(subjects), lambda done, _: told.append(done)
             )
             report = finished(store, run)
             facts = dict(report.facts) if report else {}

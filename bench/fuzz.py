@@ -161,7 +161,7 @@ def one_file(store: Store, number: int, place: tuple[Path, str, Callable[[Found]
     blank = check(found)
     source = Source(name=f"s{number}", kind="scraped", location="fuzz", licence="MIT", consent_basis="consent")
     plan = Plan(source=source, path=path, format=format, map=MAP, rights="none")
-    run, _ = ingest(store, plan, lambda source, subjects, licences: [None] * len(subjects))
+    run, _ = ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects))
     report = finished(store, run)
     assert isinstance(report, RunReport)
     facts, table = report.facts, store.get_table(report.removed).to_pylist()

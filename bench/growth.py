@@ -53,7 +53,7 @@ def ingest(folder: Path) -> None:
         map=mapping | {"slices": ["channel"]},
         rights="none",
     )
-    data.ingest(_store(folder), plan, lambda _, subjects, __: [None] * len(subjects))
+    data.ingest(_store(folder), plan, lambda _, subjects, *__: [None] * len(subjects))
 
 
 def freeze(folder: Path) -> None:

@@ -155,7 +155,7 @@ def through_the_store(rows: list[Row], folder: Path, store: Store) -> str:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     source = Source(name="chats", kind="human_annotation", location=path.name, licence="MIT")
     plan = Plan(source=source, path=path, format="jsonl", map={"id": "id", "messages": "messages"}, rights="none")
-    run, _ = ingest(store, plan, lambda _, subjects, __: [None] * len(subjects))
+    run, _ = ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects))
     frozen, _ = curate(
         store, CurationPlan(name="all", ingests=[run], steps=[], withdrawn=row_set([]), groups={}, inputs={})
     )

@@ -56,7 +56,7 @@ def ours(path: Path, work: Path) -> int:
     source = Source(name="rows", kind="human_annotation", location=path.name, licence="MIT")
     mapping = {"id": "id", "prompt": "text", "completion": "intent"}
     plan = Plan(source=source, path=path, format="jsonl", map=mapping, rights="none")
-    ingest(store, plan, lambda _, subjects, __: [None] * len(subjects))
+    ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects))
     return store.committed()
 
 

@@ -84,7 +84,7 @@ def measure(rows: int, people: int, first: bool) -> dict[str, float]:
             identify(store, said)
         timed("identify", begun)
         begun = time.process_time()
-        ingest(store, plan, lambda _, subjects, __: [None] * len(subjects))
+        ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects))
         timed("ingest", begun)
         begun = time.process_time()
         if not first:

@@ -86,7 +86,7 @@ def prepared(folder: Path, count: int) -> Bench:
     store = Store.open(folder / ".whence", create=True, actor="bench@example.org")
     source = Source(name="chats", kind="human_annotation", location=rows.name, licence="MIT")
     read = Plan(source=source, path=rows, format="jsonl", map={"id": "id", "messages": "messages"}, rights="none")
-    run, _ = ingest(store, read, lambda _, subjects, __: [None] * len(subjects))
+    run, _ = ingest(store, read, lambda _, subjects, *__: [None] * len(subjects))
     frozen, _ = curate(
         store, CurationPlan(name="all", ingests=[run], steps=[], withdrawn=row_set([]), groups={}, inputs={})
     )

@@ -102,7 +102,7 @@ def columns(store: Store, path: Path, table: pa.Table, **kwargs: int) -> RunRepo
     pq.write_table(table, path, **kwargs)
     source = Source(name="t", kind="scraped", location="t", licence="MIT")
     plan = Plan(source=source, path=path, format="parquet", map={}, rights="none")
-    report = finished(store, ingest(store, plan, lambda _, subjects, __: [None] * len(subjects))[0])
+    report = finished(store, ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects))[0])
     assert report
     return report
 

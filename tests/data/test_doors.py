@@ -51,7 +51,7 @@ def bring(store: Store, place: Path | str, format: str, name: str = "far", **kwa
     """Take in what lies at a place."""
     source = Source(name=name, kind="scraped", location=str(place), licence="MIT")
     plan = Plan(source=source, path=place, format=format, map={"id": "id"}, rights="none")
-    run, _ = ingest(store, plan, lambda _, subjects, __: [None] * len(subjects), **kwargs)
+    run, _ = ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects), **kwargs)
     report = finished(store, run)
     assert report is not None
     return report
@@ -184,7 +184,7 @@ def test_a_saved_data_set_is_its_rows_whatever_its_fingerprint(store: Store, sav
     (copy / "state.json").write_text(json.dumps({**state, "_fingerprint": "other"}))
     source = Source(name="far", kind="scraped", location=str(saved / "chats"), licence="MIT")
     plan = Plan(source=source, path=copy, format="datasets", map={"id": "id"}, rights="none")
-    assert ingest(store, plan, lambda _, subjects, __: [None] * len(subjects)) == (first.run, False)
+    assert ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects)) == (first.run, False)
 
 
 def test_a_folder_of_splits_names_them(store: Store, saved: Path) -> None:

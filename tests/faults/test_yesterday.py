@@ -38,7 +38,9 @@ def test_it_opens_answers_and_verifies_without_a_change(yesterday: Path) -> None
     ]:
         code, told = whence(yesterday, *words)
         assert (code, said in told) == (answer, True), told
-    assert contents(yesterday) == before
+    after = contents(yesterday)
+    assert after.keys() - before.keys() <= {".whence/index/adapters.arrow"}  # derived by the question, can be deleted
+    assert {name: after[name] for name in before} == before
 
 
 def test_everything_in_it_is_read(yesterday: Path) -> None:

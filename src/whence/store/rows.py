@@ -55,9 +55,11 @@ PART_ROWS = 1 << 19
 
 
 def batch(rows: Sequence[Sequence[Any]]) -> pa.Table:
-    """A table of `SCHEMA` without ``ord`` from rows given as columns, in schema order."""
-    fields = list(SCHEMA)[1:]
-    return pa.table([pa.array(c, f.type) for c, f in zip(rows, fields, strict=True)], schema=pa.schema(fields))
+    """A table of `SCHEMA` without ``ord`` from rows given as columns, in schema order; `LATER` ones may be left out."""
+    fields, count = list(SCHEMA)[1:], len(rows[0])
+    given = [pa.array(column, field.type) for column, field in zip(rows, fields, strict=False)]
+    given += [pa.nulls(count, field.type) for field in fields[len(rows) :] if field.name in LATER]
+    return pa.table(given, schema=pa.schema(fields))
 
 
 def facts_digest(table: pa.Table) -> str:
