@@ -207,7 +207,12 @@ def references(noun: Any) -> list[tuple[str, Ref]]:
 @cache
 def _referring(cls: type) -> tuple[str, ...]:
     hints = ((field.name, _hints(cls)[field.name]) for field in dataclasses.fields(cls))
-    return tuple(name for name, hint in hints if hint is Ref or Ref in get_args(hint))
+    return tuple(name for name, hint in hints if _refers(hint))
+
+
+def _refers(hint: Any) -> bool:
+    """Whether a field of this type holds references: one, a list of them, or either or none."""
+    return hint is Ref or any(map(_refers, get_args(hint)))
 
 
 def keyed(key: bytes, data: bytes) -> bytes:
