@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from whence.verbs.session import Session
 
 
+Given = tuple[Names, Names, Names, Names, str | Path | None]
+"""People, sources, licences, rows, and a file of rows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
     """Rights that changed."""
@@ -67,7 +71,7 @@ class Rights:
     ) -> Changed:
         """The right to use these rows is given (again). to: a licence that from now on counts alone, whatever they came
         under: the decision that clears an older duty."""
-        named = self._named(subject, source, licence, row, rows)
+        named = (subject, source, licence, row, rows)
         return self._tell("grant", named, valid_at, reason, said_by, evidence, use=use, licence=to)
 
     def change(
@@ -89,7 +93,7 @@ class Rights:
         to: an SPDX expression; None: nobody knows, which blocks. all_rows: it covers rows that were collected before,
         too; otherwise those are for a person to decide (review).
         """
-        named = self._named(None, source, licence, row, rows)
+        named = (None, source, licence, row, rows)
         reach = "all" if all_rows else "new"
         return self._tell("change", named, valid_at, reason, said_by, evidence, licence=to, reach=reach)
 
@@ -109,7 +113,7 @@ class Rights:
     ) -> Changed:
         """Somebody contests the right to these rows, or a withdrawal of it: they are not trained on until it is
         settled."""
-        named = self._named(subject, source, licence, row, rows)
+        named = (subject, source, licence, row, rows)
         return self._tell("dispute", named, valid_at, reason, said_by, evidence, use=use)
 
     def withdraw(
@@ -127,7 +131,7 @@ class Rights:
         evidence: str | Path | None = None,
     ) -> Changed:
         """The right to use these rows ends; says what must come down."""
-        named = self._named(subject, source, licence, row, rows)
+        named = (subject, source, licence, row, rows)
         return self._tell("withdraw", named, valid_at, reason, said_by, evidence, use=use)
 
     def reinstate(
@@ -145,12 +149,7 @@ class Rights:
         evidence: str | Path | None = None,
     ) -> Changed:
         """A withdrawal or dispute of the right to these rows is lifted. Raises Unmet where there was none."""
-        named = self._named(subject, source, licence, row, rows)
-        held = Book.of(self._store)
-        for kind, name in named:
-            standing = held.standing(f"{kind}:{name}")
-            if standing is None or standing.state == "granted":
-                raise Unmet(f"{kind}:{name} is neither withdrawn nor disputed", "one that is", "look at its name")
+        named = (subject, source, licence, row, rows)
         return self._tell("reinstate", named, valid_at, reason, said_by, evidence, use=use)
 
     def record(self, file: str | Path) -> Changed:
@@ -260,18 +259,10 @@ class Rights:
             return name
         return str(find(store, name))
 
-    def _named(
-        self, subject: Names, source: Names, licence: Names, row: Names, rows: str | Path | None
-    ) -> list[tuple[str, str]]:
-        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
-        if not named:
-            raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
-        return named
-
     def _tell(
         self,
         what: What,
-        named: list[tuple[str, str]],
+        given: Given,
         valid_at: datetime | str | None,
         reason: str | None,
         said_by: str | None,
@@ -282,6 +273,14 @@ class Rights:
         if more.get("licence") is not None:
             licence_of(more["licence"])
         shown = None if evidence is None else _digest(Path(evidence))
+        subject, source, licence, row, rows = given
+        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
+        if not named:
+            raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
+        for kind, name in named if what == "reinstate" else ():
+            standing = Book.of(self._store).standing(f"{kind}:{name}")
+            if standing is None or standing.state == "granted":
+                raise Unmet(f"{kind}:{name} is neither withdrawn nor disputed", "one that is", "look at its name")
         return self._record(
             [
                 Told(
