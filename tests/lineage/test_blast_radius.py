@@ -157,6 +157,7 @@ def test_a_licence_that_changed_is_for_review_where_rows_were_collected_before(
     assert (len(found.breach), len(found.review)) == (0, 10)
     assert [t.licence for t in found.why["source:instructions"].terms] == ["CC-BY-NC-4.0"]
     tell(store, [Told(what="grant", about="source:instructions", licence="ODC-By-1.0")])
+    assert not blocked(store).breach | blocked(store).review  # a person has decided
     decided = Book(store).standing("source:instructions")
     assert decided is not None
     assert (decided.decided, [t.licence for t in decided.terms]) == (True, ["ODC-By-1.0"])

@@ -49,7 +49,9 @@ def test_later_rows_are_in_breach_and_earlier_ones_for_review(mine: Store) -> No
 
 def test_what_never_was_allowed(mine: Store) -> None:
     assert blast_radius(mine).rows == 0  # nobody said what it is for
+    before = mine.clock()
     commercial(mine, True)
+    assert blast_radius(mine, as_of=before).rows == 0
     blast = blast_radius(mine)
     assert (set(blast.direct), [one.level for one in blast.adapters]) == (set(range(10, 20)), ["breach"])
     assert set(blast.because) == {"licence:CC-BY-NC-4.0"}

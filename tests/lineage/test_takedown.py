@@ -126,6 +126,8 @@ def test_distilled_and_merged_without_a_row(shop: Shop) -> None:
     assert (found[made["S"]].level, dict(found[made["S"]].through)) == ("mediated", {shop.adapters["A"]: "distilled"})
     assert found[made["M"]].level == "breach"
     assert found[made["M"]].through[shop.adapters["A"]] == "composed"
+    tell(store, [Told(what="dispute", about="source:c")])  # what is merged from a model for review is for review
+    assert {one.id: one.level for one in blast_radius(store, history=True).adapters}[made["M"]] == "review"
 
 
 def test_the_gate_stops_what_is_withdrawn_and_passes_the_rest(shop: Shop) -> None:

@@ -302,11 +302,12 @@ def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, us
         breach |= rows_of(store, kind, names, known_by)
     for kind, names in named["disputed"].items():
         review |= rows_of(store, kind, names, known_by)
-    declared = uses(store)
+    declared = uses(store, known_by)
     decided, barred, unclear, because = row_set([]), row_set([]), row_set([]), dict[str, str]()
     for about, terms, after, before in amended(store, held):
         verdict = judged(terms.licence, declared).verdict
-        if verdict != "allowed":
+        settled = held[about].decided and not declared and terms.reach == "all"  # a person granted it, for any use
+        if verdict != "allowed" and not settled:
             why[about] = held[about]
             breach |= after if verdict == "barred" else row_set([])
             review |= before if verdict == "barred" else before | after

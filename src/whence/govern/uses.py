@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from whence.records import Ref, Use
 from whence.store import Store
 
@@ -26,7 +28,7 @@ def declared(store: Store, project: str) -> tuple[Ref, Use] | None:
     return ref, store.get(ref, Use)
 
 
-def uses(store: Store) -> list[Use]:
-    """Every use that stands, of whichever project."""
-    last = store.last_events("use.*")
+def uses(store: Store, as_of: datetime | None = None) -> list[Use]:
+    """Every use that stands, or stood at a time, of whichever project."""
+    last = {event.about: event for event in store.events("use.*", as_of=as_of)}
     return [store.get(Ref(e.data["use"]), Use) for _, e in sorted(last.items()) if e.kind == "use.declared"]

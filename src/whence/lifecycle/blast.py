@@ -155,10 +155,10 @@ def _blast_radius(
     behind = None if history or not running else running
     blast = lineage.blast_radius(store, rows, review, behind=behind, as_of=as_of)
     known = lineage.graph_of(store)
-    levels = {ref: _level(touched) for ref, touched in blast.adapters.items()}
-    for ref, touched in blast.adapters.items():  # merged from a model in breach: in breach
-        above = {levels.get(model) for model, how in touched.through.items() if how == "composed"}
-        levels[ref] = "breach" if "breach" in above else levels[ref]
+    levels: dict[Ref, Level] = {}
+    for ref, touched in blast.adapters.items():  # a merged model, which is younger, stands as the worst of its parts
+        parts = [levels[model] for model, how in touched.through.items() if how == "composed" and model in levels]
+        levels[ref] = min([_level(touched), *parts], key=WORST.index)
     names = {ref: name for adapter in levels for ref, name in known.releases.get(adapter, ())}
     states = leases.states(store, blast.deployments) if as_of is None else {}
     return BlastRadius(
@@ -220,10 +220,14 @@ def _rows(
     return mine & breach, (mine & review) - breach, held, dict(because)
 
 
+WORST: tuple[Level, ...] = ("breach", "review", "mediated")
+
+
 def _level(touched: Touched) -> Level:
-    if touched.only_mediated:
+    """By its own rows."""
+    if not touched.rows:
         return "mediated"
-    return "review" if touched.rows and touched.rows == touched.review else "breach"
+    return "review" if touched.rows == touched.review else "breach"
 
 
 def _reached(ref: Ref, name: str, touched: Touched, level: Level, through: Mapping[Ref, str] | None = None) -> Reached:

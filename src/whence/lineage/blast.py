@@ -29,11 +29,6 @@ class Touched:
     through: Mapping[Ref, str] = field(default_factory=dict)
     """what leads here: snapshot → ``fed``, adapter → ``composed``, ``distilled`` or ``wrote``"""
 
-    @property
-    def only_mediated(self) -> bool:
-        """Whether it is reached by way of models alone."""
-        return not self.rows and "composed" not in self.through.values()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blast:
