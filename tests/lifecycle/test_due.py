@@ -152,6 +152,10 @@ def test_rights_that_end_later_and_waivers(desk: Desk, w: whence.Session) -> Non
     w.rights.withdraw(source="data-mine", valid_at=desk.now + timedelta(days=50))
     only = w.ask.due().things[0]
     assert (findings(only), only.days) == ({"due.rights": "fail"}, 50)
+    w.rights.withdraw(source="data-mine")
+    only = w.ask.due().things[0]
+    assert (findings(only), only.days) == ({"due.rights": "fail"}, 0)
+    assert "may not be used any more" in only.marks[0].message
     w.rights.grant(source="data-mine")
     assert w.ask.due().things == ()
     judged = desk.store.put(_verdict(desk.store))

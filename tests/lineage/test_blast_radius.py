@@ -109,6 +109,21 @@ def test_a_source_fetched_after_the_takedown(store: Store, clock: Any) -> None:
     ]
 
 
+def test_collected_while_its_source_was_withdrawn(store: Store, take: Callable[..., Any], clock: Any) -> None:
+    fields = {"id": "id", "collected_at": "at"}
+    take([{"id": "1", "text": "first", "at": "2026-10-01T00:00:00Z"}], "notes", **fields)
+    change(store, "source:notes", "withdraw")
+    then = clock.now
+    clock.skip(days=4)
+    change(store, "source:notes", "reinstate")
+    at = {"2": then - timedelta(days=1), "3": then + timedelta(days=1), "4": clock.now + timedelta(hours=1)}
+    clock.skip(days=1)
+    rows = [{"id": n, "text": f"text {n}", "at": f"{when:%Y-%m-%dT%H:%M:%SZ}"} for n, when in at.items()]
+    report = take(rows, "notes", **fields)
+    assert report.facts["quarantined"] == {"collected_after_withdrawal": 1}
+    assert report.facts["rows"] == 2
+
+
 def test_takedown_counter_notice_reinstatement(world: World) -> None:
     store = world.store
     change(store, "source:notes", "withdraw")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Literal
 
@@ -385,13 +386,15 @@ def admitter(
     gone = {about for about, one in book.standings().items() if one.state != "granted"}
     ever = book.ever_withdrawn()
 
+    @lru_cache(maxsize=1 << 16)
+    def was_withdrawn(about: str, when: datetime) -> bool:
+        then = book.standing(about, at=when)
+        return then is not None and then.state == "withdrawn"
+
     def ended(abouts: Sequence[str], when: datetime | None) -> str | None:
         """Why a row about these, collected then, may not come in."""
-        for about in abouts:
-            if when is not None and about in ever:
-                then = book.standing(about, at=when)
-                if then is not None and then.state == "withdrawn":
-                    return "collected_after_withdrawal"
+        if when is not None and any(about in ever and was_withdrawn(about, when) for about in abouts):
+            return "collected_after_withdrawal"
         return "withdrawn" if gone.intersection(abouts) else None
 
     def admit(
@@ -400,7 +403,8 @@ def admitter(
         licences: Sequence[str | None],
         collected: Sequence[datetime | None],
     ) -> list[str | None]:
-        if f"source:{source.name}" in gone:
+        of = f"source:{source.name}"
+        if of in gone:
             return ["withdrawn"] * len(subjects)
         based = source.consent_basis in PERSONAL_BASES
         if not ever and not gone and based and all(licences):
@@ -410,7 +414,7 @@ def admitter(
             if licence is None
             else "no_consent_basis"
             if subject is not None and not based
-            else ended((f"subject:{subject}", f"licence:{licence}"), when or source.retrieved_at)
+            else ended((of, f"subject:{subject}", f"licence:{licence}"), when or source.retrieved_at)
             for subject, licence, when in zip(subjects, licences, collected, strict=True)
         ]
 

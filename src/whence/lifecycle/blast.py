@@ -3,7 +3,7 @@ was made of them, leases (serve) what of that is live."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -131,15 +131,17 @@ def blast_radius(
     known_by: datetime | None = None,
     history: bool = False,
     what_if: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> BlastRadius:
     """What of these things may not be used as of a time, and what was made of it.
 
     asked: (kind, name) of people (by pseudonym), sources, licences, rows; none: everything. known_by: what was recorded
     later is left out; as_of, where it is not named. history: everything ever made of it; otherwise what stands behind
-    deployments that may still answer, where there are any. what_if: as if all of it had been withdrawn.
+    deployments that may still answer, where there are any. what_if: as if all of it had been withdrawn. progress:
+    called with (adapters looked at, all).
     """
     with store.still():
-        return _blast_radius(store, asked, as_of, known_by, history, what_if)
+        return _blast_radius(store, asked, as_of, known_by, history, what_if, progress)
 
 
 def _blast_radius(
@@ -149,11 +151,12 @@ def _blast_radius(
     known_by: datetime | None,
     history: bool,
     what_if: bool,
+    progress: Callable[[int, int], None] | None,
 ) -> BlastRadius:
     rows, review, standings, because = _rows(store, asked, as_of, known_by, what_if)
     running = leases.running(store, as_of)
     behind = None if history or not running else running
-    blast = lineage.blast_radius(store, rows, review, behind=behind, as_of=as_of)
+    blast = lineage.blast_radius(store, rows, review, behind=behind, as_of=as_of, progress=progress)
     known = lineage.graph_of(store)
     levels: dict[Ref, Level] = {}
     for ref, touched in blast.adapters.items():  # a merged model, which is younger, stands as the worst of its parts

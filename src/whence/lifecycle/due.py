@@ -5,12 +5,12 @@ Read in bulk, and each rule is applied once to each thing that adapters share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from whence.govern import Owner, names_of, owners, rows_of, states
+from whence.govern import Owner, blocked, names_of, owners, rows_of, states
 from whence.lineage import Made, aliases, blast_radius, registry, releases_of, sources_of
 from whence.records import Base, BindingWaiver, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
@@ -70,6 +70,8 @@ class Facts:
     owners: dict[str, Owner]
     ends: dict[Ref, list[tuple[datetime, str, str]]]
     """adapter → rights that end"""
+    ended: Collection[Ref]
+    """adapters that stand on rows which may not be used now"""
     clashes: dict[str, str]
     """source → withdrawals that cover rows of it"""
     _known: dict[Any, Any] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class Facts:
             serving=serving,
             owners=owners(store, now),
             ends=ends_of(store, releases, now),
+            ended=blast_radius(store, gone).adapters.keys() if (gone := blocked(store).breach) else (),
             clashes=_clashes(store, source, now),
         )
 
@@ -133,7 +136,7 @@ class Facts:
                     shared[like[:-1]] = self._shared(one, owner, bool(serving))
                 known[like] = weighed = _weighed(rules.merged([*shared[like[:-1]], self._rebuild(made_at)]))
             shown, score, days = weighed
-            if probed or one.adapter in self.ends:
+            if probed or one.adapter in self.ends or one.adapter in self.ended:
                 shown, score, days = _weighed(rules.merged([*shown, *self._own(one, serving, probed)]))
             if shown:
                 if about not in answering:
@@ -148,8 +151,9 @@ class Facts:
         """Marks that this adapter shares with no other that is like it."""
         marks = [probed[of] for of in self.probed(one) if of in probed]
         marks += [probed["due.deployment", ref] for ref, _ in serving if ("due.deployment", ref) in probed]
-        if one.adapter in self.ends:
-            marks.append(rules.rights(self.ends[one.adapter], self.now, self.within, bool(serving)))
+        ends, ended = self.ends.get(one.adapter, ()), one.adapter in self.ended
+        if ends or ended:
+            marks.append(rules.rights(ends, self.now, self.within, bool(serving), ended))
         return marks
 
     def probed(self, one: Made) -> list[tuple[str, str]]:

@@ -7,11 +7,11 @@ from them; it was merged from such a model; it was fed rows that such a model wr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from whence.lineage.graph import Graph, graph_of, held_rows, view
+from whence.lineage.graph import Graph, count_written, graph_of, held_rows, view
 from whence.records import Ref, parse_time
 from whence.store import RowSet, Store, row_set
 
@@ -61,11 +61,12 @@ def blast_radius(
     *,
     behind: Collection[Ref] | None = None,
     as_of: datetime | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Blast:
     """Everything that was made of `rows`, and of the rows in `review`, of which a person still has to decide.
 
     behind: deployments; only what these stand on is looked at. None: the whole record.
-    as_of: nothing that was made later counts.
+    as_of: nothing that was made later counts. progress: called with (adapters looked at, all).
     """
     known, index = graph_of(store), store.index()
     review = row_set([]) if review is None else review
@@ -85,7 +86,7 @@ def blast_radius(
         considered = [a for a in considered if _made_by(known, a, as_of)]
         mine = {known.made[a].snapshot for a in considered}
         held, served = [s for s in held if s in mine], {r: s for r, s in served.items() if s[1] <= as_of}
-    walk = _Walk(store, known, every, unclear)
+    walk = _Walk(store, known, every, unclear, progress or (lambda done, total: None))
     adapters = walk.reached(considered)
     snapshots = walk.snapshots(held)
     adapters = {a: one for a, one in adapters.items() if a not in known.superseded or a in known.releases}
@@ -113,29 +114,37 @@ def blast_radius(
 class _Walk:
     """Counting rows in sets, each set once: snapshot and adapter are often the same set of rows."""
 
-    def __init__(self, store: Store, known: Graph, every: RowSet, unclear: RowSet) -> None:
-        self.store, self.known, self.every, self.unclear = store, known, every, unclear
-        self.mediated = row_set([])
+    def __init__(
+        self, store: Store, known: Graph, every: RowSet, unclear: RowSet, progress: Callable[[int, int], None]
+    ) -> None:
+        self.store, self.known, self.every, self.unclear, self.progress = store, known, every, unclear, progress
+        self.writers, self.written, self.overlap = frozenset[Ref](), row_set([]), row_set([])
+        """reached models that wrote rows; these, and rows made from them; those of them that are in `every` too"""
         self._rows: dict[str, int] = {}
         self._written: dict[str, int] = {}
 
+    @property
+    def mediated(self) -> RowSet:
+        """Rows that a reached model wrote, and rows made from those, that are not in `every`."""
+        return self.written - self.overlap
+
     def reached(self, considered: list[Ref]) -> dict[Ref, Touched]:
         """Adapter → how it is reached, until nothing more is. Models that taught each other are walked once."""
-        writers = set[Ref]()
         while True:
             found: dict[Ref, Touched] = {}
             grown = True
             while grown:
                 grown = False
-                for adapter in considered:
+                for done, adapter in enumerate(considered):
+                    self.progress(done, len(considered))
                     if adapter not in found and (touched := self._adapter(adapter, found)):
                         found[adapter] = touched
                         grown = bool(self.known.models)
-            new = [adapter for adapter in found if adapter in self.known.wrote and adapter not in writers]
-            if not new:
+            writers = self.writers.union(adapter for adapter in self.known.wrote if adapter in found)
+            if writers == self.writers:
                 return found
-            writers.update(new)
-            self.mediated = self.mediated.union(*(self.known.wrote[adapter] for adapter in new)) - self.every
+            self.writers, self.written = writers, self.known.written_by(writers)
+            self.overlap = self.written & self.every
             self._written.clear()
 
     def snapshots(self, looked: list[Ref]) -> dict[Ref, Touched]:
@@ -159,8 +168,8 @@ class _Walk:
         if rows and snapshot:
             through[snapshot] = "fed"
         if written and blob:
-            fed = held_rows(self.store, blob)
-            through |= {model: "wrote" for model in found if model in known.wrote and fed.intersect(known.wrote[model])}
+            wrote = [m for m in known.wrote if m in self.writers and m in found]
+            through |= {m: "wrote" for m in wrote if count_written(self.store, known, blob, frozenset((m,)))}
         through |= {model: how for model, how in (above or {}).items() if model in found}
         if not rows and not written and not through:
             return None
@@ -172,10 +181,11 @@ class _Walk:
         rows = self._rows.get(blob)
         if rows is None:
             rows = self._rows[blob] = held_rows(self.store, blob).intersection_cardinality(self.every)
-        if not self.mediated:
+        if not self.writers:
             return rows, 0
         if blob not in self._written:
-            self._written[blob] = held_rows(self.store, blob).intersection_cardinality(self.mediated)
+            both = held_rows(self.store, blob).intersection_cardinality(self.overlap) if self.overlap else 0
+            self._written[blob] = count_written(self.store, self.known, blob, self.writers) - both
         return rows, self._written[blob]
 
     def _unclear(self, blob: str, rows: int) -> int:

@@ -44,6 +44,12 @@ class Graph:
     """adapters of which a later adoption told more"""
     views: dict[frozenset[Ref] | None, View]
     """deployments → what they stand on, once it was asked for"""
+    taught: dict[tuple[str, frozenset[Ref]], int]
+    """(blob of rows, adapters) → how many of the rows these wrote, once it was asked for"""
+
+    def written_by(self, adapters: frozenset[Ref]) -> RowSet:
+        """Rows that any of these wrote, and rows made from those."""
+        return row_set([]).union(*(self.wrote[adapter] for adapter in adapters))
 
     def rows_of(self, adapter: Ref) -> str | None:
         """Blob of the rows that an adapter was fed; its snapshot's where nobody counted, None where nobody knows."""
@@ -90,12 +96,19 @@ def _standing_on(store: Store, known: Graph, releases: set[Ref]) -> list[Ref]:
         above: set[Ref] = set()
         for adapter in frontier:
             above |= known.models.get(adapter, {}).keys()
-            blob = known.rows_of(adapter) if known.wrote else None
-            fed = held_rows(store, blob) if blob else None
-            above |= {teacher for teacher, rows in known.wrote.items() if fed is not None and fed.intersect(rows)}
+            if blob := known.rows_of(adapter):
+                above |= {one for one in known.wrote if count_written(store, known, blob, frozenset((one,)))}
         frontier = above - found
         found |= frontier
     return [adapter for adapter in known.made if adapter in found]
+
+
+def count_written(store: Store, known: Graph, blob: str, adapters: frozenset[Ref]) -> int:
+    """How many rows of a set these adapters wrote, rows made from those included; counted once."""
+    key = (blob, adapters)
+    if key not in known.taught:
+        known.taught[key] = held_rows(store, blob).intersection_cardinality(known.written_by(adapters))
+    return known.taught[key]
 
 
 def graph_of(store: Store) -> Graph:
@@ -146,6 +159,7 @@ def _read(store: Store) -> Graph:
         deployments=deployments,
         superseded=superseded(store),
         views={},
+        taught={},
     )
 
 

@@ -253,8 +253,18 @@ def data(
     )  # fmt: skip
 
 
-def rights(ends: Sequence[tuple[datetime, str, str]], now: datetime, within: int, live: bool) -> Mark:
-    """``due.rights``: withdrawals that are known to come, waivers that expire. `ends`: (when, what, digest or "")."""
+def rights(
+    ends: Sequence[tuple[datetime, str, str]], now: datetime, within: int, live: bool, ended: bool = False
+) -> Mark:
+    """``due.rights``: rights that ended, withdrawals that are known to come, waivers that expire.
+
+    ends: (when, what, digest or ""). ended: it stands on rows that may not be used now.
+    """
+    if ended:
+        return Mark(
+            check="due.rights", verdict="fail", severity=severity(live), days=0,
+            message="it stands on rows that may not be used any more", do="see whence ask blast-radius",
+        )  # fmt: skip
     due = sorted((days_until(at, now), at, what, ref) for at, what, ref in ends if days_until(at, now) <= within)
     if not due:
         return Mark(check="due.rights", verdict="pass", message="no right ends")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,10 @@ class Ask:
         if what_if and not named:
             raise Unmet("nothing is named", "a person, source, licence or row", "say what would be withdrawn")
         when, known = (None if at is None else moment(at) for at in (as_of, known_by))
-        found = blast_radius(self._store, named, as_of=when, known_by=known, history=history, what_if=what_if)
+        told = partial(self._session.told.progress, "blast radius", "models")
+        found = blast_radius(
+            self._store, named, as_of=when, known_by=known, history=history, what_if=what_if, progress=told
+        )
         if html is not None:
             page(self._store, found, html)
         return found

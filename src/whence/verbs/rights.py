@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -307,7 +308,8 @@ class Rights:
         book, now = govern.Book.of(self._store), self._store.clock()
         later = any(one.valid_at is not None and one.valid_at > now for one in ended)
         asked = [(kind, name) for kind, _, name in (one.about.partition(":") for one in ended)]
-        blast = blast_radius(self._store, asked, what_if=later) if ended else None
+        told = partial(self._session.told.progress, "blast radius", "models")
+        blast = blast_radius(self._store, asked, what_if=later, progress=told) if ended else None
         against = {seq for one in about[:1000] if (now := book.standing(one)) for seq in now.contradicted}
         return Changed(
             events=tuple(event.seq for event in events),
