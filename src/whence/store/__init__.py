@@ -2,6 +2,7 @@
 
 from whence.store.actor import UNIDENTIFIED, identify
 from whence.store.bulk import in_bulk
+from whence.store.erasure import Erased, erase, erased
 from whence.store.keys import IDENTIFIERS, KeyFile
 from whence.store.nouns import trace_head
 from whence.store.rows import batch, row_name
@@ -12,11 +13,14 @@ from whence.store.verify import verify
 __all__ = [
     "IDENTIFIERS",
     "UNIDENTIFIED",
+    "Erased",
     "KeyFile",
     "PackedSets",
     "RowSet",
     "Store",
     "batch",
+    "erase",
+    "erased",
     "identify",
     "in_bulk",
     "row_name",

@@ -12,6 +12,8 @@ import fsspec
 from whence.records import BackendFailed, Damaged, NotFound, sha256, writing
 
 NAME = re.compile(r"[0-9a-f]{64}")
+ERASED = ".erased"
+"""Behind the name of a file that says what stands in the place of an erased blob."""
 
 
 class Blobs:
@@ -21,10 +23,10 @@ class Blobs:
         self._fs, self._root = fsspec.core.url_to_fs(url)
 
     def put(self, data: bytes) -> str:
-        """Store and return ``sha256:…``. Readers see all of it or nothing."""
+        """Store and return ``sha256:…``. Readers see all of it or nothing. What was erased stays so."""
         name = sha256(data)
         path = self.path(name)
-        if self._fs.exists(path):
+        if self._fs.exists(path) or self._fs.exists(path + ERASED):
             return name
         partial = f"{path}.{secrets.token_hex(4)}.part"
         try:
@@ -42,14 +44,32 @@ class Blobs:
         return name
 
     def get(self, name: str) -> bytes:
-        """The bytes, checked against their name. Raises NotFound or Damaged."""
+        """The bytes, checked against their name; of an erased blob, those that took its place. Raises NotFound or
+        Damaged."""
         try:
             data = self._fs.cat_file(self.path(name))
         except FileNotFoundError:
-            raise NotFound(f"blob {name} is not in the store") from None
+            if now := self.erased(name):
+                return self.get(now)
+            was = "was erased" if now is not None else "is not in the store"
+            raise NotFound(f"blob {name} {was}") from None
         if sha256(data) != name:
             raise Damaged(f"blob {name} holds other bytes than its name says ({self.path(name)})")
         return bytes(data)
+
+    def erase(self, name: str, now: str = "") -> None:
+        """Remove a blob for good; `now`: the blob that stands in its place. Does nothing the second time."""
+        with writing(self.path(name)):
+            self._fs.pipe_file(self.path(name) + ERASED, now.encode())
+            if self._fs.exists(self.path(name)):
+                self._fs.rm(self.path(name))
+
+    def erased(self, name: str) -> str | None:
+        """What stands in the place of an erased blob, "" for nothing; None where it was not erased."""
+        try:
+            return bytes(self._fs.cat_file(self.path(name) + ERASED)).decode()
+        except FileNotFoundError:
+            return None
 
     def path(self, name: str) -> str:
         """Where the blob lies. Raises NotFound for what is no name of a blob."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -258,6 +258,13 @@ class Catalogue(Transactions):
         ]
         with self.transaction() as connection:
             self._insert(connection, tables.contents, rows)
+
+    def forget_words(self, digests: Sequence[str]) -> None:
+        """Forget where these entries lie."""
+        with self.transaction() as connection:
+            for start in range(0, len(digests), 500):
+                some = tables.contents.c.digest.in_(digests[start : start + 500])
+                connection.execute(sa.delete(tables.contents).where(some))
 
     def words_at(self, digest: str) -> tuple[str, Entry]:
         """(kind, place) of an entry. Raises NotFound."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from whence.records import Canaries, Damaged, Feedback, Finding, NotFound, RunReport, Trace, Waiver, keyed, row_id
 from whence.store import index as indexes
+from whence.store.erasure import STAGED, Erased, erased, key_name
 from whence.store.keys import IDENTIFIERS, PSEUDONYMS
 from whence.store.rows import SCHEMA, facts_digest, row_name
 from whence.store.store import Store
@@ -34,6 +35,7 @@ def rows(store: Store, progress: Progress) -> Iterator[Finding]:
     """Each batch's facts, each row's content digest and id."""
     committed = store.committed()
     store.keys.reload()
+    gone = erased(store)
     keyless: Counter[str] = Counter()
     twice = store.rows.count(0, committed) > committed
     for event in store.events("rows.appended"):
@@ -51,7 +53,7 @@ def rows(store: Store, progress: Progress) -> Iterator[Finding]:
         if facts_digest(table) != event.data["facts"]:
             yield bad("rows", event.about, f"facts of rows {first} to {first + count - 1} ({event.about}) were changed")
         for chunk in table.to_batches():
-            yield from _contents(store, chunk, keyless)
+            yield from _contents(store, chunk, keyless, gone)
     if keyless:
         owners = ", ".join(sorted(keyless)[:3]) + (f" and {len(keyless) - 3:,} more" if len(keyless) > 3 else "")
         message = (
@@ -60,22 +62,25 @@ def rows(store: Store, progress: Progress) -> Iterator[Finding]:
         yield bad("rows", "keys", f"{message}\n  do: put the file back from its copy")
 
 
-def _contents(store: Store, chunk: pa.RecordBatch, keyless: Counter[str]) -> Iterator[Finding]:
+def _contents(store: Store, chunk: pa.RecordBatch, keyless: Counter[str], gone: Erased) -> Iterator[Finding]:
     names = ("ord", "id", "source", "record", "subject", "content", "content_digest")
     for ordinal, name, source, record, subject, content, stored in zip(
         *(chunk[n].to_pylist() for n in names), strict=True
     ):
-        key = store.keys.find(f"subject:{subject}" if subject else f"source:{source}")
-        if stored is None:
-            yield bad("rows", row_name(name), f"row {ordinal} ({source}:{record}) has no content digest any more")
-        elif key is None:
+        owner = key_name(source, subject)
+        keys = [key for key in (store.keys.find(owner), store.keys.find(STAGED + owner)) if key]
+        where = f"row {ordinal} ({source}:{record})"
+        if ordinal in gone.rows and (ordinal not in gone.under_way or stored is None):
+            if stored is not None or content is not None:
+                yield bad("rows", row_name(name), f"{where} was erased and has content")
+        elif stored is None:
+            yield bad("rows", row_name(name), f"{where} has no content digest any more")
+        elif not keys:
             keyless[subject or source] += 1
-        elif content is None or keyed(key, content.encode()) != stored:
-            yield bad("rows", row_name(name), f"the content of row {ordinal} ({source}:{record}) was changed")
-        elif row_id(key, source, record, stored) != name:
-            yield bad(
-                "rows", row_name(name), f"the id of row {ordinal} ({source}:{record}) does not follow from the row"
-            )
+        elif content is None or stored not in (keyed(key, content.encode()) for key in keys):
+            yield bad("rows", row_name(name), f"the content of {where} was changed")
+        elif ordinal not in gone.renewed and row_id(keys[0], source, record, stored) != name:
+            yield bad("rows", row_name(name), f"the id of {where} does not follow from the row")
 
 
 def index(store: Store) -> Iterator[Finding]:
@@ -104,6 +109,7 @@ def index(store: Store) -> Iterator[Finding]:
 
 
 def blobs(store: Store) -> Iterator[Finding]:
+    gone = erased(store).blobs
     for name in store.blobs.names():
         try:
             store.blobs.get(name)
@@ -111,7 +117,7 @@ def blobs(store: Store) -> Iterator[Finding]:
             yield bad("blobs", name, str(error))
     for record, body in store.bodies():
         for field, value in _members(json.loads(body)):
-            named = field in BLOB_FIELDS and DIGEST(str(value))
+            named = field in BLOB_FIELDS and DIGEST(str(value)) and value not in gone
             if named and not _has_blob(store, value):
                 yield bad(
                     "blobs", record, f"record {record[:19]}… needs blob {value[:19]}… ({field}), which is missing"
@@ -130,7 +136,7 @@ def blobs(store: Store) -> Iterator[Finding]:
                 )
 
 
-EVENT_BLOBS = frozenset({"set", "table", "terms"})
+EVENT_BLOBS = frozenset({"set", "table", "terms", "renewed"})
 """Members of an event's data that name a blob."""
 BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment", "answers"})
 """Fields of records that name a blob where they hold a digest."""
@@ -165,7 +171,7 @@ def words(store: Store) -> Iterator[Finding]:
         except Damaged as error:
             yield bad("words", entry.digest, str(error))
     named = dict(_words_named(store))
-    for digest in sorted(named.keys() - store.noted(named)):
+    for digest in sorted(named.keys() - store.noted(named) - erased(store).words):
         yield bad("words", digest, f"the words {digest[:19]}… of {named[digest]} are nowhere noted")
     for folder in sorted((store.root / "journal").glob("*")):
         journal = store.journal(folder.name)

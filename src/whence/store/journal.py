@@ -1,8 +1,8 @@
 """Words: the content of traces, feedback, reasons and quarantined lines, apart from SQL, each under a salted digest.
 
 One line of JSON an entry: ``{"salt", "head", "body"}``. The digest covers all three, so that nobody who holds only
-the digest can confirm a guess, and rewriting a segment without an entry erases it. Each process writes segments of
-its own, so lines never interleave; a killed process leaves at most one torn last line, which readers pass over.
+the digest can confirm a guess, and overwriting an entry erases it. Each process writes segments of its own, so lines
+never interleave; a killed process leaves at most one torn last line, which readers pass over.
 """
 
 from __future__ import annotations
@@ -134,13 +134,29 @@ class Journal:
             if segment not in kept:
                 (self._folder / segment).unlink()
 
+    def blank(self, entries: Iterable[Entry]) -> None:
+        """Overwrite entries where they stand, so that others stay where they are and a segment that another process
+        writes need not be closed."""
+        by_place = sorted(entries, key=lambda entry: (entry.segment, entry.offset))
+        for segment, held in groupby(by_place, key=lambda entry: entry.segment):
+            with writing(self._folder), (self._folder / segment).open("r+b") as file:
+                for entry in held:
+                    file.seek(entry.offset)
+                    file.write(b" " * (entry.length - 1))
+                file.flush()
+                os.fsync(file.fileno())
+
     def scan(self, segment: str) -> Iterator[tuple[Entry, Json]]:
-        """(entry, head) of each whole line; a line that cannot be read has an entry without a digest."""
+        """(entry, head) of each whole line that was not erased; one that cannot be read has an entry without a
+        digest."""
         offset = 0
         with (self._folder / segment).open("rb") as file:
             for raw in file:
                 if not raw.endswith(b"\n"):
                     return
+                if raw.isspace():
+                    offset += len(raw)
+                    continue
                 try:
                     line = json.loads(raw)
                     head = line.get("head")

@@ -2,7 +2,8 @@
 
 Whoever holds it can confirm a guessed text and tie a pseudonym to a person; without it neither is possible. Lines of
 JSON ``{"name", "key", "proof"}``, mode 0600, appended and synced before any row that needs the key is written; the
-proof is a digest of the name under the key, so that a changed byte is found.
+proof is a digest of the name under the key, so that a changed byte is found. The last line of a name counts; one
+without a key says that the key was destroyed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +24,7 @@ PSEUDONYMS = "pseudonyms"
 IDENTIFIERS = "identifiers"
 """The key of what people are called in texts; their journal is called so too."""
 TORN = b"#torn"
-"""Ends a line that a killed process left unfinished; its key was never used."""
+"""Ends a line that counts no more: a killed process left it unfinished, or its key was destroyed."""
 
 
 class KeyFile:
@@ -70,7 +71,10 @@ class KeyFile:
                     name, key = entry["name"], bytes.fromhex(entry["key"])
                     if entry["proof"] != _proof(name, key):
                         raise ValueError(name)
-                    self._held[name] = key
+                    if key:
+                        self._held[name] = key
+                    else:
+                        self._held.pop(name, None)
                 except (ValueError, KeyError, TypeError) as error:
                     do = "restore the file from its copy"
                     raise Damaged(f"{self.path} line {number}: not a key entry; {do}") from error
@@ -107,6 +111,41 @@ class KeyFile:
                 raise Conflict(f"another process made keys in {self.path} at the same time\n  do: run this again")
             self._append(fd, self._new)
             self._new.clear()
+
+    def destroy(self, names: Collection[str]) -> None:
+        """End these keys: each gets a last line without a key, then the lines that held one are overwritten where they
+        stand. Copies of the file that somebody made keep them."""
+        self._end({name: b"" for name in names if name in self._keys}, names)
+
+    def renew(self, names: Mapping[str, str]) -> None:
+        """Put the key of each second name in the place of the first one's, which is destroyed."""
+        moved = {name: self._keys[staged] for name, staged in names.items() if staged in self._keys}
+        self._end({**moved, **{names[name]: b"" for name in moved}}, {*names, *names.values()})
+
+    def _end(self, last: Mapping[str, bytes], names: Collection[str]) -> None:
+        if not self.path.exists():
+            return
+        with self._one, self._appending() as fd:
+            if last:
+                self._append(fd, last)
+            for name, key in last.items():
+                self._keys[name] = key
+                if not key:
+                    del self._keys[name]
+            self._blank(names)
+
+    def _blank(self, names: Collection[str]) -> None:
+        """Overwrite every line of these names but its last. Needs the file's lock."""
+        with writing(self.path), self.path.open("r+b") as file:
+            at: dict[str, list[tuple[int, int]]] = {}
+            for line in iter(file.readline, b""):
+                if line.endswith(b"\n") and not line.endswith(TORN + b"\n"):
+                    at.setdefault(json.loads(line)["name"], []).append((file.tell() - len(line), len(line)))
+            for place, length in (one for name in names for one in at.get(name, ())[:-1]):
+                file.seek(place)
+                file.write(b" " * (length - len(TORN) - 1) + TORN)
+            file.flush()
+            os.fsync(file.fileno())
 
     def pseudonym(self, identifier: str) -> str:
         """The pseudonym of a person's identifier; the same for the same identifier while this key file lives. The key

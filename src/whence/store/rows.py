@@ -7,7 +7,8 @@ left behind that event is passed over by readers and removed by the next writer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from whence.records import Damaged, Row, writing
 from whence.store.columns import U64, fixed
 from whence.store.index import Index
 from whence.store.marks import Runs, marks
-from whence.store.sets import to_array
+from whence.store.sets import row_set, to_array
 
 SCHEMA = pa.schema(
     [
@@ -202,6 +203,42 @@ class RowFile:
                 with writing(self._url):
                     dataset.optimize.compact_files()
                     dataset.cleanup_old_versions()
+
+    def rewrite(
+        self, rows: BitMap64, change: Callable[[pa.RecordBatch], pa.RecordBatch], progress: Callable[[int, int], None]
+    ) -> None:
+        """Put the batches of every fragment that holds any of `rows` through `change`, all in one version, and remove
+        the older ones. Fragments keep their order, and so rows their positions. What a change took away must be in no
+        buffer of the batch it returns: Lance writes whole buffers, whatever is null in them."""
+        if not self._exists():
+            return
+        from lance.fragment import write_fragments  # noqa: PLC0415
+
+        dataset, fragments, changed = self._open(), [], False
+        held = dataset.get_fragments()
+        for done, fragment in enumerate(held):
+            progress(done, len(held))
+            ordinals = self._guard(lambda one=fragment: one.to_table(columns=["ord"]))["ord"].to_numpy()
+            if rows.isdisjoint(row_set(ordinals)):
+                fragments.append(fragment.metadata)
+                continue
+            batches = (change(batch) for batch in fragment.to_batches())
+            with writing(self._url):
+                fragments += write_fragments(pa.RecordBatchReader.from_batches(fragment.schema, batches), dataset)
+            changed = True
+        if changed:
+            lance = _lance()
+            with writing(self._url):
+                done = lance.LanceOperation.Overwrite(dataset.schema, fragments)
+                lance.LanceDataset.commit(dataset, done, read_version=dataset.version)
+        self.forget_versions()
+        progress(len(held), len(held))
+
+    def forget_versions(self) -> None:
+        """Remove every version but the newest, and files that belong to none."""
+        if self._exists():
+            with writing(self._url):
+                self._open().cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

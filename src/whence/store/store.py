@@ -152,11 +152,15 @@ class Store(Catalogue):
 
     @contextmanager
     def writer(self, purpose: str, wait_s: float = 600, say: Callable[[str], None] = _say) -> Iterator[None]:
-        """Hold the writer's lock; on the way in, clear what a killed writer left. Raises Conflict."""
+        """Hold the writer's lock; on the way in, clear what a killed writer left, and finish what a killed erasure
+        began. Raises Conflict."""
+        from whence.store.erasure import finish  # noqa: PLC0415  it is made of a store
+
         with self._lock.hold(purpose, wait_s, say), self.writing_on(self._exclusive.connection):
             self.keys.reload()
             self._at_start = None
             self.rows.drop_uncommitted(self.committed())
+            finish(self)
             yield
 
     def _relies_on(self, key: str) -> bool:
@@ -168,6 +172,8 @@ class Store(Catalogue):
             decided = any(event.about.startswith("subject:") for event in self.events("rights.*"))
             return decided or self._relies_on(IDENTIFIERS) or bool(len(index.sets["subject"]))
         kind, _, who = key.partition(":")
+        if kind not in index.sets:  # one that takes another's place: nothing was made under it yet
+            return False
         rows = index.sets[kind].get(who)
         for batch in () if not rows else self.scan(["subject", "content_digest"], rows):
             under = pc.is_valid(batch["content_digest"])
