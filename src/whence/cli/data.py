@@ -43,7 +43,8 @@ def quarantine(
     ]
     if words:
         text = "\n".join(
-            f"{q.source}:{q.line}  {q.reason}: {q.words['reason']}\n    {q.words['line'][:200]}" for q in found
+            f"{q.source}:{q.line}  {q.reason}: {q.words['reason']}\n    {(q.words.get('line') or '(not kept)')[:200]}"
+            for q in found
         )
     else:
         text = table([(q.source, q.line, q.reason) for q in found], ("source", "line", "reason"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import process_time
 
 from whence.data.doors import Progress, opened
@@ -9,7 +10,7 @@ from whence.data.plan import Admit, Plan
 from whence.data.readers import read
 from whence.data.rows import Work
 from whence.records import Ref, Run, RunReport, encode_parsed
-from whence.store import Store, in_bulk
+from whence.store import Store, erased, in_bulk
 
 
 def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *_: None) -> tuple[Ref, bool]:
@@ -29,7 +30,7 @@ def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *
             return run, False
         with store.writer(f"ingest {plan.source.name}"), in_bulk():
             store.journal("quarantine").drop_all_but(store.noted_segments("quarantine"))  # of one that did not end
-            work = Work(store, plan, admit)
+            work = Work(store, plan, admit, _bad_before(store, plan, inputs) if erased(store).rows else None)
             for number, record in read(source.what, plan.format, source.size, lambda done: progress(done, source.size)):
                 work.take(number, record)
             work.flush(last=True)
@@ -41,6 +42,17 @@ def ingest(store: Store, plan: Plan, admit: Admit, progress: Progress = lambda *
             store.settle()
         progress(source.size, source.size)
     return run, True
+
+
+def _bad_before(store: Store, plan: Plan, inputs: Mapping[str, str]) -> set[int] | None:
+    """Lines of this file that went into quarantine the last time that it was read, None where it never was."""
+    same = ("file", "format", "map")
+    for ref, run in reversed(list(store.all(Run))):
+        if run.activity == "ingest" and all(run.inputs[name] == inputs[name] for name in same):
+            report = finished(store, ref)
+            if report and report.removed and report.facts["source"] == plan.source.name:
+                return set(store.get_table(report.removed)["line"].to_pylist())
+    return None
 
 
 def finished(store: Store, run: Ref) -> RunReport | None:

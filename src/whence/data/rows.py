@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -17,7 +17,7 @@ from whence.data.plan import Admit, Pending, Plan
 from whence.data.shape import FieldMap, content_of
 from whence.data.values import KEEP_BYTES, MAX_BYTES, TOO_LONG, Fault
 from whence.records import Json, Ref, RunReport, Unmet, encode_parsed, parse_time
-from whence.store import RowSet, Store, batch, row_set
+from whence.store import Renewed, RowSet, Store, batch, erased, row_set
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 128 << 20
@@ -35,9 +35,12 @@ class _Repeated(ValueError):
 class Work:
     """One ingest under way."""
 
-    def __init__(self, store: Store, plan: Plan, admit: Admit) -> None:
-        self.store, self.plan, self.admit = store, plan, admit
+    def __init__(self, store: Store, plan: Plan, admit: Admit, bad_before: Container[int] | None = None) -> None:
+        """bad_before: lines of this very file that went into quarantine when it was read before; None: it was not."""
+        self.store, self.plan, self.admit, self.bad_before = store, plan, admit, bad_before
         self.mapping = FieldMap.of(plan.map)
+        self.erased = erased(store).rows
+        self.renewed = Renewed(store, plan.source.name) if self.erased else None
         self.before = store.index()  # no row of this file can meet another: their ids differ
         self.pending: list[Pending] = []
         self.orphans: list[Pending] = []  # their parents may stand further down in the file
@@ -175,16 +178,16 @@ class Work:
         return text
 
     def refuse(self, number: int, code: str, reason: str, raw: Any) -> None:
-        """Into quarantine: line, code and a digest in the record; the words in the journal. Raises Unmet where there
-        are too many."""
+        """Into quarantine: line, code and a digest in the record; the words in the journal, of which `raw` None leaves
+        the line out. Raises Unmet where there are too many."""
         if len(self.quarantine) == MAX_BAD:
             raise Unmet(
                 f"{MAX_BAD:,} lines cannot be read, up to line {number:,}",
                 f"records as {self.plan.format}",
                 "look at the file's lines, at `format` and at `map`; nothing of it was put into quarantine",
             )
-        kept = raw if isinstance(raw, bytes) else json.dumps(raw, default=str).encode()[:KEEP_BYTES]
-        words = {"line": kept.decode("utf-8", "backslashreplace"), "reason": reason}
+        kept = raw if isinstance(raw, bytes | None) else json.dumps(raw, default=str).encode()[:KEEP_BYTES]
+        words = {"line": None if kept is None else kept.decode("utf-8", "backslashreplace"), "reason": reason}
         entry = self.store.journal("quarantine").append(words)
         self.entries.append(entry)
         self.quarantine.append((number, code, entry.digest))
@@ -203,8 +206,13 @@ class Work:
         decisions = self.admit(self.plan.source, subjects, licences, collected)
         ids = np.frombuffer(b"".join([r.id for r in rows]), np.uint8).reshape(-1, 32)
         present: list[int] = self.before.find(ids).tolist()
+        gone = self.gone(rows, present) if self.renewed else frozenset[int]()
         write, there = [], []
         for row, at, code in zip(rows, present, decisions, strict=True):
+            if row.line in gone:
+                self.seen.discard(row.record)
+                self.refuse(row.line, "erased", RIGHTS_REASONS["erased"], None)
+                continue
             if at >= 0:
                 self.seen.discard(row.record)
             if at >= 0 and code in (None, *ENDED):  # a right that ended later is curation's matter, row by row
@@ -212,13 +220,30 @@ class Work:
             elif code is None:
                 write.append(row)
             else:
-                self.refuse(row.line, code, RIGHTS_REASONS.get(code, code), row.content.encode())
+                kept = None if code in ENDED else row.content.encode()
+                self.refuse(row.line, code, RIGHTS_REASONS.get(code, code), kept)
         self.rows |= row_set(there)
         for ready, parents in self.with_parents(write):
             self.write(ready, parents)
         for row in self.orphans if last else ():
             reason = "a row that it was made from is not in the store"
             self.refuse(row.line, "parent", reason, row.content.encode())
+
+    def gone(self, rows: list[Pending], present: list[int]) -> frozenset[int]:
+        """Lines whose rows were erased. In `present`, rows whose ids were made under a key that is gone get their
+        ordinals. A row without an id of its own is known as erased where this very file was read before: its line
+        was a row then."""
+        assert self.renewed
+        missing = [n for n, at in enumerate(present) if at < 0]
+        found = self.renewed.find([rows[n].record for n in missing], [rows[n].digest for n in missing])
+        for n in missing:
+            present[n] = found.get((rows[n].record, rows[n].digest), -1)
+        lost = [rows[n] for n in missing if present[n] < 0]
+        if not any(fact == "id" for fact, _ in self.mapping.facts):
+            return frozenset(r.line for r in lost if self.bad_before is not None and r.line not in self.bad_before)
+        at_record = self.store.records_at(self.plan.source.name, [row.record for row in lost])
+        erased_records = {record for record, at in at_record.items() if any(o in self.erased for o in at)}
+        return frozenset(row.line for row in lost if row.record in erased_records)
 
     def not_repeated(self, rows: list[Pending]) -> list[Pending]:
         """Without those whose record id a row of an earlier batch has."""
@@ -308,10 +333,12 @@ class Work:
 REPEATED = "an earlier line of this file has the same id"
 
 ENDED = ("withdrawn", "collected_after_withdrawal")
+"""Reasons for which a line is not kept in quarantine either."""
 
 RIGHTS_REASONS = {
     "no_licence": "neither the row nor its source claims a licence; declare one, it is never assumed",
     "no_consent_basis": "the row is about a person and its source names no consent_basis",
     "withdrawn": "the right to train on it was withdrawn",
     "collected_after_withdrawal": "it was collected after the right to had been withdrawn",
+    "erased": "its content was erased for good",
 }

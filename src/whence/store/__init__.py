@@ -2,7 +2,7 @@
 
 from whence.store.actor import UNIDENTIFIED, identify
 from whence.store.bulk import in_bulk
-from whence.store.erasure import Erased, erase, erased
+from whence.store.erasure import Erased, Renewed, erase, erased
 from whence.store.keys import IDENTIFIERS, KeyFile
 from whence.store.nouns import trace_head
 from whence.store.rows import batch, row_name
@@ -16,6 +16,7 @@ __all__ = [
     "Erased",
     "KeyFile",
     "PackedSets",
+    "Renewed",
     "RowSet",
     "Store",
     "batch",

@@ -10,7 +10,7 @@ get digests under a new key and keep their ids, which then follow from nothing a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 from pyroaring import BitMap64
 
 from whence.records import Event, Json, keyed
+from whence.store.columns import U64
+from whence.store.marks import Runs, marks
 from whence.store.sets import row_set, to_array
 from whence.store.store import Store
 
@@ -125,6 +127,30 @@ def _names(store: Store, rows: BitMap64) -> set[str]:
         for source, subject in zip(batch["source"].to_pylist(), batch["subject"].to_pylist(), strict=True):
             names.add(key_name(source, subject))
     return names
+
+
+class Renewed:
+    """Rows of one source whose ids were made under a key that is gone: found by their record and content digest."""
+
+    def __init__(self, store: Store, source: str) -> None:
+        self._store = store
+        rows = store.index().sets["source"].get(source) & erased(store).renewed
+        self._runs = Runs(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
+        for batch in store.scan(["ord", "record", "content_digest"], rows) if rows else ():
+            there = batch.filter(pc.is_valid(batch["content_digest"]))
+            found = _marks(there["record"].to_pylist(), there["content_digest"].to_pylist())
+            self._runs.add(found, there["ord"].to_numpy(zero_copy_only=False))
+
+    def find(self, records: Sequence[str], digests: Sequence[bytes]) -> dict[tuple[str, bytes], int]:
+        """(record, content digest) → ordinal of those that are there."""
+        at = self._runs.find(_marks(records, digests)) if records else np.zeros(0, np.uint64)
+        table = self._store.rows.at(["ord", "record", "content_digest"], at)
+        columns = (table[name].to_pylist() for name in ("record", "content_digest", "ord"))
+        return {(record, digest): ordinal for record, digest, ordinal in zip(*columns, strict=True)}
+
+
+def _marks(records: Sequence[str], digests: Sequence[bytes]) -> U64:
+    return marks(pa.array(records, pa.string()), pa.array([digest.hex() for digest in digests], pa.string()))
 
 
 def key_name(source: str, subject: str | None) -> str:
