@@ -136,7 +136,7 @@ def test_each_method_trains_and_says_what_it_fed(
     assert facts["why"] == known.why
     learnt = max(float(abs(value).max()) for name, value in weights(done).items() if "lora_B" in name)
     assert learnt > 0
-    pieces = [text for text, spoken in json.loads(bench.store.blobs.get(done.report.example)) if spoken]
+    pieces = [text for text, spoken in bench.store.words(done.report.example) if spoken]
     assert len(pieces) == {"pair": 2, "prompt": 0}.get(known.reads, 1)
 
 

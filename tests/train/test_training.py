@@ -106,7 +106,7 @@ def test_the_run_is_recorded_whole(desk: Desk) -> None:
     assert sorted(map(int, facts["checkpoints"])) == list(range(2, 17, 2))
     assert set(store.get_set(done.report.set)) == set(desk.ordinals[:-1])
     assert store.get_table(done.report.removed).to_pylist() == [{"ordinal": desk.ordinals[-1], "reason": "truncated"}]
-    pieces = json.loads(store.blobs.get(done.report.example))
+    pieces = store.words(done.report.example)
     assert [text for text, learnt in pieces if learnt] == ["card arrival<|end|>"]
     assert done.report.conditions.threads == 1
     assert {"torch", "trl", "peft", "transformers"} <= done.report.conditions.packages.keys()

@@ -216,7 +216,7 @@ class RunReport:
     set: str | None = None
     """blob: ordinals of the rows really fed (train) or written (ingest), as a roaring bitmap"""
     example: str | None = None
-    """blob: one decoded example with its loss mask"""
+    """salted digest in the journal (a blob in version 0.1): one decoded example with its loss mask"""
     removed: str | None = None
     """blob: Arrow table of what did not go through: (ordinal, reason) of rows not fed, (line, reason, words) of lines
     that did not become rows"""

@@ -138,7 +138,7 @@ def blobs(store: Store) -> Iterator[Finding]:
 
 EVENT_BLOBS = frozenset({"set", "table", "terms", "renewed"})
 """Members of an event's data that name a blob."""
-BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "example", "rows", "environment", "answers"})
+BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "rows", "environment", "answers"})
 """Fields of records that name a blob where they hold a digest."""
 
 
@@ -193,6 +193,8 @@ def _words_named(store: Store) -> Iterator[tuple[str, str]]:
             if getattr(record, member):
                 yield getattr(record, member), f"{kind.__name__.lower()} {name[:19]}…"
     for name, report in store.all(RunReport):
+        if report.example and not _has_blob(store, report.example):
+            yield report.example, f"run report {name[:19]}… (its example)"
         for line in _quarantined(store, report):
             yield line["words"], f"line {line['line']} in quarantine (run report {name[:19]}…)"
 

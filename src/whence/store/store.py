@@ -318,7 +318,7 @@ class Store(Catalogue):
     # -- words -------------------------------------------------------------------------------------------------------
 
     def journal(self, kind: str) -> Journal:
-        """The journal of one kind of words: payload, trace, feedback, quarantine, identifiers."""
+        """The journal of one kind of words: payload, trace, feedback, quarantine, identifiers, example."""
         self._usable()
         if kind not in self._journals:
             self._journals.setdefault(kind, Journal(self.root / "journal" / kind))

@@ -31,7 +31,6 @@ from whence.records import (
     RunReport,
     Unmet,
     digest,
-    encode,
     writing,
 )
 from whence.records.methods import Method
@@ -123,7 +122,7 @@ def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
         conditions=conditions,
         facts=facts | {"rows": asked.snapshot.rows},
         set=fed,
-        example=store.blobs.put(encode(example(rows.sides[0], tokenizer))),
+        example=store.write_words("example", example(rows.sides[0], tokenizer)),
         removed=store.put_table(_removed(rows)),
     )
     return finish(store, asked, [adapter, report])
