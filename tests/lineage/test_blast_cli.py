@@ -22,7 +22,7 @@ def world(store: Store, take: Callable[..., Any], tmp_path: Path, monkeypatch: p
 
 def test_the_answer_comes_first_and_then_the_tree(world: World, says: Callable[..., Any]) -> None:
     assert says("ask", "blast-radius").startswith("of 1,000 rows none is withdrawn")
-    assert "if subject:" in says("ask", "blast-radius", "--subject", "p17", "--what-if", code=2)
+    assert "if subject-" in says("ask", "blast-radius", "--subject", "p17", "--what-if", code=2)
     said = says("rights", "withdraw", "--subject", "p17", "--reason", "a letter")
     text = says("ask", "blast-radius", code=2)
     for out in (said.partition("\n\n")[2], text):
@@ -37,7 +37,7 @@ def test_the_answer_comes_first_and_then_the_tree(world: World, says: Callable[.
     assert [one["must_come_down"] for one in whole["deployments"]] == [True]
     [adapter] = [one for one in whole["adapters"] if one["name"] == "m3"]
     assert adapter["through"] == {world.snapshots["s3"]: "fed"}
-    assert says("ask", "blast-radius", "--as-of", "2020-01-01").startswith("of 0 rows none")
+    assert says("ask", "blast-radius", "--as-of", "2020-01-01", code=4).startswith("there are no rows")
     says("ask", "blast-radius", "--what-if", code=3)
     says("rights", "withdraw", code=3)
     says("rights", "withdraw", "--subject", "p17", "--use", "sell", code=3)
@@ -86,7 +86,7 @@ def test_what_answers(world: World, says: Callable[..., Any]) -> None:
 def test_who_is_unknown_is_said_to_be(world: World, says: Callable[..., Any]) -> None:
     made = says("rights", "withdraw", "--subject", "nobody", "--json")
     assert (len(made["unknown"]), made["blast_radius"]) == (1, None)
-    assert "bites when rows come" in says("rights", "withdraw", "--subject", "nobody-else")
+    assert "bites when rows come" in " ".join(says("rights", "withdraw", "--subject", "nobody-else").split())
     assert "no source is called 'note'" in says("rights", "withdraw", "--source", "note", code=1)
 
 

@@ -158,7 +158,7 @@ def test_what_cannot_be_is_refused_with_what_to_do(project: Path, tmp_path: Path
             (lambda: w.data.quarantine("tickts"), "no source is called 'tickts'"),
             (lambda: w.ship.alias("desk"), "no alias is called 'desk'"),
             (lambda: w.ship.waive("because", "2030-01-01"), "no verdict"),
-            (lambda: w.ask.blast_radius(subject="c-1"), "no row belongs to anybody"),
+            (lambda: w.ask.blast_radius(subject="c-1"), "nothing is known of"),
             (lambda: w.data.removed(), "no snapshot"),
             (lambda: w.data.removed(step="x") if w.data.curate() else None, "no step 'x'"),
             (lambda: w.data.show("nothing"), "nothing in the record"),

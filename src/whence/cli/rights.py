@@ -264,16 +264,24 @@ def _said(w: Session, what: str, made: Changed, as_json: bool) -> None:
 
     blast = made.blast
     if as_json:
-        said = {key: getattr(made, key) for key in ("events", "about", "unknown", "contradicted")}
+        names = ("events", "about", "unknown", "contradicted", "outranked", "begins")
+        said = {key: getattr(made, key) for key in names}
         say({**said, "blast_radius": value(w, blast) if blast else None}, "", as_json)
         return
     several = f"{len(made.events):,} events, {made.events[0]} to {made.events[-1]}"
     lines = [f"event {made.events[0]}: {what} {made.about[0]}" if len(made.events) == 1 else f"{several}: {what}"]
     if made.unknown:
-        who = f"nobody is called so: no row is about {made.unknown[0]}" if len(made.about) == 1 else (
-            f"{len(made.unknown):,} people are in no row"
+        one = made.unknown[0]
+        who = f"no row {'has' if one.startswith('licence:') else 'is about'} {one}" if len(made.about) == 1 else (
+            f"{len(made.unknown):,} of {len(made.about):,} are in no row"
         )  # fmt: skip
         lines.append(wrapped(f"{who}. It is recorded, and bites when rows come; mind the spelling", 0))
+    for mine, other in made.outranked[:8]:
+        lines.append(
+            f"event {mine} does not hold: event {other} does (whence ask blast-radius says what and from when)"
+        )
+    if made.begins:
+        lines.append(f"it begins to hold on {made.begins:%Y-%m-%d %H:%M} UTC; until then all of it may be used")
     if made.contradicted:
         seqs = ", ".join(map(str, made.contradicted[:8]))
         lines.append(f"contradicts event {seqs} of the same time: the stricter holds")
@@ -281,6 +289,4 @@ def _said(w: Session, what: str, made: Changed, as_json: bool) -> None:
         lines.append(f"this is {blast.rows / blast.of:.0%} of all {blast.of:,} rows")
     if blast is not None:
         lines += ["", text(w, blast)]
-    elif what in ("withdraw", "dispute") and not made.unknown:
-        lines.append("no row belongs to it")
     say(None, "\n".join(lines), as_json)

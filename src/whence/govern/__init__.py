@@ -13,7 +13,7 @@ from whence.govern.identifiers import (
     read_identifiers,
     strength,
 )
-from whence.govern.licences import DUTIES, Licence, Ruling, classes, rule, table, terms_of
+from whence.govern.licences import DUTIES, Licence, Ruling, classes, licence_id, rule, table, terms_of
 from whence.govern.mentions import search, unsearched
 from whence.govern.owners import Owner, leave, names_of, own, owners
 from whence.govern.rights import (
@@ -25,6 +25,7 @@ from whence.govern.rights import (
     Told,
     What,
     admitter,
+    amended,
     blocked,
     change,
     rights_digest,
@@ -59,6 +60,7 @@ __all__ = [
     "What",
     "admitter",
     "adopt_audit",
+    "amended",
     "blocked",
     "change",
     "classes",
@@ -68,6 +70,7 @@ __all__ = [
     "identify",
     "kept",
     "leave",
+    "licence_id",
     "names_of",
     "own",
     "owners",

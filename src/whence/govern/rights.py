@@ -105,6 +105,8 @@ class Standing:
 
     state: State
     """what may be done with it"""
+    what: What
+    """what decided it"""
     since: datetime
     """from when"""
     event: int
@@ -115,6 +117,8 @@ class Standing:
     """whether the last of `terms` replaces the licence that rows came with: a person said so"""
     contradicted: tuple[int, ...] = ()
     """events that said otherwise of the same time"""
+    use: Use | None = None
+    """what it is about; None: every use"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,16 @@ class Book:
         """Everything that was withdrawn at some time."""
         return {a for a, entries in self._about.items() if any(e.event.kind == "rights.withdraw" for e in entries)}
 
+    def to_end(self) -> dict[str, datetime]:
+        """When the right to each thing ends of which that is recorded already and does not hold yet."""
+        now, found = self._clock(), {}
+        for about, entries in self._about.items():
+            later = sorted({e.holds for e in entries if e.holds > now and e.event.kind == "rights.withdraw"})
+            ends = (at for at in later if (s := self.standing(about, at=at)) and s.state == "withdrawn")
+            if later and (at := next(ends, None)):
+                found[about] = at
+        return found
+
     def next_change(self) -> datetime | None:
         """When the next thing that was recorded begins to hold."""
         now = self._clock()
@@ -173,8 +187,9 @@ class Book:
 
 
 def _valid(entries: Sequence[_Entry], use: Use, at: datetime | None, now: datetime) -> list[_Entry]:
-    """Those that hold, in the order in which they do."""
+    """Those that hold, in the order in which they do. What lifts a restriction of its own time comes after it."""
     keyed = []
+    restricted = {e.event.valid_at: e.event.seq for e in entries if e.event.kind in RESTRICTING}
     for entry in entries:
         event = entry.event
         data = event.data or {}
@@ -188,7 +203,9 @@ def _valid(entries: Sequence[_Entry], use: Use, at: datetime | None, now: dateti
             continue
         else:
             when = entry.holds
-        strict = STRICTNESS[event.kind.removeprefix("rights.")] if event.valid_at else 0
+        lifts = event.kind == "rights.reinstate" and event.seq > restricted.get(event.valid_at, 0)
+        strict = 4 if lifts else STRICTNESS[event.kind.removeprefix("rights.")]
+        strict = strict if event.valid_at else 0
         keyed.append(((when, strict, event.seq), entry))
     return [entry for _, entry in sorted(keyed, key=itemgetter(0))]
 
@@ -216,11 +233,13 @@ def _fold(entries: Sequence[_Entry]) -> Standing | None:
     last = next((e for e in reversed(entries) if e.event.kind != "rights.change"), entries[0])
     return Standing(
         state=state,
+        what=last.event.kind.removeprefix("rights."),
         since=last.holds,
         event=last.event.seq,
         terms=terms,
         decided=decided,
         contradicted=_contradicting(entries, last.event) if len(entries) > 1 else (),
+        use=(last.event.data or {}).get("use"),
     )
 
 
@@ -229,7 +248,7 @@ ENDS: dict[str, State] = {"withdraw": "withdrawn", "dispute": "disputed"}
 
 def _contradicting(entries: Sequence[_Entry], event: Event) -> tuple[int, ...]:
     """Events that say of the same time what only one of both can be."""
-    if event.valid_at is None:
+    if event.valid_at is None or event.kind == "rights.reinstate":
         return ()
     others = [e.event for e in entries if e.event.valid_at == event.valid_at and e.event.kind != event.kind]
     return tuple(e.seq for e in others if {e.kind, event.kind} & RESTRICTING)
@@ -306,10 +325,12 @@ def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, us
     declared = uses(store, known_by)
     decided, barred, unclear, because = row_set([]), row_set([]), row_set([]), dict[str, str]()
     for about, terms, after, before in amended(store, held):
-        verdict = judged(terms.licence, declared).verdict
+        ruling = judged(terms.licence, declared)
+        verdict = ruling.verdict
         settled = held[about].decided and not declared and terms.reach == "all"  # a person granted it, for any use
         if verdict != "allowed" and not settled:
             why[about] = held[about]
+            because[f"{about} since {terms.since:%Y-%m-%d}"] = f"{ruling.verdict}: {ruling.why} ({ruling.clause})"
             breach |= after if verdict == "barred" else row_set([])
             review |= before if verdict == "barred" else before | after
         if held[about].decided:
@@ -385,6 +406,10 @@ def admitter(
     book = Book.of(store)
     gone = {about for about, one in book.standings().items() if one.state != "granted"}
     ever = book.ever_withdrawn()
+    spelled = {about.casefold(): about for about in gone | ever if about.startswith("licence:")}
+
+    def under(licence: str) -> str:
+        return spelled.get(f"licence:{licence}".casefold(), "") if spelled else ""
 
     @lru_cache(maxsize=1 << 16)
     def was_withdrawn(about: str, when: datetime) -> bool:
@@ -414,7 +439,7 @@ def admitter(
             if licence is None
             else "no_consent_basis"
             if subject is not None and not based
-            else ended((of, f"subject:{subject}", f"licence:{licence}"), when or source.retrieved_at)
+            else ended((of, f"subject:{subject}", under(licence)), when or source.retrieved_at)
             for subject, licence, when in zip(subjects, licences, collected, strict=True)
         ]
 

@@ -26,6 +26,9 @@ def rows_of(store: Store, kind: str, names: Iterable[str], known_by: datetime | 
         return found
     if kind == "subject":
         return mentions(store, known_by).rows_of(names)
+    if kind == "licence":  # SPDX ids are the same in any case
+        alike = {name.casefold() for name in names}
+        names = [name for name in store.index().sets[kind].names() if name.casefold() in alike]
     return store.index().sets[kind].union(names)
 
 

@@ -100,6 +100,8 @@ class BlastRadius:
     releases: tuple[Reached, ...]
     deployments: tuple[Served, ...]
     suites: tuple[Questions, ...]
+    dark: tuple[str, ...]
+    """releases that may answer and of which nobody knows from which rows they were made"""
     whole: bool
     """whether the whole record was looked at, or only what stands behind deployments that may still answer"""
     of: int
@@ -118,9 +120,9 @@ class BlastRadius:
     @property
     def outcome(self) -> str:
         """fail: something live stands on what may not be used; abstain: on what a person has to decide, or by way of
-        other models; else pass."""
+        other models, or nobody knows what it stands on, or there are no rows; else pass."""
         levels = {one.level for one in self.live}
-        return "fail" if "breach" in levels else "abstain" if levels else "pass"
+        return "fail" if "breach" in levels else "abstain" if levels or self.dark or not self.of else "pass"
 
 
 def blast_radius(
@@ -154,9 +156,9 @@ def _blast_radius(
     progress: Callable[[int, int], None] | None,
 ) -> BlastRadius:
     rows, review, standings, because = _rows(store, asked, as_of, known_by, what_if)
-    running = leases.running(store, as_of)
+    running = leases.running(store, as_of, known_by)
     behind = None if history or not running else running
-    blast = lineage.blast_radius(store, rows, review, behind=behind, as_of=as_of, progress=progress)
+    blast = lineage.blast_radius(store, rows, review, behind=behind, as_of=as_of, known_by=known_by, progress=progress)
     known = lineage.graph_of(store)
     levels: dict[Ref, Level] = {}
     for ref, touched in blast.adapters.items():  # a merged model, which is younger, stands as the worst of its parts
@@ -186,14 +188,15 @@ def _blast_radius(
                 release=release,
                 name=names[release],
                 endpoint=known.called[ref],
-                state=states[ref] if as_of is None else leases.state(store, ref, as_of),
+                state=states[ref] if as_of is None else leases.state(store, ref, as_of, known_by),
                 level=levels[blast.releases[release]],
             )
             for ref, release in blast.deployments.items()
         ),
         suites=_suites(store, asked, standings, as_of, known_by, what_if),
+        dark=lineage.dark(store, running),
         whole=blast.whole,
-        of=store.committed(as_of),
+        of=store.committed(known_by or as_of),
     )
 
 
@@ -217,10 +220,33 @@ def _rows(
     bars = govern.blocked(store, as_of, known_by)
     breach, review = bars.breach | bars.barred, bars.review | bars.unclear
     if not asked:
-        return breach, review - breach, dict(bars.why), dict(bars.because)
+        return breach, review - breach, _causes(store, bars.why, breach | review, known_by or as_of), dict(bars.because)
     held: dict[str, Standing | None] = {f"{k}:{n}": bars.held.get(f"{k}:{n}") for k, n in asked}
-    because = bars.because if not mine.isdisjoint(bars.barred) or not mine.isdisjoint(bars.unclear) else {}
-    return mine & breach, (mine & review) - breach, held, dict(because)
+    if any(one is None for one in held.values()):
+        other = govern.blocked(store, as_of, known_by, use="evaluate").held
+        held = {about: one or other.get(about) for about, one in held.items()}
+    stopped = mine & (breach | review)
+    because = bars.because if not stopped.isdisjoint(bars.barred | bars.unclear | bars.review | bars.breach) else {}
+    if stopped:
+        held = {**held, **_causes(store, bars.why, stopped, known_by or as_of)}
+    return mine & breach, stopped - breach, held, dict(because)
+
+
+def _causes(
+    store: Store, why: Mapping[str, Standing], rows: RowSet, known_by: datetime | None
+) -> dict[str, Standing | None]:
+    """Those of these things that mean any of the rows; all where they are too many to look at one by one."""
+    if len(why) > LOOKED_AT:
+        return dict(why)
+    return {
+        about: one
+        for about, one in why.items()
+        if not rows.isdisjoint(govern.rows_of(store, about.partition(":")[0], [about.partition(":")[2]], known_by))
+    }
+
+
+LOOKED_AT = 1000
+"""As many causes are looked at one by one, to leave out those that mean no row."""
 
 
 WORST: tuple[Level, ...] = ("breach", "review", "mediated")

@@ -23,37 +23,61 @@ def answer(blast: BlastRadius) -> str:
     """What to do, in one line."""
     live, models = blast.live, len(blast.adapters)
     where = "the record" if blast.whole else "what stands behind live deployments"
+    if not blast.of:
+        return "there are no rows"
     if not blast.rows and not blast.suites:
         if not blast.asked:
             return f"of {blast.of:,} rows none is withdrawn, disputed or barred"
         return "nothing of it may not be used" if not blast.what_if else "no row belongs to it"
-    rows = f"{blast.rows:,} rows"
+    open_ = (
+        f" ({len(blast.review):,} for a person to decide)" if blast.review and len(blast.review) < blast.rows else ""
+    )
+    rows = f"{blast.rows:,} row{'s' * (blast.rows != 1)}{open_}"
     if not models:
         return f"{rows}, and no adapter in {where} was trained on them"
-    counted = f"{len(live)} live deployment{'s' * (len(live) != 1)}, {models} adapter{'s' * (models != 1)}, {rows}"
-    levels = {one.level for one in (live or blast.adapters)}
-    todo = "retire or rebuild" if "breach" in levels else "a person has to decide" if "review" in levels else (
-        "reached only through what other models wrote"
-    )  # fmt: skip
-    return f"{counted}; {todo}"
+    levels = [one.level for one in (live or blast.adapters)]
+    kinds = [level for level in TODO if level in levels]
+    parts = ", ".join(f"{levels.count(level)} {TODO[level][0]}" for level in kinds) if len(kinds) > 1 and live else ""
+    counted = f"{len(live)} live deployment{'s' * (len(live) != 1)}{f' ({parts})' if parts else ''}"
+    return f"{counted}, {models} adapter{'s' * (models != 1)}, {rows}; {TODO[kinds[0]][1]}"
+
+
+TODO = {
+    "breach": ("must come down", "retire or rebuild"),
+    "review": ("to be decided", "a person has to decide"),
+    "mediated": ("model-mediated", "reached only through what other models wrote"),
+}
+"""Level → what it means for one deployment, and what to do about the worst."""
 
 
 def standings(blast: BlastRadius, most: int = 40) -> Iterator[str]:
     """What holds for what was asked, or for all that blocks."""
     held = list(blast.standings.items())
     for about, one in held[:most]:
+        named = about.removeprefix("subject:")
         if blast.what_if:
-            yield f"if {about} were withdrawn"
+            yield f"if {named} were withdrawn"
         elif one is None:
-            yield f"{about}: nothing was ever said against it (--what-if: what a withdrawal would reach)"
+            yield f"{named}: nothing said of it holds (--what-if: what a withdrawal would reach)"
         else:
             terms = "".join(f", licence {t.licence or 'not named'} since {t.since:%Y-%m-%d %H:%M}" for t in one.terms)
             odd = f"; contradicted by event {one.contradicted[0]}, the stricter holds" if one.contradicted else ""
-            yield f"{about}: {one.state} since {one.since:%Y-%m-%d %H:%M} (event {one.event}){terms}{odd}"
+            use = f" for {one.use}" if one.use else ""
+            yield f"{named}: {SAID[one.what]}{use} since {one.since:%Y-%m-%d %H:%M} (event {one.event}){terms}{odd}"
     if len(held) > most:
         yield f"… and {len(held) - most:,} more"
     for about, said in list(blast.because.items())[:most]:
-        yield f"{about}: {said}"
+        yield f"{about.removeprefix('subject:')}: {said}"
+
+
+SAID = {
+    "grant": "granted",
+    "change": "terms changed",
+    "dispute": "disputed",
+    "withdraw": "withdrawn",
+    "reinstate": "reinstated",
+}
+"""What somebody did → how it is said."""
 
 
 def tree(store: Store, blast: BlastRadius) -> Iterator[Branch]:
@@ -124,6 +148,9 @@ def notes(blast: BlastRadius) -> list[str]:
     said = []
     if not blast.whole and (blast.rows or blast.suites):
         said.append("only what stands behind deployments that may still answer was looked at (--history: everything)")
+    if blast.dark:
+        some = ", ".join(blast.dark[:8]) + (" …" if len(blast.dark) > 8 else "")
+        said.append(f"live, and nobody knows from which rows: {some} (see whence ask live)")
     silent = [one.endpoint for one in blast.live if one.state == "unknown"]
     if silent:
         said.append(f"not known to run still: {', '.join(silent[:8])}" + (" …" if len(silent) > 8 else ""))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from whence.govern import Owner, blocked, names_of, owners, rows_of, states
+from whence.govern import Book, Owner, names_of, owners, rows_of, states
+from whence.lifecycle import blast
 from whence.lineage import Made, aliases, blast_radius, registry, releases_of, sources_of
 from whence.records import Base, BindingWaiver, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
 from whence.register import Calendar, Due, Entry, Mark
@@ -110,7 +111,7 @@ class Facts:
             serving=serving,
             owners=owners(store, now),
             ends=ends_of(store, releases, now),
-            ended=blast_radius(store, gone).adapters.keys() if (gone := blocked(store).breach) else (),
+            ended={one.id for one in blast.blast_radius(store, history=True).adapters if one.level == "breach"},
             clashes=_clashes(store, source, now),
         )
 
@@ -237,7 +238,7 @@ def ends_of(
 ) -> dict[Ref, list[tuple[datetime, str, str]]]:
     """Adapter → (when, what, digest) of withdrawals that are known to come, and of waivers of its releases."""
     found: dict[Ref, list[tuple[datetime, str, str]]] = {}
-    for about, at in _to_come(store, now).items():
+    for about, at in Book.of(store).to_end().items():
         kind, _, name = about.partition(":")
         for adapter in blast_radius(store, rows_of(store, kind, [name])).adapters:
             found.setdefault(adapter, []).append((at, f"the right to train on rows of {about} ends", ""))
@@ -259,20 +260,10 @@ def ends_of(
     return found
 
 
-def _to_come(store: Store, now: datetime) -> dict[str, datetime]:
-    """What is withdrawn later → when, unless something was said of it since."""
-    last = {event.about: event for event in store.events("rights.*")}
-    return {
-        about: event.valid_at
-        for about, event in last.items()
-        if event.kind == "rights.withdraw" and event.valid_at is not None and event.valid_at > now
-    }
-
-
 def _clashes(store: Store, sources: Mapping[str, Source], now: datetime) -> dict[str, str]:
     """Source that is deleted one day → the withdrawals, in force or to come, that cover rows of it."""
     gone = [about for about, said in states(store).items() if said == "withdrawn"]
-    withdrawn = dict.fromkeys([*gone, *_to_come(store, now)])
+    withdrawn = dict.fromkeys([*gone, *Book.of(store).to_end()])
     purged = [name for name, source in sources.items() if source.purge_at is not None]
     if not withdrawn or not purged:
         return {}

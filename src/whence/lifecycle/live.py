@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from whence import lineage
+from whence import govern, lineage
 from whence.lifecycle.blast import blast_radius
 from whence.lifecycle.due import ends_of
 from whence.records import Deployment, Ref
 from whence.serve import leases
-from whence.store import Store
+from whence.store import RowSet, Store, row_set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ def live(store: Store) -> list[Live]:
     with store.still():
         known, states, now = lineage.graph_of(store), leases.states(store), store.clock()
         reached = {one.id: one for one in blast_radius(store).adapters}
-        ends, found = ends_of(store, known.releases, now), []
+        ends, found, granted = ends_of(store, known.releases, now), [], _granted(store)
         adapters = {ref: (adapter, name) for adapter, mine in known.releases.items() for ref, name in mine}
         for ref in leases.running(store):
             made = store.get(ref, Deployment)
@@ -67,8 +67,8 @@ def live(store: Store) -> list[Live]:
                     release=name,
                     adapter=adapter,
                     rows=None if blob is None else len(lineage.held_rows(store, blob)),
-                    licences=_licences(store, blob) if blob else {},
-                    rights=bad.level if bad else "pass" if blob else "unknown",
+                    licences=_licences(store, blob, granted) if blob else {},
+                    rights=bad.level if bad else "unknown" if known.dark(adapter) else "pass",
                     barred=0 if bad is None else bad.rows - bad.review if bad.level == "breach" else bad.rows,
                     until=coming[0][0] if coming else None,
                     ends=coming[0][1] if coming else None,
@@ -78,9 +78,22 @@ def live(store: Store) -> list[Live]:
     return sorted(found, key=lambda one: (order.index(one.rights), one.since))
 
 
-def _licences(store: Store, blob: str) -> dict[str, int]:
-    """Licence → rows of this set that came under it."""
-    rows = lineage.held_rows(store, blob)
-    counts = {name: len(held & rows) for name, held in store.index().sets["licence"].items() if held.intersect(rows)}
+def _granted(store: Store) -> dict[str, RowSet]:
+    """Licence → rows for which a person said that it alone counts, whatever they came under."""
+    held, found = govern.blocked(store).held, dict[str, RowSet]()
+    for about, terms, rows, _ in govern.amended(store, {a: one for a, one in held.items() if one.decided}):
+        if terms.licence is not None and terms == held[about].terms[-1]:
+            found[terms.licence] = found.get(terms.licence, row_set([])) | rows
+    return found
+
+
+def _licences(store: Store, blob: str, granted: Mapping[str, RowSet]) -> dict[str, int]:
+    """Licence → rows of this set that are under it: by a person's decision, else as they came."""
+    rows = left = lineage.held_rows(store, blob)
+    counts: dict[str, int] = {}
+    for name, held in (*granted.items(), *store.index().sets["licence"].items()):
+        if mine := len(left & held):
+            counts[name] = counts.get(name, 0) + mine
+            left = left - held if name in granted else left
     bare = len(rows) - sum(counts.values())
     return {**dict(sorted(counts.items(), key=lambda pair: -pair[1])), **({"none": bare} if bare else {})}

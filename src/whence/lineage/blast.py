@@ -61,22 +61,25 @@ def blast_radius(
     *,
     behind: Collection[Ref] | None = None,
     as_of: datetime | None = None,
+    known_by: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Blast:
     """Everything that was made of `rows`, and of the rows in `review`, of which a person still has to decide.
 
     behind: deployments; only what these stand on is looked at. None: the whole record.
-    as_of: nothing that was made later counts. progress: called with (adapters looked at, all).
+    as_of: nothing that was made later counts. known_by: no row that was recorded later; None: as_of.
+    progress: called with (adapters looked at, all).
     """
     known, index = graph_of(store), store.index()
     review = row_set([]) if review is None else review
-    if as_of is not None:
-        there = row_set(range(store.committed(as_of)))
+    told = known_by or as_of
+    if told is not None:
+        there = row_set(range(store.committed(told)))
         rows, review = rows & there, review & there
     certain = rows | index.descendants(rows)
     asked = rows | review
     every = certain | review | index.descendants(review)
-    if as_of is not None:
+    if told is not None:
         every &= there
         certain &= there
     unclear = every - certain
@@ -86,6 +89,8 @@ def blast_radius(
         considered = [a for a in considered if _made_by(known, a, as_of)]
         mine = {known.made[a].snapshot for a in considered}
         held, served = [s for s in held if s in mine], {r: s for r, s in served.items() if s[1] <= as_of}
+    if not every:
+        considered, held = [], []
     walk = _Walk(store, known, every, unclear, progress or (lambda done, total: None))
     adapters = walk.reached(considered)
     snapshots = walk.snapshots(held)

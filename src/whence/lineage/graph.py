@@ -15,7 +15,8 @@ GROWS_BY = ("alias.*", "adapter.*", "rows.*")
 """Events that change the graph; signs of life of deployments do not."""
 
 HELD_BYTES = 2 << 30
-"""As much of row sets stays in memory between questions, as they are on disk."""
+"""As much of row sets stays in memory between questions, as they are on disk. What comes later is read each time: a
+question goes through all of them, and whatever made room for the next would be missed first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class Graph:
     taught: dict[tuple[str, frozenset[Ref]], int]
     """(blob of rows, adapters) → how many of the rows these wrote, once it was asked for"""
 
+    def dark(self, adapter: Ref) -> bool:
+        """Whether nobody knows what rows an adapter was made from: neither its own nor those of its parents."""
+        if adapter not in self.made:
+            return True
+        parents = self.models.get(adapter, {})
+        return not self.rows_of(adapter) and (not parents or any(map(self.dark, parents)))
+
     def written_by(self, adapters: frozenset[Ref]) -> RowSet:
         """Rows that any of these wrote, and rows made from those."""
         return row_set([]).union(*(self.wrote[adapter] for adapter in adapters))
@@ -66,6 +74,8 @@ class View:
     """that these were trained on; of everything, all"""
     served: dict[Ref, tuple[Ref, datetime]]
     """deployment → (release, since when)"""
+    dark: tuple[str, ...]
+    """names of the releases that these deploy and of which nobody knows from which rows they were made"""
 
 
 def view(store: Store, known: Graph, behind: frozenset[Ref] | None) -> View:
@@ -83,7 +93,9 @@ def view(store: Store, known: Graph, behind: frozenset[Ref] | None) -> View:
             adapters = _standing_on(store, known, {release for release, _ in served.values()})
             mine = {known.made[adapter].snapshot for adapter in adapters}
             snapshots = [ref for ref in known.snapshots if ref in mine]
-        known.views[behind] = View(adapters, snapshots, served)
+        deployed = {release for release, _ in served.values()}
+        named = (name for a, mine in known.releases.items() for ref, name in mine if ref in deployed and known.dark(a))
+        known.views[behind] = View(adapters, snapshots, served, tuple(sorted(named)))
     return known.views[behind]
 
 
@@ -101,6 +113,11 @@ def _standing_on(store: Store, known: Graph, releases: set[Ref]) -> list[Ref]:
         frontier = above - found
         found |= frontier
     return [adapter for adapter in known.made if adapter in found]
+
+
+def dark(store: Store, deployments: frozenset[Ref]) -> tuple[str, ...]:
+    """Names of the releases that these deploy and of which nobody knows from which rows they were made."""
+    return view(store, graph_of(store), deployments).dark if deployments else ()
 
 
 def count_written(store: Store, known: Graph, blob: str, adapters: frozenset[Ref]) -> int:
@@ -122,9 +139,9 @@ def held_rows(store: Store, blob: str) -> RowSet:
     held = kept.get(blob)
     if held is None:
         data = store.blobs.get(blob)
-        if sum(size for _, size in kept.values()) + len(data) > HELD_BYTES:
-            kept.clear()
-        held = kept[blob] = RowSet.deserialize(data), len(data)
+        held = RowSet.deserialize(data), len(data)
+        if sum(size for _, size in kept.values()) + len(data) <= HELD_BYTES:
+            kept[blob] = held
     return held[0]
 
 

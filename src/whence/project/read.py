@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from whence.data import CHOICES, FACTS, MEMBERS, STEPS, Place, detect_format
-from whence.project.config import ProjectFile
+from whence.project.config import ProjectFile, StorePart, UsePart
 from whence.project.locate import line_of, lines_of
 from whence.project.places import file_faults, place_faults, place_of
 from whence.records import METHODS, PARAMETERS, Recipe, Source, Unmet, Use, parse_time
@@ -82,6 +82,20 @@ class Project:
     def steps(self) -> list[tuple[str, Any]]:
         """(name, step) of each declared curation step."""
         return [(str(c["step"]), _step(c)) for c in self.file.curate]
+
+
+def declared_use(folder: Path, store: Path) -> tuple[str, Use | None] | None:
+    """(project, what its models are for) as whence.toml says, whatever else is wrong with it; None where it does not
+    say this much, or where its store is another one. Cheap: nothing else is looked at."""
+    try:
+        raw = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+        name, said = raw["project"]["name"], raw.get("use")
+        if (folder / raw.get("store", {}).get("path", StorePart().path)).resolve() != store:
+            return None
+        part = None if said is None else TypeAdapter(UsePart).validate_json(json.dumps(said, default=str), strict=True)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return str(name), None if part is None else Use(name=str(name), **asdict(part))
 
 
 def read_project(path: Path) -> Project:

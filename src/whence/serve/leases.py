@@ -49,28 +49,45 @@ def end(store: Store, deployments: Iterable[Ref]) -> None:
     store.append_many([("deployment.ended", name, None, None, None) for name in deployments])
 
 
-def state(store: Store, deployment: Ref, as_of: datetime | None = None) -> State:
-    """What is known of a deployment at a time (now by default). Raises NotFound for no deployment.
+def state(store: Store, deployment: Ref, as_of: datetime | None = None, known_by: datetime | None = None) -> State:
+    """What is known of a deployment at a time (now by default), from what was recorded by `known_by` (by then, where
+    none is named). Raises NotFound for no deployment.
 
     A clock that is set back makes nothing live: a sign of life that lies more than a lease ahead counts for nothing,
     and what was recorded after it says that its time has passed.
     """
     lease_s = store.get(deployment, Deployment).lease_s
-    last = next(iter(store.events("deployment.*", deployment, as_of=as_of, last=True)), None)
+    if as_of is None:
+        last = next(iter(store.events("deployment.*", deployment, last=True)), None)
+    else:
+        told = store.events("deployment.*", deployment, as_of=known_by or as_of)
+        last = next((event for event in reversed(told) if (event.valid_at or event.recorded_at) <= as_of), None)
     passed = store.recorded_since(last.seq) if last and as_of is None else None
     return _state(_Life(lease_s, last, passed), as_of or store.clock())
 
 
-def running(store: Store, as_of: datetime | None = None) -> frozenset[Ref]:
-    """Deployments that may answer at a time (now by default): those that are not known to have ended by then."""
+def running(store: Store, as_of: datetime | None = None, known_by: datetime | None = None) -> frozenset[Ref]:
+    """Deployments that may answer at a time (now by default): those that began by then and are not known to have
+    ended; as far as was recorded by `known_by` (by then, where none is named)."""
     if as_of is None:
-        return store.memo("serve.running", lambda: _alive(store), *GROWS_BY)
+        alive, later = store.memo("serve.running", lambda: _alive(store), *GROWS_BY)
+        if not later:
+            return alive
+        now = store.clock()
+        return alive | {ref for ref, began in later.items() if began <= now}
+    unknown = {event.about for event in store.events("deployment.*")}
+    unknown -= {event.about for event in store.events("deployment.*", as_of=known_by or as_of)}
     since = store.fields(Deployment, "started_at")
-    return frozenset(ref for ref, at in since if parse_time(at) <= as_of and state(store, ref, as_of) != "ended")
+    began = (ref for ref, at in since if ref not in unknown and parse_time(at) <= as_of)
+    return frozenset(ref for ref in began if state(store, ref, as_of, known_by) != "ended")
 
 
-def _alive(store: Store) -> frozenset[Ref]:
-    return frozenset(ref for ref, one in states(store).items() if one != "ended")
+def _alive(store: Store) -> tuple[frozenset[Ref], dict[Ref, datetime]]:
+    """(deployments that have not ended, those of them that begin later)."""
+    now, began = store.clock(), {ref: parse_time(at) for ref, at in store.fields(Deployment, "started_at")}
+    alive = {ref for ref, one in states(store).items() if one != "ended"}
+    later = {ref: began[ref] for ref in alive if began[ref] > now}
+    return frozenset(alive - later.keys()), later
 
 
 GROWS_BY = ("deployment.*",)

@@ -18,6 +18,7 @@ from whence.records import (
     Adapter,
     BackendFailed,
     Json,
+    NotFound,
     Run,
     RunReport,
     Unmet,
@@ -25,7 +26,8 @@ from whence.records import (
 )
 from whence.register import Due
 from whence.store import Store
-from whence.verbs.scopes import Names, moment, scopes
+from whence.verbs.check import declare_use
+from whence.verbs.scopes import Names, known, moment, scopes
 
 if TYPE_CHECKING:
     from whence.lifecycle.live import Live
@@ -117,16 +119,23 @@ class Ask:
         row: `SOURCE:RECORD`, or its id; each of these may be a list. rows: a file with a row a line. as_of: what held
         then. known_by: leaving out what was recorded later; None: as_of. history: everything ever made of them, not
         only what stands behind deployments that may still answer. what_if: as if the right to them had been withdrawn.
-        html: write the answer as a page of its own. Raises NotFound for a source or row that is not there.
+        html: write the answer as a page of its own. What `[use]` in whence.toml says now is recorded first. Raises
+        NotFound for a source or row that is not there, and for people of whom nothing is known.
         """
         named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows)
         if what_if and not named:
             raise Unmet("nothing is named", "a person, source, licence or row", "say what would be withdrawn")
-        when, known = (None if at is None else moment(at) for at in (as_of, known_by))
-        told = partial(self._session.told.progress, "blast radius", "models")
+        declare_use(self._session.folder, self._store)
+        when, told = (None if at is None else moment(at) for at in (as_of, known_by))
+        progress = partial(self._session.told.progress, "blast radius", "models")
         found = blast_radius(
-            self._store, named, as_of=when, known_by=known, history=history, what_if=what_if, progress=told
+            self._store, named, as_of=when, known_by=told, history=history, what_if=what_if, progress=progress
         )
+        people = [name for kind, name in named if kind == "subject"]
+        empty = bool(people) and not found.rows and not any(found.standings.values())
+        if empty and not any(known(self._store, name) for name in people):
+            do = "look at the spelling: an identifier as in your data, or a pseudonym"
+            raise NotFound(f"nothing is known of {subject}: no row, no identifier, no right\n  do: {do}")
         if html is not None:
             page(self._store, found, html)
         return found
@@ -136,6 +145,7 @@ class Ask:
         rights, until when; the worst rights first."""
         from whence.lifecycle.live import live
 
+        declare_use(self._session.folder, self._store)
         return tuple(live(self._store))
 
     def subject(self, id: str, *, as_of: datetime | str | None = None) -> Person:

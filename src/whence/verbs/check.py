@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whence import govern
 from whence.lineage import find
-from whence.project import FILE, load_checks, read_lock
+from whence.project import FILE, declared_use, load_checks, read_lock
 from whence.records import Adapter, Base, Finding, NotFound, Ref, Snapshot, Unmet
+from whence.store import Store
 
 if TYPE_CHECKING:
     from whence.verbs.session import Session
+
+
+def declare_use(folder: Path, store: Store) -> None:
+    """Record what `[use]` in a folder's whence.toml says now, where that is the project of this store."""
+    file, kept = folder / FILE, store.kept("declared", dict)
+    changed = file.stat().st_mtime_ns if file.exists() else None
+    if changed is None or kept.get(file) == changed:
+        return
+    if said := declared_use(folder, store.root):
+        govern.declare(store, *said)
+    kept[file] = changed
 
 
 class Check:

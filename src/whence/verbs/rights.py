@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -35,9 +35,13 @@ class Changed:
     about: tuple[str, ...]
     """`subject:PSEUDONYM`, `source:NAME`, `licence:EXPRESSION`, `row:ID` or `rows:BLOB`, one for each event"""
     unknown: tuple[str, ...]
-    """of these, people whom no row is about: it bites when rows come"""
+    """of these, people whom no row is about, and licences that no row has: it bites when rows come"""
     contradicted: tuple[int, ...]
     """earlier events that say otherwise of the same time; the stricter holds"""
+    outranked: tuple[tuple[int, int], ...]
+    """(event, the one that holds instead): it says less than one of the same time, or one holds from later on"""
+    begins: datetime | None
+    """when it begins to hold, where that is to come"""
     blast: BlastRadius | None
     """what stands downstream of what may not be used any more; None: nothing was taken away"""
 
@@ -278,46 +282,86 @@ class Rights:
         named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
         if not named:
             raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
-        for kind, name in named if what == "reinstate" else ():
-            standing = Book.of(self._store).standing(f"{kind}:{name}")
-            if standing is None or standing.state == "granted":
-                raise Unmet(f"{kind}:{name} is neither withdrawn nor disputed", "one that is", "look at its name")
+        lifted = dict.fromkeys((f"{kind}:{name}" for kind, name in named), when)
+        if what == "reinstate":
+            lifted = {about: self._lifted(about, more.get("use"), when) for about in lifted}
         return self._record(
             [
                 Told(
                     what=what,
-                    about=f"{kind}:{name}",
-                    valid_at=when,
+                    about=about,
+                    valid_at=at,
                     reason=reason,
                     said_by=said_by,
                     evidence=shown,
                     **more,
                 )
-                for kind, name in named
+                for about, at in lifted.items()
             ]
         )
+
+    def _lifted(self, about: str, use: Use | None, when: datetime | None) -> datetime | None:
+        """From when a reinstatement holds: as told, or from when the withdrawal would that is to come. Raises Unmet
+        where there is nothing to lift."""
+        book = Book.of(self._store)
+        standing = book.standing(about, use or "train", when)
+        if standing is not None and standing.state != "granted":
+            return when
+        if when is None and (ends := book.to_end().get(about)):
+            return ends
+        raise Unmet(f"{about} is neither withdrawn nor disputed", "one that is", "look at its name, and at --use")
 
     def _record(self, told: Sequence[Told]) -> Changed:
         from whence import govern
 
         events = govern.tell(self._store, told)
-        about = tuple(one.about for one in told)
-        people = [a.partition(":")[2] for a in about if a.startswith("subject:")]
-        rowed = set(self._store.index().sets["subject"].names()) if people else set()
+        about, now = tuple(one.about for one in told), self._store.clock()
         ended = [one for one in told if one.what in ("withdraw", "dispute", "change")]
-        book, now = govern.Book.of(self._store), self._store.clock()
-        later = any(one.valid_at is not None and one.valid_at > now for one in ended)
+        later = [one.valid_at for one in ended if one.valid_at is not None and one.valid_at > now]
         asked = [(kind, name) for kind, _, name in (one.about.partition(":") for one in ended)]
-        told = partial(self._session.told.progress, "blast radius", "models")
-        blast = blast_radius(self._store, asked, what_if=later, progress=told) if ended else None
-        against = {seq for one in about[:1000] if (now := book.standing(one)) for seq in now.contradicted}
+        progress = partial(self._session.told.progress, "blast radius", "models")
+        blast = blast_radius(self._store, asked, what_if=bool(later), progress=progress) if ended else None
+        contradicted, outranked = self._ranked(told[:LOOKED_AT], [event.seq for event in events])
         return Changed(
             events=tuple(event.seq for event in events),
             about=about,
-            unknown=tuple(f"subject:{name}" for name in people if name not in rowed),
-            contradicted=tuple(sorted(against)),
+            unknown=tuple(self._unknown(about)),
+            contradicted=contradicted,
+            outranked=outranked,
+            begins=min(later, default=None),
             blast=blast if blast is not None and blast.rows + len(blast.suites) else None,
         )
+
+    def _unknown(self, abouts: Sequence[str]) -> Iterator[str]:
+        """Those of these people and licences that no row is about or has."""
+        from whence import govern
+
+        sets, named = self._store.index().sets, {about.partition(":")[0] for about in abouts}
+        held = {kind: set(sets[kind].names()) for kind in ("subject", "licence") if kind in named}
+        for about in abouts:
+            kind, _, name = about.partition(":")
+            if kind in held and name not in held[kind] and not govern.rows_of(self._store, kind, [name]):
+                yield about
+
+    def _ranked(
+        self, told: Sequence[Told], events: Sequence[int]
+    ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """(events that these contradict, those of these that do not hold with what holds instead)."""
+        book, now = Book.of(self._store), self._store.clock()
+        against, outranked = set[int](), []
+        for one, seq in zip(told, events, strict=False):
+            use = one.use or "train"
+            standing = book.standing(one.about, use, one.valid_at if one.valid_at and one.valid_at > now else None)
+            if standing is None or one.what == "change":
+                continue
+            against.update(set(standing.contradicted) - {seq})
+            if standing.event != seq:
+                outranked.append((seq, standing.event))
+        return tuple(sorted(against)), tuple(outranked)
+
+
+LOOKED_AT = 1000
+"""As many events are compared with what was recorded before."""
 
 
 def _digest(path: Path) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from whence import govern
 from whence.lineage import find
 from whence.project import licence_fault
 from whence.records import NotFound, Source, Unmet, parse_time
 from whence.store import Store, row_set
+from whence.verbs.subjects import pseudonym
 
 Names = str | Sequence[str] | None
 PSEUDONYM = "subject-"
@@ -32,10 +34,10 @@ def scopes(
     named before a row of theirs comes. Raises NotFound, Unmet, Conflict for a row that means several.
     """
     found = [("subject", person(store, name, new)) for name in _each(subject)]
-    for kind, names in (("source", _each(source)), ("licence", _each(licence))):
-        for name in names:
-            _known(store, kind, name)
-            found.append((kind, name))
+    for name in _each(source):
+        _known(store, name)
+        found.append(("source", name))
+    found += [("licence", _spelled(store, name)) for name in _each(licence)]
     found += [("row", store.row(_row(store, name)).id) for name in _each(row)]
     if rows is not None:
         found.append(("rows", _listed(store, Path(rows))))
@@ -44,15 +46,19 @@ def scopes(
 
 def person(store: Store, name: str, new: bool = False) -> str:
     """The pseudonym of a person's identifier; a pseudonym as it is. Raises NotFound where nobody has one yet."""
-    if name.startswith(PSEUDONYM):
-        return name
     if not name:
         raise Unmet("a person's identifier is empty", "the identifier as it stands in your data", "name one")
-    if not new:
-        store.keys.reload()
-        if "pseudonyms" not in store.keys and not len(store.index().sets["subject"]):
-            raise NotFound("no row belongs to anybody: this store has no pseudonyms yet")
-    return store.keys.pseudonym(name)
+    if new and not name.startswith(PSEUDONYM):
+        return store.keys.pseudonym(name)
+    return pseudonym(store, name)
+
+
+def known(store: Store, subject: str) -> bool:
+    """Whether a row, an identifier or an event is about this pseudonym."""
+    about = f"subject:{subject}"
+    return any(store.events(kind, about=about, last=True) for kind in ("rights.*", "subject.*")) or bool(
+        govern.rows_of(store, "subject", [subject])
+    )
 
 
 def moment(at: datetime | str) -> datetime:
@@ -77,16 +83,22 @@ def _each(names: Names) -> Sequence[str]:
     return () if names is None else (names,) if isinstance(names, str) else names
 
 
-def _known(store: Store, kind: str, name: str) -> None:
+def _known(store: Store, name: str) -> None:
     """A name that was mistyped would end nobody's right, and would look as if nothing were made of it."""
-    if name in store.index().sets[kind].names():
+    if name in store.index().sets["source"].names():
         return
-    if kind == "licence":
-        licence_of(name)
-        return
-    known = sorted({name for _, name in store.fields(Source, "name")})
-    if name not in known:
-        raise NotFound(f"no source is called {name!r}; read so far: {', '.join(known) or 'none'}")
+    read = sorted({name for _, name in store.fields(Source, "name")})
+    if name not in read:
+        raise NotFound(f"no source is called {name!r}; read so far: {', '.join(read) or 'none'}")
+
+
+def _spelled(store: Store, text: str) -> str:
+    """A licence as rows have it, in whatever case it was typed; one that no row has as SPDX spells it."""
+    held = store.index().sets["licence"].names()
+    if text in held:
+        return text
+    alike = [name for name in held if name.casefold() == text.casefold()]
+    return alike[0] if alike else govern.licence_id(licence_of(text)) or text
 
 
 def _row(store: Store, text: str) -> int:
