@@ -4,6 +4,7 @@ wrote, and the releases and deployments that stand on them. Read in bulk, and ag
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,9 +15,10 @@ from whence.store import RowSet, Store, row_set
 GROWS_BY = ("alias.*", "adapter.*", "rows.*")
 """Events that change the graph; signs of life of deployments do not."""
 
-HELD_BYTES = 2 << 30
-"""As much of row sets stays in memory between questions, as they are on disk. What comes later is read each time: a
-question goes through all of them, and whatever made room for the next would be missed first."""
+HELD_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+"""As much of row sets stays in memory between questions, as they are on disk: half of what the machine has. What comes
+later is read each time: a question goes through all of them, and whatever made room for the next would be missed
+first."""
 
 
 @dataclass(frozen=True, slots=True)
