@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whence.cli import cases
 from whence.cli.ask import Licence, Row, Rows, Source, Subject
 from whence.cli.session import AsJson, here, say, table, verb, wrapped
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from whence.verbs import Changed, Session
 
 app = verb(no_args_is_help=True, help="Licences and consents; who answers for what.")
+app.add_typer(cases.app, name="case")
 
 Use = Annotated[
     str | None, typer.Option("--use", metavar="train|evaluate", help="What it is about; default: every use.")
@@ -170,6 +172,39 @@ def left(
     lines = [f"  {one.about}: whence rights own {one.about} --accountable PERSON" for one in orphaned]
     head = "nobody answers any more for:" if lines else "everything of theirs has a backup who is here"
     say([asdict(one) for one in orphaned], "\n".join([f"{person} left; {head}", *lines]), as_json)
+
+
+@app.command(epilog="Example: whence rights hold --subject c-0017 --until 2028-01-01 --reason 'court order 12/26'")
+def hold(
+    reason: Annotated[str, typer.Option("--reason", help="What wants them kept; kept apart.")],
+    subject: Subject = None,
+    source: Source = None,
+    licence: Licence = None,
+    row: Row = None,
+    rows: Rows = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="When the duty ends.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """These rows must be kept: an erasure of them waits for a person."""
+    named, when = _named(subject, source, licence, row, rows), time_of(until, "--until")
+    with here(as_json) as w:
+        events = w.rights.hold(**named, until=when, reason=reason)
+    say({"events": events}, f"held: event {', '.join(map(str, events))}", as_json)
+
+
+@app.command(epilog="Example: whence rights release --subject c-0017")
+def release(
+    subject: Subject = None,
+    source: Source = None,
+    licence: Licence = None,
+    row: Row = None,
+    rows: Rows = None,
+    as_json: AsJson = False,
+) -> None:
+    """A hold ends."""
+    with here(as_json) as w:
+        events = w.rights.release(**_named(subject, source, licence, row, rows))
+    say({"events": events}, f"released: event {', '.join(map(str, events))}", as_json)
 
 
 Who = Annotated[str | None, typer.Option("--subject", metavar="ID", help="A person's identifier as in your data.")]

@@ -13,6 +13,7 @@ from whence.govern.identifiers import (
     read_identifiers,
     strength,
 )
+from whence.govern.holds import hold, holds, release
 from whence.govern.licences import DUTIES, Licence, Ruling, classes, licence_id, rule, table, terms_of
 from whence.govern.mentions import search, unsearched
 from whence.govern.owners import Owner, leave, names_of, own, owners
@@ -35,6 +36,7 @@ from whence.govern.rights import (
     withdrawn_rows,
 )
 from whence.govern.scopes import rows_of
+from whence.govern.signing import Signature, sign, signed
 from whence.govern.subjects import Mentions, Waiting, decide, waiting
 from whence.govern.uses import declare, declared
 
@@ -52,6 +54,7 @@ __all__ = [
     "Owner",
     "Ruling",
     "Share",
+    "Signature",
     "Standing",
     "State",
     "Terms",
@@ -68,6 +71,8 @@ __all__ = [
     "declare",
     "declared",
     "identify",
+    "hold",
+    "holds",
     "kept",
     "leave",
     "licence_id",
@@ -76,10 +81,13 @@ __all__ = [
     "owners",
     "pseudonym_of",
     "read_identifiers",
+    "release",
     "rights_digest",
     "rows_of",
     "rule",
     "search",
+    "sign",
+    "signed",
     "states",
     "strength",
     "table",

@@ -18,6 +18,7 @@ from whence.project import Project, load_checks, read_lock, write_lock
 from whence.records import (
     METHODS,
     Adapter,
+    Closure,
     Evaluation,
     Finding,
     Gate,
@@ -104,6 +105,19 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
         walk.out.stages.append(Stage(stage, fresh, lines))
         told.stage(stage, fresh, lines)
         write_lock(project.folder, store, walk.out.resolved())
+    return walk.out
+
+
+def judged(project: Project, store: Store, told: Told, adapter: Ref) -> Outcome:
+    """The end of the path for an adapter that was not made on it: evaluated, judged by the same gate, released."""
+    walk = Walk(project, store, told)
+    closure = store.get(store.get(adapter, Adapter).closure, Closure)
+    walk.out.adapter, walk.out.base, walk.out.snapshot = adapter, closure.base, closure.snapshot
+    for stage in ("evaluate", "judge", "release"):
+        fresh, lines = getattr(walk, stage)()
+        walk.out.stages.append(Stage(stage, fresh, lines))
+        told.stage(stage, fresh, lines)
+    write_lock(project.folder, store, walk.out.resolved())
     return walk.out
 
 

@@ -58,7 +58,7 @@ from whence.records.making import (
 )
 from whence.records.merkle import ids_root, merkle_root
 from whence.records.methods import METHODS, PARAMETERS, parameter_faults
-from whence.records.service import Deployment, Event, Feedback, Ownership, Release, Trace
+from whence.records.service import Case, Deployment, Event, Feedback, Ownership, Release, Trace
 from whence.records.shapes import SHAPES, content_fault, texts
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "BindingWaiver",
     "Base",
     "Canaries",
+    "Case",
     "Claim",
     "Closure",
     "Conditions",

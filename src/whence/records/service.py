@@ -103,6 +103,26 @@ class Ownership:
 
 
 @noun
+class Case:
+    """A matter that ends with a proof: what it is about, and by when it must be done. What happened in it is events."""
+
+    name: str
+    """KIND-N, counted in the store"""
+    kind: Literal["erasure", "takedown", "departure", "end-of-life"]
+    """erasure: a person asks that their content goes; takedown: what was used may not be; departure: somebody left;
+    end-of-life: a base can be had no more"""
+    about: tuple[str, ...]
+    """``subject:PSEUDONYM``, ``source:NAME``, ``licence:EXPRESSION``, ``row:ID``, ``rows:BLOB``, ``person:NAME`` or
+    ``base:NAME``"""
+    opened_at: datetime
+    """when its clock started"""
+    due_at: datetime
+    """when it has to be done"""
+    request: str | None = None
+    """salted digest of what was asked for, in words"""
+
+
+@noun
 class Event:
     """One link of the store's hash chain."""
 

@@ -16,6 +16,7 @@ from whence.register.releases import (
     waive,
     waive_binding,
 )
+from whence.register.retired import retire, retired
 
 __all__ = [
     "Calendar",
@@ -38,6 +39,8 @@ __all__ = [
     "read_folder",
     "register_base",
     "release",
+    "retire",
+    "retired",
     "rollback",
     "shipped",
     "standing_waiver",

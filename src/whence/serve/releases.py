@@ -10,7 +10,7 @@ from typing import Literal
 
 from whence.lineage import aliases, resolve
 from whence.models import Binding, Bond, Held, bond_of, check_binding, fingerprint, hold, load_base, must_answer
-from whence.records import Adapter, Base, BindingWaiver, Closure, Ref, Release, Unmet, Waiver, WhenceError
+from whence.records import Adapter, Base, BindingWaiver, Closure, Conflict, Ref, Release, Unmet, Waiver, WhenceError
 from whence.store import Store
 
 Policy = Literal["block", "shadow"]
@@ -50,7 +50,7 @@ class Names:
         if known[0] != version:
             known = self._known = version, {}
         if name not in known[1]:
-            known[1][name] = resolve(self._store, name)
+            known[1][name] = in_use(self._store, *resolve(self._store, name))
         return known[1][name]
 
     def at_hand(self, name: str) -> tuple[Ref, Release] | None:
@@ -108,9 +108,19 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
     return bound
 
 
+def in_use(store: Store, ref: Ref, release: Release) -> tuple[Ref, Release]:
+    """A release whose adapter was not retired. Raises Conflict for one that was."""
+    last = store.events("adapter.retired", about=release.adapter, last=True)
+    if last:
+        do = "ask for a release that came after it: whence model list"
+        raise Conflict(f"{release.name} was retired ({last[0].data['for']})\n  do: {do}")
+    return ref, release
+
+
 def found(store: Store, release: Release) -> tuple[Path, Base, Bond]:
     """(adapter's folder, its base, what they were bound to). Raises Unmet for a base that nobody has named, and where
     the waiver of its verdict has expired."""
+    in_use(store, Ref(release.adapter), release)
     if release.waiver and store.get(release.waiver, Waiver).expires_at <= store.clock():
         raise Unmet(f"the waiver of {release.name} has expired", "a passing verdict", "judge it again, or waive again")
     adapter = store.get(release.adapter, Adapter)

@@ -19,6 +19,7 @@ from whence.verbs.subjects import Called, Reviewable, Reviewed, decided, reviewa
 
 if TYPE_CHECKING:
     from whence.lifecycle.watch import Watched
+    from whence.verbs.cases import Cases
     from whence.verbs.session import Session
 
 
@@ -252,6 +253,47 @@ class Rights:
         if subject is None:
             raise Unmet("nobody is named whom the rows are about", "a subject", "name one")
         return decided(self._store, subject, accept, row)
+
+    def hold(
+        self,
+        *,
+        subject: Names = None,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+        until: datetime | str | None = None,
+        reason: str,
+    ) -> tuple[int, ...]:
+        """These rows must be kept, as a court or a law wants it: an erasure of them waits for a person. until: the day
+        on which the duty ends. Returns the events' numbers."""
+        from whence import govern
+
+        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
+        when = None if until is None else moment(until)
+        return tuple(event.seq for event in govern.hold(self._store, [f"{k}:{n}" for k, n in named], when, reason))
+
+    def release(
+        self,
+        *,
+        subject: Names = None,
+        source: Names = None,
+        licence: Names = None,
+        row: Names = None,
+        rows: str | Path | None = None,
+    ) -> tuple[int, ...]:
+        """A hold of these rows ends. Returns the events' numbers. Raises Unmet for what is not held."""
+        from whence import govern
+
+        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
+        return tuple(event.seq for event in govern.release(self._store, [f"{k}:{n}" for k, n in named]))
+
+    @property
+    def case(self) -> Cases:
+        """Matters that end with a proof: erasures, takedowns, departures, ends of life."""
+        from whence.verbs.cases import Cases
+
+        return Cases(self._session)
 
     def _thing(self, name: str) -> str:
         """A name as it stands, or the digest that its first digits mean. Raises NotFound, Conflict."""

@@ -1,0 +1,135 @@
+"""What holds the words of rows that are to be erased, besides the rows: traces, feedback, quarantine, suites, answers.
+
+Two ways lead to them. By what the record says: a trace names its person, an item its group, a quarantined line the
+person's identifier. And by what they say: any text that holds one of the rows' own texts, where that is long enough to
+mean these rows and no others, or something that the person is known to be called.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from whence import govern
+from whence.records import Canaries, Evaluation, Feedback, Json, Suite, Trace
+from whence.store import IDENTIFIERS, RowSet, Store
+from whence.store.keys import PSEUDONYMS
+from whence.text import Finder, normalise
+
+TELLING = 24
+"""Characters that a text needs, normalised, to mean the row that it stands in: shorter ones are everybody's."""
+LONGEST = 256
+"""Characters that an identifier has at most."""
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Where the words of some rows are kept, besides the rows."""
+
+    words: frozenset[str]
+    """digests in the journal"""
+    blobs: Mapping[str, str]
+    """blob → the one that takes its place, without these words"""
+
+
+def holding(store: Store, rows: RowSet, people: Iterable[str] = (), progress: Progress = lambda *_: None) -> Holding:
+    """Look for the words of these rows, and for what people (pseudonyms) are called, in all that the store keeps."""
+    about = _About(store, rows, frozenset(people))
+    return Holding(words=frozenset(_words(store, about, progress)), blobs=dict(_blobs(store, about, progress)))
+
+
+class _About:
+    """Whether something is about these rows or people."""
+
+    def __init__(self, store: Store, rows: RowSet, people: frozenset[str]) -> None:
+        self.rows, self.people = rows, people
+        self._texts = sorted(set(_texts(store, rows)))
+        marks = [one.mark for one in govern.kept(store) if one.subject in people and one.strength == "strong"]
+        self._finder = Finder(store.keys.get(IDENTIFIERS), marks) if marks else None
+        known = PSEUDONYMS in store.keys
+        self._means = cache(lambda name: known and bool(people) and store.keys.pseudonym(name) in people)
+
+    def means(self, name: str) -> bool:
+        """Whether an identifier, as data has it, is one of the people's."""
+        return 0 < len(name) <= LONGEST and self._means(name)
+
+    def says(self, text: str) -> bool:
+        """Whether a text holds a telling text of these rows, or names one of these people."""
+        if self._finder and self._finder.find(text):
+            return True
+        if len(text) < TELLING or not self._texts:
+            return False
+        whole = normalise(text)
+        return any(one in whole for one in self._texts)
+
+    def told(self, value: Json) -> bool:
+        """Whether any string within is or says so."""
+        return any(self.means(one) or self.says(one) for one in _strings(value))
+
+
+def _texts(store: Store, rows: RowSet) -> Iterator[str]:
+    for batch in store.scan(["content"], rows):
+        for content in batch["content"].to_pylist():
+            for text in _strings(json.loads(content)) if content else ():
+                if len(said := normalise(text)) >= TELLING:
+                    yield said
+
+
+def _strings(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        if value[:1] in "{[":  # a quarantined line is JSON inside a text
+            try:
+                yield from _strings(json.loads(value))
+            except (ValueError, RecursionError):
+                return
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
+    theirs = {trace.content for _, trace in store.all(Trace) if trace.subject in about.people}
+    named = {trace.id for _, trace in store.all(Trace) if trace.content in theirs}
+    theirs |= {one.content for _, one in store.all(Feedback) if one.trace in named}
+    everything = [(kind, entry) for kind, entry in store.all_words() if kind != IDENTIFIERS]
+    for done, (kind, entry) in enumerate(everything):
+        progress("words", done, len(everything))
+        if entry.digest in theirs or about.told(store.journal(kind).read(entry)):
+            yield entry.digest
+
+
+def _blobs(store: Store, about: _About, progress: Progress) -> Iterator[tuple[str, str]]:
+    """Items of suites go whole; of answers, what was answered goes and the score stays."""
+    suites = list(store.all(Suite))
+    gone: dict[str, set[str]] = {}
+    for done, (ref, suite) in enumerate(suites):
+        progress("suites", done, len(suites))
+        lines = store.get_lines(suite.items)
+        out = {line["id"] for line in lines if about.means(line.get("group") or "") or about.told(line)}
+        if out:
+            gone[ref] = out
+            yield suite.items, store.put_lines(line for line in lines if line["id"] not in out)
+    evaluations = list(store.all(Evaluation))
+    for done, (_, one) in enumerate(evaluations):
+        progress("answers", done, len(evaluations))
+        items, lines = gone.get(one.suite, set()), store.get_lines(one.scores)
+        fresh = [
+            _silent(line) if line["item"] in items or about.says(line.get("output") or "") else line for line in lines
+        ]
+        if fresh != lines:
+            yield one.scores, store.put_lines(fresh)
+    for _, asked in store.all(Canaries):
+        lines = store.get_lines(asked.answers) if asked.answers else []
+        if any(about.told(line) for line in lines):
+            yield asked.answers or "", store.put_lines(line for line in lines if not about.told(line))
+
+
+def _silent(line: Json) -> Json:
+    return {name: value for name, value in line.items() if name != "output"}
