@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from whence.govern import Book, Owner, Told, What
 from whence.govern.rights import Use
@@ -15,7 +15,7 @@ from whence.lifecycle.blast import BlastRadius, blast_radius
 from whence.lineage import find
 from whence.records import Ownership, Ref, Unmet, sha256
 from whence.verbs.scopes import Names, licence_of, moment, scopes
-from whence.verbs.subjects import Called, Reviewable, Reviewed, decided, reviewable, said
+from whence.verbs.subjects import Called, Reviewable, Reviewed, decided, in_no_row, reviewable, said
 
 if TYPE_CHECKING:
     from whence.lifecycle.watch import Watched
@@ -36,6 +36,8 @@ class Changed:
     """`subject:PSEUDONYM`, `source:NAME`, `licence:EXPRESSION`, `row:ID` or `rows:BLOB`, one for each event"""
     unknown: tuple[str, ...]
     """of these, people whom no row is about: it bites when rows come"""
+    lines: tuple[int, ...] = field(default=(), repr=False)
+    """where they came from a file: the line of each event"""
     contradicted: tuple[int, ...]
     """earlier events that say otherwise of the same time; the stricter holds"""
     blast: BlastRadius | None
@@ -155,12 +157,12 @@ class Rights:
 
     def record(self, file: str | Path) -> Changed:
         """Changes of rights from a file of JSON lines, all or none: each names `what` (grant, change, dispute,
-        withdraw, reinstate), one of `subject`, `source`, `licence`, `row`, and as above `valid_at`, `use`, `to`,
-        `all_rows`, `reason`, `said_by`. Raises Unmet with every line that is none."""
+        withdraw, reinstate), one of `subject`, `source`, `licence`, `row`, `rows`, and as above `valid_at`, `use`,
+        `to`, `all_rows`, `reason`, `said_by`, `evidence`. Raises Unmet with every line that is none."""
         from whence.verbs.many import changes_in
 
-        told = changes_in(self._store, Path(file), self._session.told)
-        return self._record(told)
+        told = changes_in(self._store, Path(file), self._ended, _digest, self._session.told)
+        return self._record(list(told.values()), tuple(told))
 
     def watch(self, *, fetch: bool = False) -> tuple[Watched, ...]:
         """Whether the terms of each source are still those that were seen last; a change is recorded, and its rows are
@@ -221,7 +223,11 @@ class Rights:
         asked = said(subject, values, file)
         kept = govern.identify(self._store, asked, lambda done, all_: told("identify", "digests", done, all_))
         found = govern.search(self._store, lambda done, all_: told("identify", "rows searched", done, all_))
-        return Called(subjects=kept.subjects, new=kept.new, weak=kept.weak, known=kept.known, found=found)
+        people = [govern.pseudonym_of(self._store, name) for name in dict.fromkeys(one.subject for one in asked)]
+        unknown = tuple(in_no_row(self._store, people))
+        return Called(
+            subjects=kept.subjects, new=kept.new, weak=kept.weak, known=kept.known, found=found, unknown=unknown
+        )
 
     def review(
         self,
@@ -279,8 +285,7 @@ class Rights:
         if not named:
             raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
         for kind, name in named if what == "reinstate" else ():
-            standing = Book.of(self._store).standing(f"{kind}:{name}")
-            if standing is None or standing.state == "granted":
+            if not self._ended(f"{kind}:{name}"):
                 raise Unmet(f"{kind}:{name} is neither withdrawn nor disputed", "one that is", "look at its name")
         return self._record(
             [
@@ -297,13 +302,17 @@ class Rights:
             ]
         )
 
-    def _record(self, told: Sequence[Told]) -> Changed:
+    def _ended(self, about: str) -> bool:
+        """Whether the right to a thing is withdrawn or disputed, for any use."""
+        held = [Book.of(self._store).standing(about, use) for use in get_args(Use)]
+        return any(one is not None and one.state != "granted" for one in held)
+
+    def _record(self, told: Sequence[Told], lines: tuple[int, ...] = ()) -> Changed:
         from whence import govern
 
         events = govern.tell(self._store, told)
         about = tuple(one.about for one in told)
         people = [a.partition(":")[2] for a in about if a.startswith("subject:")]
-        rowed = set(self._store.index().sets["subject"].names()) if people else set()
         ended = [one for one in told if one.what in ("withdraw", "dispute", "change")]
         book, now = govern.Book.of(self._store), self._store.clock()
         later = any(one.valid_at is not None and one.valid_at > now for one in ended)
@@ -314,7 +323,8 @@ class Rights:
         return Changed(
             events=tuple(event.seq for event in events),
             about=about,
-            unknown=tuple(f"subject:{name}" for name in people if name not in rowed),
+            lines=lines,
+            unknown=tuple(f"subject:{name}" for name in in_no_row(self._store, people)),
             contradicted=tuple(sorted(against)),
             blast=blast if blast is not None and blast.rows + len(blast.suites) else None,
         )
