@@ -86,7 +86,7 @@ def test_a_review_says_who_waits_and_why_a_row_does_not(desk: Store, says: Calla
     assert said == "no row waits for nobody-9; 1 wait(s) for others: whence rights review\n"
     words = ("rights", "review", "--subject", "c-1", "--refuse", "--row")
     assert "tickets:t0: tagged with subject-" in says(*words, "tickets:t0", code=1)
-    assert "tickets:t3: holds nothing that subject-" in says(*words, "tickets:t3", code=1)
+    assert "tickets:t3: nothing that subject-" in says(*words, "tickets:t3", code=1)
     assert says(*words, "tickets:t2").endswith(f"1 row(s) do not name {desk.keys.pseudonym('c-1')}\n")
 
 

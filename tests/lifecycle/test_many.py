@@ -119,6 +119,8 @@ def test_what_is_lifted_must_have_ended_by_then(w: whence.Session, tmp_path: Pat
         w.rights.record(lines(tmp_path / "b.jsonl", {"what": "withdraw", "subject": "c"}, lift))
     with pytest.raises(Unmet, match=r"line 3: .*neither"):
         w.rights.record(lines(tmp_path / "c.jsonl", {"what": "withdraw", "subject": "a"}, lift, lift))
+    with pytest.raises(Unmet, match=r"has 2 faults:\n  line 1: what: .*\n  line 2: .*neither"):
+        w.rights.record(lines(tmp_path / "d.jsonl", {"what": "forget"}, lift))
     with pytest.raises(Unmet, match="holds no line"):
         w.rights.record(lines(tmp_path / "empty.jsonl", ""))
 

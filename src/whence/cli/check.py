@@ -37,8 +37,8 @@ def check(
 
     checks = load_checks()
     if missing := unknown(ids or (), checks):
-        said = f"no check is called {missing[0]!r}, expected one of {', '.join(named(checks))}"
-        raise typer.BadParameter(said, param_hint="ID")
+        expected = ", ".join(named(checks))
+        raise typer.BadParameter(f"no check is called {missing[0]!r}, expected one of {expected}", param_hint="ID")
     with here(as_json) as w:
         if listed:
             known = w.check.list()

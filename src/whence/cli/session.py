@@ -93,8 +93,8 @@ SHOWN_AGAIN = ("ingest", "evaluate", "judge")
 def wrapped(line: str, indent: int, hang: int = 4) -> str:
     """The line indented, and broken at blanks where the terminal ends (100 columns where there is none), so that a
     command in it can be copied; what follows the first line is indented by `hang` more."""
-    blanks = {"initial_indent": " " * indent, "subsequent_indent": " " * (indent + hang)}
-    return textwrap.fill(line, _width(), break_on_hyphens=False, **blanks)
+    first, rest = " " * indent, " " * (indent + hang)
+    return textwrap.fill(line, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
 class Teller:

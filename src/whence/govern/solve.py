@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pyroaring import BitMap64
 
@@ -62,8 +63,9 @@ def _corrected(store: Store, thing: Ref, snapshot: Snapshot, use: Use | None) ->
     """Rows that were read before the licence of their source was claimed anew. It decides where the new claim is no
     permission."""
     rows = store.snapshot_rows(snapshot)
-    runs = [run for ref in snapshot.parents if isinstance(run := store.get(ref), Run) and run.activity == "ingest"]
-    sources = {source.name: source for run in runs if isinstance(source := store.get(run.used[0]), Source)}
+    parents: list[Any] = [store.get(ref) for ref in snapshot.parents]
+    runs = [one for one in parents if isinstance(one, Run) and one.activity == "ingest"]
+    sources = {source.name: source for source in (store.get(run.used[0], Source) for run in runs)}
     for source in sources.values():
         for licence, members in unheeded(store, source):
             if reach := members & rows:

@@ -218,14 +218,12 @@ def decide(
     found = _Found(store, None)
     strangers = chosen - found.by_subject(found.why >= 0).get(subject, row_set([]))
     if tagged := strangers & known.tagged(subject):
-        found, do = (
-            f"{_listed(store, tagged)}: tagged with {subject}, whatever the text says",
-            "leave out what is tagged",
-        )
-        raise Unmet(found, "rows that name them without a tag", f"{do}; whence rights withdraw ends the right to a row")
+        which = f"{_listed(store, tagged)}: tagged with {subject}, whatever the text says"
+        do = "leave out what is tagged; whence rights withdraw ends the right to a row"
+        raise Unmet(which, "rows that name them without a tag", do)
     if strangers:
-        found = f"{_listed(store, strangers)}: holds nothing that {subject} is known to be called"
-        raise Unmet(found, "rows that may name them", "name others: whence rights review")
+        which = f"{_listed(store, strangers)}: nothing that {subject} is known to be called stands there"
+        raise Unmet(which, "rows that may name them", "name others: whence rights review")
     facts = {"said": what, "rows": len(chosen), "set": store.put_set(chosen)}
     return store.append("mentions.reviewed", f"subject:{subject}", facts), chosen
 

@@ -54,7 +54,7 @@ def changes_in(store: Store, path: Path, ended: Ended, digest: Digest, told: Tel
     """The changes that a file of JSON lines names, by line. A line lifts what an earlier line ended, too. Raises Unmet
     with every fault by line."""
     reader, made, faults = TypeAdapter(Line), dict[int, Told](), list[str]()
-    digest, said = cache(digest), dict[str, bool]()
+    digest, before = cache(digest), dict[str, bool]()
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -66,10 +66,10 @@ def changes_in(store: Store, path: Path, ended: Ended, digest: Digest, told: Tel
             continue
         try:
             one = _change(store, reader.validate_json(raw), digest)
-            if one.what == "reinstate" and not said.get(one.about, ended(one.about)):
+            if one.what == "reinstate" and not (before[one.about] if one.about in before else ended(one.about)):
                 raise Unmet("what it reinstates is neither withdrawn nor disputed")
             if one.what != "change":
-                said[one.about] = one.what in ("withdraw", "dispute")
+                before[one.about] = one.what in ("withdraw", "dispute")
             made[number] = one
         except ValidationError as error:
             said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'line'}: {e['msg']}" for e in error.errors()[:3])
