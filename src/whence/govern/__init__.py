@@ -2,6 +2,7 @@
 are about."""
 
 from whence.govern.audit import Audited, Share, adopt_audit
+from whence.govern.corrected import unheeded, unheeded_line
 from whence.govern.identifiers import (
     KINDS,
     Identified,
@@ -35,6 +36,7 @@ from whence.govern.rights import (
     withdrawn_rows,
 )
 from whence.govern.scopes import rows_of
+from whence.govern.solve import disputed_rows
 from whence.govern.subjects import Mentions, Waiting, decide, waiting
 from whence.govern.uses import declare, declared
 
@@ -67,6 +69,7 @@ __all__ = [
     "decide",
     "declare",
     "declared",
+    "disputed_rows",
     "identify",
     "kept",
     "leave",
@@ -85,6 +88,8 @@ __all__ = [
     "table",
     "tell",
     "terms_of",
+    "unheeded",
+    "unheeded_line",
     "unsearched",
     "waiting",
     "withdrawn",
