@@ -38,7 +38,7 @@ def test_a_person_is_identified_reviewed_and_asked_for(desk: Store, says: Callab
     made = says(
         "rights", "identify", "--subject", "c-1", "--email", "ada.king@example.org", "--order", "order 1", "--json"
     )
-    assert made == {"subjects": 1, "new": 3, "weak": 2, "known": 0, "found": 2}
+    assert made == {"subjects": 1, "new": 3, "weak": 2, "known": 0, "found": 2, "unknown": []}
     who = desk.keys.pseudonym("c-1")
     found = says("ask", "subject", "c-1", "--json")
     records = {part: [one["record"] for one in held] for part, held in found["rows"].items()}
@@ -69,14 +69,68 @@ def test_a_person_is_identified_reviewed_and_asked_for(desk: Store, says: Callab
 def test_what_is_not_known_or_not_meant(desk: Store, says: Callable[..., Any], tmp_path: Path) -> None:
     assert "nothing is known" in says("ask", "subject", "c-7", code=1)
     assert "nothing is known" in says("ask", "subject", "subject-0", code=1)
-    assert "neither or both" in says("rights", "identify", code=1)
     assert "1 new identifier(s) of 1 person(s)" in says("rights", "identify", "--subject", "c-99")
     path = tmp_path / "people.jsonl"
     path.write_text('{"subject": "c-2", "kind": "email", "value": "bo.li.1@example.org"}\n{"subject": "c-2"}\n')
     assert "people.jsonl:2: " in says("rights", "identify", "--file", str(path), code=1)
-    assert "beside a file" in says("rights", "identify", "--file", str(path), "--email", "a.long@example.org", code=1)
     for words in (["--accept", "--refuse"], ["--row", "tickets:t0"], ["--accept"]):
         says("rights", "review", *words, code=3)
     assert "no row waits" in says("rights", "review", "--subject", "c-1", "--refuse", code=1)
     says("rights", "review", "--subject", "c-1", "--row", "tickets:t9", "--refuse", code=1)
     says("ask", "subject", "c-1", "--as-of", "yesterday", code=3)
+
+
+def test_a_review_says_who_waits_and_why_a_row_does_not(desk: Store, says: Callable[..., Any]) -> None:
+    says("rights", "identify", "--subject", "c-1", "--order", "order 1")
+    said = says("rights", "review", "--subject", "nobody-9")
+    assert said == "no row waits for nobody-9; 1 wait(s) for others: whence rights review\n"
+    words = ("rights", "review", "--subject", "c-1", "--refuse", "--row")
+    assert "tickets:t0: tagged with subject-" in says(*words, "tickets:t0", code=1)
+    assert "tickets:t3: nothing that subject-" in says(*words, "tickets:t3", code=1)
+    assert says(*words, "tickets:t2").endswith(f"1 row(s) do not name {desk.keys.pseudonym('c-1')}\n")
+
+
+def test_rows_that_are_only_counted_are_listed_by_id(
+    store: Store, take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Callable[..., Any]
+) -> None:
+    take([{"text": "order 1 came"}, {"text": "where is order 1"}])
+    monkeypatch.chdir(tmp_path)
+    says("rights", "identify", "--subject", "c-1", "--order", "order 1")
+    text = says("rights", "review")
+    assert "#1" not in text
+    for ordinal in range(2):
+        name = store.row(ordinal).id.partition(":")[2][:12]
+        assert name in text
+        says("rights", "review", "--subject", "c-1", "--row", name, "--refuse")
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad", "good"),
+    [
+        ("email", "not an address", "ada.king@example.org"),
+        ("email", "ada@king", "ada@king.example"),
+        ("email", "@example.org", "a@b.de"),
+        ("email", "ada@example.", "Ada King <ada@example.org>"),
+        ("phone", "123-4", "555 01"),
+        ("phone", "call me", "+49 30 1234 5678"),
+    ],
+)
+def test_what_cannot_be_of_its_kind_is_refused_with_all_beside_it(
+    desk: Store, says: Callable[..., Any], kind: str, bad: str, good: str
+) -> None:
+    words = ("rights", "identify", "--subject", "c-1", "--name", "Ada King", f"--{kind}")
+    assert "identifier 2: value is no " in says(*words, bad, code=1)
+    assert desk.events("subject.identified") == []
+    assert "no row is about" not in says(*words, good)
+
+
+def test_somebody_in_no_row_is_said_to_be(desk: Store, says: Callable[..., Any], tmp_path: Path) -> None:
+    said = says("rights", "identify", "--subject", "c-99", "--email", "bo.li.1@example.org")
+    assert "no row is about c-99, and none names them" in said
+    (tmp_path / "people.jsonl").write_text(
+        '{"subject": "c-98", "kind": "name", "value": "Bo Li"}\n'
+        '{"subject": "c-97", "kind": "email", "value": "ada.king@example.org"}\n'
+    )
+    made = says("rights", "identify", "--file", "people.jsonl", "--json")
+    assert made["unknown"] == [desk.keys.pseudonym("c-98")]  # the other one is named by a row
+    assert "nobody is called so" not in says("rights", "withdraw", "--subject", "c-97")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from whence.data import CurationPlan, curate
 from whence.data.steps import STEPS, Disjoint, ExactDuplicate, Length, NormalisedDuplicate, Schema, answer_of
-from whence.govern import change, rights_digest, withdrawn_rows
+from whence.govern import change, disputed_rows, rights_digest, withdrawn_rows
 from whence.records import Ref, RunReport, Snapshot, Step
 from whence.store import Store, row_set, verify
 from whence.text import normalise
@@ -32,6 +32,7 @@ def cut(
         ingests=[report.run for report in reports],
         steps=steps,
         withdrawn=withdrawn_rows(store),
+        disputed=disputed_rows(store),
         groups=groups or {},
         inputs={"rights": rights_digest(store)},
     )
@@ -162,6 +163,22 @@ def test_rows_whose_right_was_withdrawn_go_first_with_what_was_made_of_them(stor
     again, _ = cut(store, [report, made], ("exact_duplicate", ExactDuplicate()))
     assert store.get(again, Snapshot).root == store.get(before, Snapshot).root
     assert verify(store) == []
+
+
+def test_what_is_only_disputed_is_called_so(store: Store, take: Take) -> None:
+    rows = [{"id": f"r{n}", "text": f"t{n}", "who": f"p{n}"} for n in range(4)]
+    report = take(rows, id="id", subject="who")
+    of = ["tickets:r1"], ["tickets:r1", "tickets:r2"]
+    made = take([{"id": f"d{n}", "text": f"m{n}", "of": o} for n, o in enumerate(of)], "derived", id="id", parents="of")
+    change(store, f"subject:{store.keys.pseudonym('p1')}", "dispute")
+    change(store, f"subject:{store.keys.pseudonym('p2')}", "withdraw")
+    snapshot, _ = cut(store, [report, made])
+    assert {name: reason for name, (reason, _) in removed(store, snapshot, "rights").items()} == {
+        "r1": "disputed",
+        "r2": "withdrawn",
+        "d0": "disputed",
+        "d1": "withdrawn",
+    }
 
 
 def test_nothing_changed_is_nothing_done(store: Store, take: Take) -> None:

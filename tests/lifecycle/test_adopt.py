@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from whence.lifecycle.adopt import Adopted
 from whence.models import read_sidecar
 from whence.records import Adapter, Conflict, Unmet
 from whence.store import verify
+from whence.verbs import Checked
 
 
 @pytest.fixture
@@ -174,6 +176,36 @@ def test_the_sidecar_travels_and_tells_without_a_store(w: whence.Session, place:
     assert said["reasons"][0]["tensors"] == ["model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight"]
     (away / "whence.json").unlink()
     assert cli("verify", str(away), "--base", str(place / "llama"), cwd=tmp_path / "away").returncode == 4
+
+
+def test_a_base_that_is_not_here_is_unknown_and_nobody_is_asked(
+    w: whence.Session, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = place / "support/adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "org/llama"}))
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("somebody was asked"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    for known in (False, True):
+        if known:
+            w.adopt.adapter(place / "support")
+        found = w.verify(place / "support")
+        assert isinstance(found, Checked)
+        assert (found.binding.answer, found.base) == ("unknown", None)
+        assert "called org/llama, which is not on this machine: whence verify" in str(found.binding)
+    done = cli("verify", "support", "--json", cwd=place)
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["answer"], said["base"]) == (4, "unknown", None)
+    assert "--base PATH" in said["reasons"][-1]["says"]
+    (place / "support/adapter_model.safetensors").write_bytes(b"cut")
+    assert cli("verify", "support", cwd=place).returncode == 2
+
+
+def test_rows_that_were_read_under_another_licence_are_said(w: whence.Session, place: Path) -> None:
+    data = [place / "train.jsonl"]
+    first = w.adopt.adapter(place / "support", data=data, licence="CC-BY-4.0", consent_basis="consent")
+    again = w.adopt.adapter(place / "support", data=data, licence="CC-BY-NC-4.0")
+    assert not any("stay so" in note for note in first.notes)
+    assert any(note.startswith("train: 60 rows were read before under CC-BY-4.0 and stay so") for note in again.notes)
 
 
 def cli(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

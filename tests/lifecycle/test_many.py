@@ -11,7 +11,7 @@ import pytest
 
 import whence
 from whence.govern import Book
-from whence.records import Unmet
+from whence.records import Unmet, sha256
 from whence.store import verify
 
 
@@ -41,9 +41,15 @@ def test_ten_thousand_of_them(w: whence.Session, tmp_path: Path) -> None:
     [
         ("{", "line 3"),
         ({"what": "forget", "subject": "a"}, "what"),
-        ({"what": "withdraw"}, "0 things are named"),
-        ({"what": "withdraw", "subject": "a", "source": "b"}, "no source is called 'b'"),
-        ({"what": "withdraw", "subject": ""}, "0 things|empty"),
+        ({"what": "withdraw"}, "nothing is named"),
+        ({"what": "withdraw", "source": "b"}, "no source is called 'b'"),
+        ({"what": "withdraw", "subject": "a", "row": "b:1"}, "subject, row are named"),
+        ({"what": "withdraw", "subject": ""}, "empty"),
+        ({"what": "withdraw", "subject": "a", "valid_at": "soon"}, "valid_at"),
+        ({"what": "withdraw", "rows": "gone.txt"}, "gone.txt cannot be read"),
+        ({"what": "withdraw", "subject": "a", "evidence": "gone.eml"}, "gone.eml cannot be read"),
+        ({"what": "reinstate", "subject": "nobody"}, "line 3: .*neither withdrawn nor disputed"),
+        ({"what": "reinstate", "subject": "nobody"}, "has 1 fault:"),
         ({"what": "withdraw", "subject": "a", "when": "now"}, "when"),
         ({"what": "withdraw", "subject": "a", "valid_at": "2026-01-01T00:00:00"}, "valid_at"),
         ({"what": "withdraw", "subject": "a", "to": "MIT"}, "takes no 'to'"),
@@ -99,3 +105,53 @@ def test_a_list_of_rows(w: whence.Session, tmp_path: Path) -> None:
     blob = made.about[0].partition(":")[2]
     next((w.store.root / "blobs").rglob(f"*{blob[-20:]}")).unlink()
     assert any("needs blob" in finding.message for finding in verify(w.store))
+
+
+def test_what_is_lifted_must_have_ended_by_then(w: whence.Session, tmp_path: Path) -> None:
+    """On record, or in a line before."""
+    w.rights.withdraw(subject="b", use="evaluate")
+    lift = {"what": "reinstate", "subject": "a"}
+    made = w.rights.record(
+        lines(tmp_path / "a.jsonl", {"what": "dispute", "subject": "a"}, "", lift, {**lift, "subject": "b"})
+    )
+    assert made.lines == (1, 3, 4)
+    with pytest.raises(Unmet, match=r"line 2: .*neither"):
+        w.rights.record(lines(tmp_path / "b.jsonl", {"what": "withdraw", "subject": "c"}, lift))
+    with pytest.raises(Unmet, match=r"line 3: .*neither"):
+        w.rights.record(lines(tmp_path / "c.jsonl", {"what": "withdraw", "subject": "a"}, lift, lift))
+    with pytest.raises(Unmet, match=r"has 2 faults:\n  line 1: what: .*\n  line 2: .*neither"):
+        w.rights.record(lines(tmp_path / "d.jsonl", {"what": "forget"}, lift))
+    with pytest.raises(Unmet, match="holds no line"):
+        w.rights.record(lines(tmp_path / "empty.jsonl", ""))
+
+
+def test_a_line_takes_what_the_options_take(w: whence.Session, tmp_path: Path) -> None:
+    lines(tmp_path / "train.jsonl", *({"id": f"t{n}", "text": f"row {n}"} for n in range(9)))
+    (tmp_path / "whence.toml").write_text(
+        '[project]\nname = "desk"\nowner = "ann"\n[[sources]]\nname = "train"\npath = "train.jsonl"\n'
+        'kind = "licensed"\nlicence = "MIT"\nmap = { id = "id" }\n[base]\npath = "./base"\n'
+    )
+    w.data.ingest()
+    listed = lines(tmp_path / "notice.txt", "train:t3", "train:t4")
+    line = {"what": "withdraw", "rows": str(listed), "evidence": str(listed), "valid_at": "2026-10-01"}
+    made = w.rights.record(lines(tmp_path / "one.jsonl", line))
+    assert made.blast is not None
+    assert sorted(made.blast.direct) == [3, 4]
+    [event] = w.store.events("rights.*")
+    assert event.valid_at is not None
+    assert event.valid_at.isoformat() == "2026-10-01T00:00:00+00:00"
+    assert event.data["evidence"] == sha256(listed.read_bytes())
+
+
+def test_people_in_no_row_are_named_by_their_lines(
+    w: whence.Session, tmp_path: Path, says: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gone = [{"what": "withdraw", "subject": f"c-{n}"} for n in range(10)]
+    lines(tmp_path / "gone.jsonl", *gone)
+    lines(tmp_path / "one.jsonl", gone[0])
+    said = says("rights", "record", "gone.jsonl")
+    assert "no row is about the 10 people of lines 1, 2, 3, 4, 5, 6, 7, 8 and 2 more" in " ".join(said.split())
+    assert "no row is about the person of line 1. " in says("rights", "record", "one.jsonl")
+    both = says("rights", "withdraw", "--subject", "x-1", "--subject", "x-2")
+    assert "nobody is called so: no row is about x-1, x-2" in both

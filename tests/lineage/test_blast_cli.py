@@ -93,3 +93,24 @@ def test_who_is_unknown_is_said_to_be(world: World, says: Callable[..., Any]) ->
 def test_over_half_of_all_rows(world: World, says: Callable[..., Any]) -> None:
     assert "this is 70% of all 1,000 rows" in says("rights", "withdraw", "--source", "tickets")
     assert says("ask", "blast-radius", code=2).startswith("2 live deployments")
+
+
+def test_times_are_spelled_as_in_the_record(world: World, says: Callable[..., Any]) -> None:
+    says("rights", "withdraw", "--source", "notes", "--valid-at", "2027-01-01")
+    untils = {one["until"] for one in says("ask", "live", "--json")}
+    assert "2027-01-01T00:00:00.000000Z" in untils
+
+
+@pytest.mark.parametrize("words", [("ask", "blast-radius", "--html"), ("ask", "due", "--ics")])
+def test_a_page_in_a_folder_that_is_not_there(world: World, says: Callable[..., Any], words: tuple[str, ...]) -> None:
+    said = says(*words, "gone/x.html", code=1)
+    assert "gone/x.html cannot be written: there is no folder" in said
+    assert "Errno" not in said
+    assert ".whence cannot be written: it is a folder" in says(*words, ".whence", code=1)
+
+
+def test_somebody_who_will_leave(world: World, says: Callable[..., Any]) -> None:
+    says("rights", "own", "m3", "--accountable", "ada@example.org")
+    said = says("rights", "left", "ada@example.org", "--at", "2027-12-01")
+    assert said.startswith("ada@example.org leaves on 2027-12-01; from then on nobody answers for:\n  m3: ")
+    assert says("rights", "left", "ada@example.org", "--at", "2026-01-01").startswith("ada@example.org left; ")

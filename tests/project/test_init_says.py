@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -61,3 +62,30 @@ def test_a_folder_that_cannot_take_the_file_says_why(tmp_path: Path, monkeypatch
     (tmp_path / "whence.toml").mkdir()
     with pytest.raises(Unmet, match=r"whence\.toml is a folder"):
         whence.init(data, tmp_path, force=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "offered"),
+    [
+        ("created_at", "2026-10-01T08:00:00Z", True),
+        ("timestamp", "2026-10-01T08:00:00+02:00", True),
+        ("created_at", "2026-10-01T08:00:00", False),
+        ("created_at", "yesterday", False),
+        ("timestamp", 1790000000, False),
+        ("deadline", "2026-10-01T08:00:00Z", False),
+    ],
+)
+def test_a_time_is_offered_as_when_rows_were_collected(
+    tmp_path: Path, field: str, value: object, offered: bool
+) -> None:
+    rows = [{"id": str(n), "prompt": f"q{n}", "completion": "a", field: value} for n in range(3)]
+    (tmp_path / "faq.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = draft(tmp_path / "faq.jsonl", tmp_path)
+    tomllib.loads(text)
+    found = [
+        line.removeprefix("# ") for line in text.splitlines() if line.startswith("# map = { id") and "faq" not in line
+    ]
+    dated = [line for line in found if "collected_at" in line]
+    assert bool(dated) is offered
+    if offered:
+        assert tomllib.loads(dated[0])["map"] == {"id": "id", "collected_at": field}

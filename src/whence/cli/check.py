@@ -32,6 +32,13 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Run checks over what the project made. Exit code 0: all pass; 2: one fails; 4: one abstains, or none speaks."""
+    from whence.project import load_checks
+    from whence.verbs.check import named, unknown
+
+    checks = load_checks()
+    if missing := unknown(ids or (), checks):
+        expected = ", ".join(named(checks))
+        raise typer.BadParameter(f"no check is called {missing[0]!r}, expected one of {expected}", param_hint="ID")
     with here(as_json) as w:
         if listed:
             known = w.check.list()

@@ -26,6 +26,10 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Record a typed reaction to a served answer."""
+    from whence.feedback.run import faults_of
+
+    if faults := faults_of("cli", actor, intent, value, text):
+        raise typer.BadParameter("; ".join(faults), param_hint="--intent, --value, --text, --as")
     with here(as_json) as w:
         ref = w.feedback.send(trace, surface="cli", actor=actor, intent=intent, value=value, text=text)
     say({"feedback": ref}, f"kept as {short(ref)}", as_json)

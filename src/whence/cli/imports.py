@@ -31,6 +31,11 @@ def traces(
     as_json: AsJson = False,
 ) -> None:
     """Answers that were given elsewhere: exit code 4 where nothing in the files is one."""
+    from whence.serve.importing import FORMATS
+
+    for said, option, known in ((format, "--format", ("auto", *FORMATS)), (consent, "--consent", ("none", "train"))):
+        if said not in known:
+            raise typer.BadParameter(f"{said!r} is none of {', '.join(known)}", param_hint=option)
     with here(as_json) as w:
         made = w.adopt.traces(
             *files,

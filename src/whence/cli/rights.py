@@ -49,7 +49,7 @@ def _plain(what: str) -> Any:
     ) -> None:
         named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
         with here(as_json) as w:
-            _said(w, what, getattr(w.rights, what)(**named, use=_use(use), **more), as_json)
+            _said(w, what, getattr(w.rights, what)(**named, use=_use(use), **more), as_json, subject)
 
     return command
 
@@ -84,7 +84,7 @@ def grant(
     """The right to use these rows is given (again); with --to, under that licence alone, whatever they came under."""
     named, more = _named(subject, source, licence, row, rows), _more(valid_at, reason, said_by, evidence)
     with here(as_json) as w:
-        _said(w, "grant", w.rights.grant(**named, to=to, use=_use(use), **more), as_json)
+        _said(w, "grant", w.rights.grant(**named, to=to, use=_use(use), **more), as_json, subject)
 
 
 @app.command(epilog="Example: whence rights change --source alpaca --to CC-BY-NC-4.0 --valid-at 2023-03-14T22:28:00Z")
@@ -169,9 +169,15 @@ def left(
     when = time_of(at, "--at")
     with here(as_json) as w:
         orphaned = w.rights.left(person, at=when)
+        ahead = when is not None and when > w.store.clock()
     lines = [f"  {one.about}: whence rights own {one.about} --accountable PERSON" for one in orphaned]
-    head = "nobody answers any more for:" if lines else "everything of theirs has a backup who is here"
-    say([asdict(one) for one in orphaned], "\n".join([f"{person} left; {head}", *lines]), as_json)
+    if ahead:
+        head = f"{person} leaves on {when:%Y-%m-%d}; "
+        head += "from then on nobody answers for:" if lines else "everything of theirs has a backup who is here then"
+    else:
+        head = f"{person} left; "
+        head += "nobody answers any more for:" if lines else "everything of theirs has a backup who is here"
+    say([asdict(one) for one in orphaned], "\n".join([head, *lines]), as_json)
 
 
 @app.command(epilog="Example: whence rights hold --subject c-0017 --until 2028-01-01 --reason 'court order 12/26'")
@@ -229,8 +235,13 @@ def identify(
     from whence.cli.subjects import called_said
 
     values = {"name": name, "email": email, "account": account, "order": order, "phone": phone, "other": other}
+    if (subject is None) == (file is None):
+        raise typer.BadParameter("expected one of them", param_hint="--subject, --file")
+    if file is not None and any(values.values()):
+        raise typer.BadParameter("takes no identifiers beside it: put all of them into the file", param_hint="--file")
     with here(as_json) as w:
-        called_said(w.rights.identify(subject, file=file, **{k: v or () for k, v in values.items()}), as_json)
+        made = w.rights.identify(subject, file=file, **{k: v or () for k, v in values.items()})
+    called_said(made, subject, as_json)
 
 
 @app.command(epilog="Example: whence rights review --subject c-0017 --row tickets:t-00012 --accept")
@@ -247,6 +258,7 @@ def review(
 ) -> None:
     """Rows that may name somebody, and wait for a person to say so."""
     from whence.cli.subjects import review_said
+    from whence.verbs.subjects import reviewable
 
     if accept and refuse:
         raise typer.BadParameter("both are given, expected one", param_hint="--accept, --refuse")
@@ -256,7 +268,10 @@ def review(
         raise typer.BadParameter("name whom the rows are about", param_hint="--subject")
     with here(as_json) as w:
         made = w.rights.review(subject, row=row or (), accept=accept, refuse=refuse, words=words)
-    review_said(made, accept, words, as_json)
+        others = len(reviewable(w.store, None, False)) if subject and not made else 0
+    nothing = f"no row waits for {subject or 'anybody'}"
+    nothing += f"; {others:,} wait(s) for others: whence rights review" if others else ""
+    review_said(made, nothing, accept, words, as_json)
 
 
 def time_of(text: str | None, option: str) -> datetime | None:
@@ -294,23 +309,22 @@ def _use(text: str | None) -> Any:
     return text
 
 
-def _said(w: Session, what: str, made: Changed, as_json: bool) -> None:
+def _said(w: Session, what: str, made: Changed, as_json: bool, typed: list[str] | None = None) -> None:
+    """typed: the people who were named, as they were."""
     from whence.cli.blast import text, value
 
     blast = made.blast
     if as_json:
-        names = ("events", "about", "unknown", "contradicted", "outranked", "begins")
+        names = ("events", "about", "lines", "unknown", "contradicted", "outranked", "begins")
         said = {key: getattr(made, key) for key in names}
         say({**said, "blast_radius": value(w, blast) if blast else None}, "", as_json)
         return
     several = f"{len(made.events):,} events, {made.events[0]} to {made.events[-1]}"
     lines = [f"event {made.events[0]}: {what} {made.about[0]}" if len(made.events) == 1 else f"{several}: {what}"]
     if made.unknown:
-        one = made.unknown[0]
-        who = f"no row {'has' if one.startswith('licence:') else 'is about'} {one}" if len(made.about) == 1 else (
-            f"{len(made.unknown):,} of {len(made.about):,} are in no row"
-        )  # fmt: skip
-        lines.append(wrapped(f"{who}. It is recorded, and bites when rows come; mind the spelling", 0))
+        lines.append(
+            wrapped(f"{_unknown(made, typed)}. It is recorded, and bites when rows come; mind the spelling", 0)
+        )
     for mine, other in made.outranked[:8]:
         lines.append(
             f"event {mine} does not hold: event {other} does (whence ask blast-radius says what and from when)"
@@ -325,3 +339,19 @@ def _said(w: Session, what: str, made: Changed, as_json: bool) -> None:
     if blast is not None:
         lines += ["", text(w, blast)]
     say(None, "\n".join(lines), as_json)
+
+
+NAMED = 8
+"""People who are named in one line; the rest is counted."""
+
+
+def _unknown(made: Changed, typed: list[str] | None) -> str:
+    """Whom no row is about: as they were typed, or by the file's lines, since only pseudonyms are kept."""
+    if made.unknown[0].startswith("licence:"):
+        return f"no row has {', '.join(made.unknown[:NAMED])}"
+    gone, names = set(made.unknown), typed or [str(number) for number in made.lines]
+    who = [name for name, about in zip(names, made.about, strict=False) if about in gone]
+    listed = ", ".join(who[:NAMED]) + (f" and {len(who) - NAMED:,} more" if len(who) > NAMED else "")
+    if typed:
+        return f"nobody is called so: no row is about {listed}"
+    return f"no row is about the {'person of line' if len(who) == 1 else f'{len(who):,} people of lines'} {listed}"

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,7 +42,14 @@ def here(as_json: bool = False, create: bool = False, project: bool = True) -> I
 
 def say(value: Any, text: str, as_json: bool) -> None:
     """`value` as JSON for programs, or `text` for people."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str) if as_json else text)
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_spelled) if as_json else text)
+
+
+def _spelled(value: Any) -> str:
+    """What JSON has no form of: a time as the record spells it, all else as text."""
+    from whence.records import text_time
+
+    return text_time(value) if isinstance(value, datetime) else str(value)
 
 
 def walked(out: Outcome, **more: Any) -> dict[str, Any]:
@@ -78,14 +86,15 @@ def _width() -> int:
     return max(shutil.get_terminal_size((100, 24)).columns, 40)
 
 
-SHOWN_AGAIN = ("evaluate", "judge")
+SHOWN_AGAIN = ("ingest", "evaluate", "judge")
 """Stages whose lines are worth reading although nothing was done; of others the last line is."""
 
 
 def wrapped(line: str, indent: int, hang: int = 4) -> str:
-    """The line indented, and broken at words where the terminal ends (100 columns where there is none); what follows
-    the first line is indented by `hang` more."""
-    return textwrap.fill(line, _width(), initial_indent=" " * indent, subsequent_indent=" " * (indent + hang))
+    """The line indented, and broken at blanks where the terminal ends (100 columns where there is none), so that a
+    command in it can be copied; what follows the first line is indented by `hang` more."""
+    first, rest = " " * indent, " " * (indent + hang)
+    return textwrap.fill(line, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
 class Teller:

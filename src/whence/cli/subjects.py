@@ -62,18 +62,21 @@ def _rows(w: Session, rows: RowSet, most: int) -> list[dict[str, str]]:
     return [{"id": name, "record": record} for _, name, record in names(w.store, islice(rows, most))]
 
 
-def called_said(made: Called, as_json: bool) -> None:
-    """What was kept, and found."""
+def called_said(made: Called, typed: str | None, as_json: bool) -> None:
+    """What was kept, and found. typed: the person, where one was named."""
     text = f"{made.new:,} new identifier(s) of {made.subjects:,} person(s), {made.known:,} known before; "
     text += f"{made.found:,} mention(s) found"
     text += (
         f"\n{made.weak:,} may mean others too: their matches wait for you: whence rights review" if made.weak else ""
     )
+    if made.unknown:
+        who = f"about {typed}" if typed else f"about {len(made.unknown):,} of these people"
+        text += f"\nno row is {who}, and none names them. It is kept, and bites when rows come; mind the spelling"
     say(asdict(made), text, as_json)
 
 
-def review_said(found: list[Reviewable] | Reviewed, accepted: bool, words: bool, as_json: bool) -> None:
-    """What waits, or what was decided."""
+def review_said(found: list[Reviewable] | Reviewed, nothing: str, accepted: bool, words: bool, as_json: bool) -> None:
+    """What waits, or what was decided. nothing: what to say where no row waits."""
     if not isinstance(found, list):
         verb = "name" if accepted else "do not name"
         say(asdict(found), f"event {found.event}: {found.rows:,} row(s) {verb} {found.subject}", as_json)
@@ -85,9 +88,14 @@ def review_said(found: list[Reviewable] | Reviewed, accepted: bool, words: bool,
     lines = [f"{len(found):,} row(s) may name {people:,} person(s)"]
     shown = found[:SHOWN]
     if shown:
-        cells = [(one.record, one.subject, ", ".join(one.kinds), ", ".join(one.why)) for one in shown]
+        cells = [(_called(one), one.subject, ", ".join(one.kinds), ", ".join(one.why)) for one in shown]
         lines += ["", table(cells, ("row", "person", "by", "why it waits"))]
-        lines += [f"{one.record}  {text}" for one in shown for text in one.words]
+        lines += [f"{_called(one)}  {text}" for one in shown for text in one.words]
         lines += [f"… and {len(found) - SHOWN:,} more (--json shows all)"] if len(found) > SHOWN else []
         lines += ["", "whence rights review --subject PERSON [--row ROW] --accept, or --refuse"]
-    say(values, "\n".join(lines) if found else "no row waits for anybody", as_json)
+    say(values, "\n".join(lines) if found else nothing, as_json)
+
+
+def _called(one: Reviewable) -> str:
+    """By which a row can be named: records that are only counted (#1) have many namesakes."""
+    return short(one.row) if one.record.partition(":")[2].startswith("#") else one.record

@@ -30,7 +30,7 @@ def verify(
     """Does this adapter belong on this base? Without one: re-derive the record and name what is damaged.
 
     For an adapter: exact (exit code 0), same-shape-different-base or incompatible (2), unknown where nothing says
-    which base it was trained on (4). For the record: 2 where anything is damaged.
+    which base it was trained on, or it is not on this machine (4). For the record: 2 where anything is damaged.
     """
     if adapter is None:
         if base is not None:
@@ -38,7 +38,7 @@ def verify(
         raise typer.Exit(_record(as_json))
     found = _checked(adapter, base)
     binding = found.binding
-    value = {"adapter": str(found.adapter), "base": str(found.base), "by": found.by, **asdict(binding)}
+    value = {"adapter": str(found.adapter), "base": found.base and str(found.base), "by": found.by, **asdict(binding)}
     lines = [f"{binding.answer}: {binding.bound} of {binding.tensors} tensors bound; told by {found.by}"]
     lines += [wrapped(f"- {reason.says}", 2) for reason in binding.reasons]
     say(value, "\n".join(lines), as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from time import monotonic, process_time
 
 from whence.data.ingest import finished
@@ -26,6 +26,8 @@ class CurationPlan:
     steps: Sequence[tuple[str, CurationStep]]
     withdrawn: RowSet
     """rows that may not be used (any more)"""
+    disputed: RowSet = field(default_factory=lambda: row_set([]))
+    """of these, rows whose right is contested and did not end"""
     groups: Mapping[str, Iterable[tuple[str, str]]]
     """``group``, ``subject`` or ``text`` → (value, name of the suite that holds it)"""
     inputs: Mapping[str, str]
@@ -47,7 +49,7 @@ def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: Non
         rows |= store.get_set(report.set) if report and report.set else row_set([])
     with store.writer("curate"):
         left, steps = rows, []
-        for name, step in [("rights", _Rights(plan.withdrawn)), *plan.steps]:
+        for name, step in [("rights", _Rights(plan.withdrawn, plan.disputed)), *plan.steps]:
             left, record = _step(store, name, step, left, plan, progress)
             steps.append(record)
         set_blob, root = store.put_set(left), store.root_of(left)
@@ -74,15 +76,16 @@ def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: Non
 
 @dataclass(frozen=True, slots=True)
 class _Rights:
-    """Rows whose right to be used was withdrawn go first, always."""
+    """Rows whose right to be used was withdrawn, or is disputed, go first, always."""
 
     withdrawn: RowSet
+    disputed: RowSet
     version = 1
 
     def remove(self, rows: Rows) -> Removal:
         out = Removal()
         for ordinal in rows.left & self.withdrawn:
-            out.drop(ordinal, "withdrawn")
+            out.drop(ordinal, "disputed" if ordinal in self.disputed else "withdrawn")
         return out
 
 

@@ -33,7 +33,7 @@ def send(
     `value` from −1 to 1), correction (with `text`, the answer it should have been), comment (with `text`), flag (text
     or none). at: when it was given; None: now. Raises NotFound for an unknown trace, Unmet with every fault.
     """
-    faults = _faults(surface, actor, intent, value, text)
+    faults = faults_of(surface, actor, intent, value, text)
     if faults:
         raise Unmet("this feedback cannot be kept: " + "; ".join(faults))
     try:
@@ -56,7 +56,8 @@ def send(
     return name
 
 
-def _faults(surface: str, actor: str, intent: str, value: float | None, text: str | None) -> list[str]:
+def faults_of(surface: str, actor: str, intent: str, value: float | None, text: str | None) -> list[str]:
+    """Why such a reaction cannot be kept."""
     faults = [
         f"{what} is no short lower-case word"
         for what, said in (("surface", surface), ("actor", actor))

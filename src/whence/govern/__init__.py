@@ -2,6 +2,8 @@
 are about."""
 
 from whence.govern.audit import Audited, Share, adopt_audit
+from whence.govern.corrected import unheeded, unheeded_line
+from whence.govern.holds import hold, holds, release
 from whence.govern.identifiers import (
     KINDS,
     Identified,
@@ -13,7 +15,6 @@ from whence.govern.identifiers import (
     read_identifiers,
     strength,
 )
-from whence.govern.holds import hold, holds, release
 from whence.govern.licences import DUTIES, Licence, Ruling, classes, licence_id, rule, table, terms_of
 from whence.govern.mentions import search, unsearched
 from whence.govern.owners import Owner, leave, names_of, own, owners
@@ -36,7 +37,7 @@ from whence.govern.rights import (
     withdrawn_rows,
 )
 from whence.govern.scopes import rows_of
-from whence.govern.signing import Signature, sign, signed
+from whence.govern.solve import disputed_rows
 from whence.govern.subjects import Mentions, Waiting, decide, waiting
 from whence.govern.uses import declare, declared
 
@@ -70,6 +71,7 @@ __all__ = [
     "decide",
     "declare",
     "declared",
+    "disputed_rows",
     "identify",
     "hold",
     "holds",
@@ -93,6 +95,8 @@ __all__ = [
     "table",
     "tell",
     "terms_of",
+    "unheeded",
+    "unheeded_line",
     "unsearched",
     "waiting",
     "withdrawn",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -83,6 +84,8 @@ LEAST_EMAIL = 10
 """letters and digits"""
 LEAST_PHONE = 9
 """digits; fewer lack the area"""
+FEWEST_PHONE = 5
+"""digits; fewer are no phone number at all"""
 CODE = 3
 """letters; a longer run is a word, whose letters say less"""
 BITS = {"digit": math.log2(10), "code": math.log2(26), "word": 1.5}
@@ -141,8 +144,8 @@ def _pattern(digits: str) -> bool:
     return len(digits) >= LEAST_DIGITS and (len(set(digits)) <= 2 or digits in run or digits in run[::-1])
 
 
-def fault_of(value: object) -> str | None:
-    """Why this cannot be an identifier, or None. Quotes nothing of it."""
+def fault_of(value: object, kind: Kind = "other") -> str | None:
+    """Why this cannot be an identifier of its kind, or None. Quotes nothing of it."""
     if not isinstance(value, str):
         return f"is {type(value).__name__}, expected text"
     try:
@@ -155,6 +158,10 @@ def fault_of(value: object) -> str | None:
         return "holds a control character"
     if len("".join(tokens_of(value))) < 2:
         return "has fewer than two letters or digits, which stand everywhere; give it as texts do, such as 'order 1'"
+    if kind == "email" and not re.search(r"[^\s@]@[^\s@]*[^\s@.]\.[^\s@.]", fold(value)):
+        return "is no e-mail address: a name, @, and a domain with a dot in it"
+    if kind == "phone" and sum(char.isdigit() for char in value) < FEWEST_PHONE:
+        return f"is no phone number: it has fewer than {FEWEST_PHONE} digits"
     return None
 
 
@@ -202,7 +209,7 @@ def _check(one: Identifier) -> None:
         one.subject.encode()
     except UnicodeEncodeError:
         raise ValueError("subject holds a lone surrogate, which is not text") from None
-    fault = fault_of(one.value)
+    fault = fault_of(one.value, one.kind)
     if fault:
         raise ValueError(f"value {fault}")
 

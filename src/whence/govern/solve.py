@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pyroaring import BitMap64
 
+from whence.govern.corrected import unheeded, unheeded_line
 from whence.govern.licences import DUTIES, Ruling, rule, terms_of
-from whence.govern.rights import Book, amended
+from whence.govern.rights import Book, amended, blocked
+from whence.govern.scopes import ABOUT, rows_of
 from whence.govern.uses import declared
-from whence.records import Adapter, Base, Closure, Finding, Ref, Snapshot, Use, sha256
+from whence.records import Adapter, Base, Closure, Finding, Ref, Run, Snapshot, Source, Use, sha256
 from whence.records.judgement import Outcome
-from whence.store import RowSet, Store
+from whence.store import RowSet, Store, row_set
 
 ID = "rights.licences"
 SAYS: dict[str, Outcome] = {"allowed": "pass", "unknown": "abstain", "barred": "fail"}
@@ -31,6 +34,7 @@ def licences(store: Store, thing: Ref) -> Iterable[Finding]:
     if not isinstance(record, Snapshot):
         return
     found = declared(store, record.name)
+    yield from _corrected(store, thing, record, found[1] if found else None)
     if found is None:
         # low: it informs and does not decide, so that a project of before this check is judged as it was
         said = f"nothing says what {record.name} is for, so no licence was held against it; {DECLARE}"
@@ -53,6 +57,29 @@ def _snapshot(store: Store, thing: Ref, snapshot: Snapshot, ref: Ref, use: Use) 
             evidence=(ref,),
             rows=store.put_set(reach),
         )
+
+
+def _corrected(store: Store, thing: Ref, snapshot: Snapshot, use: Use | None) -> Iterator[Finding]:
+    """Rows that were read before the licence of their source was claimed anew. It decides where the new claim is no
+    permission."""
+    rows = store.snapshot_rows(snapshot)
+    parents: list[Any] = [store.get(ref) for ref in snapshot.parents]
+    runs = [one for one in parents if isinstance(one, Run) and one.activity == "ingest"]
+    sources = {source.name: source for source in (store.get(run.used[0], Source) for run in runs)}
+    for source in sources.values():
+        for licence, members in unheeded(store, source):
+            if reach := members & rows:
+                free = use is None or rule(source.licence, use).verdict == "allowed"
+                yield Finding(
+                    check=ID,
+                    about=thing,
+                    verdict="abstain",
+                    severity="low" if free else "high",
+                    message=unheeded_line(source, licence, len(reach)),
+                    statistic=float(len(reach)),
+                    n=snapshot.rows,
+                    rows=store.put_set(reach),
+                )
 
 
 def _base(store: Store, thing: Ref, adapter: Adapter) -> Iterator[Finding]:
@@ -133,6 +160,15 @@ def _generated(store: Store, rows: RowSet, use: Use) -> Iterator[Reached]:
             yield f"written by {shown(name)}", Ruling(verdict="unknown", why=do, clause="none"), reach
         else:
             yield f"written by {shown(name)}, {terms}", rule(terms, use), reach
+
+
+def disputed_rows(store: Store) -> RowSet:
+    """Rows that a dispute alone keeps from training, and rows made from them; nobody withdrew them."""
+    found, index, rows = blocked(store), store.index(), row_set([])
+    disputed = [about.partition(":") for about, one in found.why.items() if one.state == "disputed"]
+    for kind in {kind for kind, _, _ in disputed}.intersection(ABOUT):
+        rows |= rows_of(store, kind, [name for of, _, name in disputed if of == kind])
+    return (rows | index.descendants(rows)) - found.breach - index.descendants(found.breach)
 
 
 def shown(name: str) -> str:

@@ -66,6 +66,10 @@ class Mentions:
         """Rows that may name them, and wait for a person."""
         return self._sets.get(subject + WAITING)
 
+    def people(self) -> set[str]:
+        """Pseudonyms of all whom a row names, or may name."""
+        return {name.removesuffix(WAITING) for name in self._sets.names()}
+
     def rows(self, subject: str) -> RowSet:
         """Rows that are about them, by tag or by what they are called."""
         return self.tagged(subject) | self.named(subject)
@@ -213,11 +217,22 @@ def decide(
         raise Unmet(f"no row waits for {subject}", "rows that may name them", "look: whence rights review")
     found = _Found(store, None)
     strangers = chosen - found.by_subject(found.why >= 0).get(subject, row_set([]))
+    if tagged := strangers & known.tagged(subject):
+        which = f"{_listed(store, tagged)}: tagged with {subject}, whatever the text says"
+        do = "leave out what is tagged; whence rights withdraw ends the right to a row"
+        raise Unmet(which, "rows that name them without a tag", do)
     if strangers:
-        which = ", ".join(store.row(o).id for o in to_array(strangers)[:3].tolist())
-        raise Unmet(f"{len(strangers)} of these rows do not name {subject}: {which}", "rows that may", "name others")
+        which = f"{_listed(store, strangers)}: nothing that {subject} is known to be called stands there"
+        raise Unmet(which, "rows that may name them", "name others: whence rights review")
     facts = {"said": what, "rows": len(chosen), "set": store.put_set(chosen)}
     return store.append("mentions.reviewed", f"subject:{subject}", facts), chosen
+
+
+def _listed(store: Store, rows: RowSet) -> str:
+    """The first of these rows, as SOURCE:RECORD; by id where records are only counted."""
+    first = [store.row(ordinal) for ordinal in to_array(rows)[:3].tolist()]
+    more = [f"{len(rows) - len(first):,} more"] if len(rows) > len(first) else []
+    return ", ".join([row.id if row.record.startswith("#") else f"{row.source}:{row.record}" for row in first] + more)
 
 
 def _decisions(store: Store, as_of: datetime | None) -> dict[str, tuple[RowSet, RowSet]]:

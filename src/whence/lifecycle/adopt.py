@@ -387,6 +387,9 @@ def _rights(store: Store, ref: Ref, claims: Claims) -> list[str]:
             notes.append(
                 f"{bare:,} rows were read before without a licence and stay so; the claim stands in their source alone"
             )
+    for source in (_source(store, path.resolve(), claims) for path in claims.data):
+        kept = govern.unheeded(store, source)
+        notes += [govern.unheeded_line(source, licence, len(held)) for licence, held in kept]
     return notes
 
 

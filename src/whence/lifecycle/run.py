@@ -168,6 +168,8 @@ class Walk:
             self.out.ingests.append(run)
             any_fresh |= fresh
             lines.append(ingest_line(self._report(run)))
+            kept = govern.unheeded(self.store, plan.source)
+            lines += [govern.unheeded_line(plan.source, licence, len(rows)) for licence, rows in kept]
         found = govern.search(self.store, self._progress("ingest", "people by what they are called"))
         return any_fresh or bool(found), [*lines, f"people by what they are called: {found:,} new"] if found else lines
 
@@ -179,6 +181,7 @@ class Walk:
             ingests=self.out.ingests,
             steps=self.project.steps(),
             withdrawn=govern.withdrawn_rows(self.store),
+            disputed=govern.disputed_rows(self.store),
             groups=self._groups(),
             inputs={"rights": govern.rights_digest(self.store), "suites": sha256(encode(sorted(self.suites.items())))},
         )

@@ -95,11 +95,12 @@ class Pair:
     embedding: bool = False
 
 
-def check_binding(adapter: Held, base: Held, bond: Bond | None) -> Binding:
+def check_binding(adapter: Held, base: Held | None, bond: Bond | None) -> Binding:
     """Hold an adapter and a base against what was recorded of them when the adapter was trained.
 
-    bond: that record; None: nothing was recorded, and the answer is unknown at best. A folder that is not whole is a
-    reason; Conflict is raised where one is written to meanwhile.
+    base: None: it is not to be had, and the answer is unknown at best. bond: that record; None: nothing was recorded,
+    and the answer is unknown at best. A folder that is not whole is a reason; Conflict is raised where one is written
+    to meanwhile.
     """
     reasons: list[Reason] = []
     bound, brought = 0, dict[str, Tensor]()
@@ -109,14 +110,19 @@ def check_binding(adapter: Held, base: Held, bond: Bond | None) -> Binding:
         reasons += _strange(adapter.origin, settings)
         for part in altered(adapter.path, bond.weights, bond.config) if bond else ():
             reasons.append(Reason(about="adapter", says=f"the adapter's {part} changed since it was recorded"))
-        there = base_tensors(base.path)
-        bound, unfit = check_keys(brought, settings, there, bool(settings.get("fan_in_fan_out")))
-        reasons += unfit
-        if bond and bond.base:
+        there = base_tensors(base.path) if base else {}
+        if base:
+            bound, unfit = check_keys(brought, settings, there, bool(settings.get("fan_in_fan_out")))
+            reasons += unfit
+        if base and bond and bond.base:
             reasons += _against(bond.base, bond.tensors, base.path, there)
     except Unmet as error:
-        says = error.found.replace(str(adapter.path), str(adapter.origin)).replace(str(base.path), str(base.origin))
+        says = error.found
+        for held in (adapter, base) if base else (adapter,):
+            says = says.replace(str(held.path), str(held.origin))
         reasons.append(Reason(about="folder", says=says))
+    if base is None:
+        reasons.append(Reason(about="record", says="there is no base here to hold it against"))
     if not reasons and not (bond and bond.base):
         reasons.append(Reason(about="record", says="nothing on record says which base it was trained on"))
     return Binding(answer=_answer(reasons), reasons=tuple(reasons), bound=bound, tensors=len(brought))

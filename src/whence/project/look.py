@@ -18,7 +18,7 @@ from whence.data.shape import FieldMap, content_of
 from whence.data.values import Fault, Record
 from whence.project.places import file_faults
 from whence.project.read import FILE
-from whence.records import Json, Unmet, writing
+from whence.records import Json, Unmet, parse_time, writing
 
 LOOK_AT = 200
 """records"""
@@ -33,6 +33,9 @@ GUESSES = {
 }
 """What a mapping needs → field names that people use for it, likeliest first."""
 
+
+TIMES = ("collected_at", "created_at", "received_at", "sent_at", "timestamp", "created", "time", "datetime", "date")
+"""Fields that people keep the time of a row in, likeliest first."""
 
 NOTE = "NOTE: "
 """Begins a comment of a draft that its owner should read before anything runs."""
@@ -62,7 +65,8 @@ def draft(file: Path | str, folder: Path) -> str:
     last = str(place).rstrip("/").rpartition("/")[2]
     name = re.sub("[^A-Za-z0-9_-]+", "-", last.split(".")[0]).strip("-_") or "data"
     shown = _toml(_shown(place, folder))
-    return TEMPLATE.format(name=name, path=shown, map=inline, seen=seen, subject=_subject_note(mapping))
+    dated = _dated(records, set(mapping.values()), inline)
+    return TEMPLATE.format(name=name, path=shown, map=inline, dated=dated, seen=seen, subject=_subject_note(mapping))
 
 
 def guessed(place: Place) -> tuple[str, dict[str, str]]:
@@ -164,6 +168,25 @@ def _slices(records: list[dict[str, Json]], taken: set[str]) -> list[str]:
     return out
 
 
+def _dated(records: list[dict[str, Json]], taken: set[str], inline: str) -> str:
+    """The map with the field that seems to say when a row was collected, as a comment; nothing where none does."""
+    for field in TIMES:
+        values = [record[field] for record in records if record.get(field) not in (None, "")]
+        if field not in taken and values and all(map(_is_time, values)):
+            with_time = ", ".join(filter(None, [inline, f"collected_at = {_toml(field)}"]))
+            says = f"# {field!r} looks like the time at which a row was collected; if so, take this line instead:"
+            return f"{says}\n# map = {{ {with_time} }}\n"
+    return ""
+
+
+def _is_time(value: Json) -> bool:
+    """Whether it is a time with its zone."""
+    try:
+        return isinstance(value, str) and len(value) > len("2026-11-01") and bool(parse_time(value))
+    except (ValueError, OverflowError):
+        return False
+
+
 def _subject_note(mapping: Mapping[str, str]) -> str:
     if "subject" in mapping:
         return f"{mapping['subject']!r} looks like a person; stored as a pseudonym only"
@@ -191,7 +214,7 @@ kind = "human_annotation"            # production_log, synthetic, user_correctio
 # consent_basis = "contract"         # needed when rows are about people
 # {subject}
 map = {{ {map} }}
-
+{dated}
 # What the models are for: every licence is held against it, see docs/licences.md
 # [use]
 # commercial = true

@@ -72,12 +72,19 @@ def unwritable(place: object, error: BaseException) -> BackendFailed | None:
 
 @contextmanager
 def writing(place: object) -> Iterator[None]:
-    """Raises BackendFailed where the system refuses to write to `place`; other errors pass."""
+    """Raises BackendFailed where the system refuses to write to `place`, Unmet where it cannot be a file; other errors
+    pass."""
     try:
         yield
     except PermissionError as error:
         do = "change its owner or mode, or act as another user"
         raise BackendFailed(f"{place} cannot be written: this user may not write there\n  do: {do}") from error
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        folder = os.path.dirname(os.path.abspath(str(place)))
+        if os.path.isdir(folder) and not os.path.isdir(str(place)):
+            raise
+        found = "it is a folder" if os.path.isdir(folder) else f"there is no folder {folder}"
+        raise Unmet(f"{place} cannot be written: {found}", "a file in a folder that exists", "name another") from error
     except Exception as error:
         refused = None if isinstance(error, WhenceError) else unwritable(place, error)
         if refused is None:

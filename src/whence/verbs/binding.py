@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whence.lineage import find
-from whence.models import Binding, base_tensors, bond_of, check_binding, hold, load_base, read_sidecar
+from whence.models import Binding, Reason, base_tensors, bond_of, check_binding, hold, load_base, read_sidecar
 from whence.models.identity import adapter_digests
-from whence.models.tensors import combined
+from whence.models.tensors import combined, read_json
 from whence.records import Adapter, Base, Closure, NotFound, Release, Unmet
 from whence.register import known
 from whence.store import Store
@@ -22,8 +22,8 @@ class Checked:
     """the answer with its reasons"""
     adapter: Path
     """folder"""
-    base: Path
-    """folder"""
+    base: Path | None
+    """folder; None: there is none on this machine"""
     weights: str | None
     """``b3:`` of the base; None: it is not whole"""
     by: str
@@ -33,8 +33,8 @@ class Checked:
 def binding(adapter: str | Path, base: str | Path | None = None, store: Store | None = None) -> Checked:
     """Hold an adapter against a base. adapter: a PEFT folder, or with a store an adapter or release on record.
 
-    base: a folder or hub id; None: the one on record. What the store says counts before the sidecar. Raises NotFound,
-    Unmet where there is no such folder.
+    base: a folder or hub id; None: the one on record, where it is on this machine, and nobody is asked for it. What the
+    store says counts before the sidecar. Raises NotFound, Unmet where there is no such folder.
     """
     recorded = None
     if not Path(adapter).is_dir():
@@ -57,7 +57,14 @@ def binding(adapter: str | Path, base: str | Path | None = None, store: Store | 
         if recorded is not None and store is not None:
             bond = bond_of(store, recorded)
             by = f"the record, {bond.seen}" if bond.base else "nothing"
-        place = _base(base, store, recorded, bond.name if bond else None)
+        place = _base(base, store, recorded)
+        if isinstance(place, str):
+            answer = check_binding(held, None, bond)
+            named = place or (bond.name if bond else None) or _named_base(held.path)
+            where = f"its base is called {named}, which is not on this machine" if named else "nothing names its base"
+            more = Reason(about="record", says=f"{where}: whence verify {adapter} --base PATH")
+            answer = replace(answer, reasons=(*answer.reasons, more))
+            return Checked(binding=answer, adapter=folder, base=None, weights=None, by=by)
         with hold(place) as held_base:
             answer = check_binding(held, held_base, bond)
             try:
@@ -82,13 +89,24 @@ def store_place(store: Store | None, adapter: Adapter) -> Path:
     return (store.root / adapter.location).resolve()
 
 
-def _base(base: str | Path | None, store: Store | None, adapter: Adapter | None, called: str | None) -> Path:
+def _base(base: str | Path | None, store: Store | None, adapter: Adapter | None) -> Path | str:
+    """The base's folder; where it is not on this machine what the record calls it, or nothing."""
     if base is not None:
         return load_base(str(base))
-    if store is not None and adapter is not None:
-        closure = store.get(adapter.closure, Closure)
-        if closure.base:
-            record = store.get(closure.base, Base)
-            return load_base(record.location, record.revision, store.root.parent)
-    named = f" (its sidecar calls it {called})" if called else ""
-    raise Unmet(f"no base is named{named}", "a folder or hub id", "whence verify ADAPTER --base BASE")
+    closure = store.get(adapter.closure, Closure) if store is not None and adapter is not None else None
+    if store is None or closure is None or closure.base is None:
+        return ""
+    record = store.get(closure.base, Base)
+    try:
+        return load_base(record.location, record.revision, store.root.parent, ask=False)
+    except Unmet:
+        return record.location
+
+
+def _named_base(folder: Path) -> str | None:
+    """What the adapter's configuration calls its base."""
+    try:
+        named = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    except Unmet:
+        return None
+    return named if isinstance(named, str) and named else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,8 @@ class Check:
         """
         checks = load_checks()
         chosen = [name for name in sorted(checks) if not ids or any(_fits(name, asked) for asked in ids)]
-        for asked in ids:
-            if not any(_fits(name, asked) for name in checks):
-                groups = sorted({name.partition(".")[0] for name in checks})
-                raise Unmet(f"no check is called {asked!r}", ", ".join([*groups, *sorted(checks)]), "name one of them")
+        if missing := unknown(ids, checks):
+            raise Unmet(f"no check is called {missing[0]!r}", ", ".join(named(checks)), "name one of them")
         if (self._session.folder / FILE).exists():
             project = self._session.project
             govern.declare(self._store, project.file.project.name, project.use())
@@ -70,6 +69,16 @@ class Check:
         if not things:
             raise NotFound("there is no snapshot, base or adapter yet\n  do: whence run --to curate")
         return things
+
+
+def unknown(ids: Iterable[str], checks: Iterable[str]) -> list[str]:
+    """Ids that neither a check nor a group of checks has."""
+    return [asked for asked in ids if not any(_fits(name, asked) for name in checks)]
+
+
+def named(checks: Iterable[str]) -> list[str]:
+    """What may be asked for: groups, then checks."""
+    return [*sorted({name.partition(".")[0] for name in checks}), *sorted(checks)]
 
 
 def _fits(name: str, asked: str) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from whence.govern import Told
 from whence.records import Unmet, WhenceError
 from whence.store import Store
-from whence.verbs.scopes import licence_of, scopes
+from whence.verbs.scopes import licence_of, moment, scopes
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Told as Teller
@@ -32,17 +34,27 @@ class Line:
     source: str | None = None
     licence: str | None = None
     row: str | None = None
-    valid_at: Annotated[datetime, AwareDatetime] | None = None
+    rows: str | None = None
+    valid_at: str | None = None
     use: Literal["train", "evaluate"] | None = None
     to: str | None = None
     all_rows: bool = False
     reason: str | None = None
     said_by: str | None = None
+    evidence: str | None = None
 
 
-def changes_in(store: Store, path: Path, told: Teller) -> list[Told]:
-    """The changes that a file of JSON lines names. Raises Unmet with every fault by line."""
-    reader, made, faults = TypeAdapter(Line), list[Told](), list[str]()
+Ended = Callable[[str], bool]
+"""Whether the right to a thing is withdrawn or disputed."""
+Digest = Callable[[Path], str]
+"""Of a file that shows something."""
+
+
+def changes_in(store: Store, path: Path, ended: Ended, digest: Digest, told: Teller) -> dict[int, Told]:
+    """The changes that a file of JSON lines names, by line. A line lifts what an earlier line ended, too. Raises Unmet
+    with every fault by line."""
+    reader, made, faults = TypeAdapter(Line), dict[int, Told](), list[str]()
+    digest, before = cache(digest), dict[str, bool]()
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -53,7 +65,12 @@ def changes_in(store: Store, path: Path, told: Teller) -> list[Told]:
         if not raw.strip():
             continue
         try:
-            made.append(_change(store, reader.validate_json(raw)))
+            one = _change(store, reader.validate_json(raw), digest)
+            if one.what == "reinstate" and not (before[one.about] if one.about in before else ended(one.about)):
+                raise Unmet("what it reinstates is neither withdrawn nor disputed")
+            if one.what != "change":
+                before[one.about] = one.what in ("withdraw", "dispute")
+            made[number] = one
         except ValidationError as error:
             said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'line'}: {e['msg']}" for e in error.errors()[:3])
             faults.append(f"line {number}: {said}")
@@ -61,20 +78,33 @@ def changes_in(store: Store, path: Path, told: Teller) -> list[Told]:
             faults.append(f"line {number}: {str(error).splitlines()[0]}")
     if faults or not made:
         more = f"\n  … and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        listed = "".join(f"\n  {fault}" for fault in faults[:SHOWN]) or " no line"
+        listed = "".join(f"\n  {fault}" for fault in faults[:SHOWN])
+        count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
         raise Unmet(
-            f"{path} has {len(faults)} faults:{listed}{more}",
+            f"{path} has {count}:{listed}{more}" if faults else f"{path} holds no line",
             'lines such as {"what": "withdraw", "subject": "c-0017"}',
             "mend them and call again: nothing of it was recorded",
         )
     return made
 
 
-def _change(store: Store, line: Line) -> Told:
-    named = scopes(store, subject=line.subject, source=line.source, licence=line.licence, row=line.row, new=True)
-    if len(named) != 1:
-        raise Unmet(f"{len(named)} things are named", "one of subject, source, licence, row", "name one")
-    (kind, name), changed = named[0], line.what == "change"
+def _from(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else moment(text)
+    except Unmet as error:
+        raise Unmet(f"valid_at: {error.found}") from error
+
+
+NAMES = ("subject", "source", "licence", "row", "rows")
+"""What a change can be about."""
+
+
+def _change(store: Store, line: Line, digest: Digest) -> Told:
+    given = {name: value for name in NAMES if (value := getattr(line, name)) is not None}
+    if len(given) != 1:
+        found = f"{', '.join(given)} are named" if given else "nothing is named"
+        raise Unmet(f"{found}, expected one of {', '.join(NAMES)}")
+    (kind, name), changed = scopes(store, **given, new=True)[0], line.what == "change"
     if changed and kind == "subject":
         raise Unmet("a person has no licence that changes", "grant or withdraw", "say which")
     if (line.to is not None and line.what not in ("change", "grant")) or (line.all_rows and not changed):
@@ -82,10 +112,11 @@ def _change(store: Store, line: Line) -> Told:
     return Told(
         what=line.what,
         about=f"{kind}:{name}",
-        valid_at=line.valid_at,
+        valid_at=_from(line.valid_at),
         use=line.use,
         licence=None if line.to is None else licence_of(line.to),
         reach=("all" if line.all_rows else "new") if changed else None,
         reason=line.reason,
         said_by=line.said_by,
+        evidence=None if line.evidence is None else digest(Path(line.evidence)),
     )

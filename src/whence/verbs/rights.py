@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from whence.govern import Book, Owner, Told, What
 from whence.govern.rights import Use
@@ -15,7 +15,7 @@ from whence.lifecycle.blast import BlastRadius, blast_radius
 from whence.lineage import find
 from whence.records import Ownership, Ref, Unmet, sha256
 from whence.verbs.scopes import Names, licence_of, moment, scopes
-from whence.verbs.subjects import Called, Reviewable, Reviewed, decided, reviewable, said
+from whence.verbs.subjects import Called, Reviewable, Reviewed, decided, in_no_row, reviewable, said
 
 if TYPE_CHECKING:
     from whence.lifecycle.watch import Watched
@@ -37,6 +37,8 @@ class Changed:
     """`subject:PSEUDONYM`, `source:NAME`, `licence:EXPRESSION`, `row:ID` or `rows:BLOB`, one for each event"""
     unknown: tuple[str, ...]
     """of these, people whom no row is about, and licences that no row has: it bites when rows come"""
+    lines: tuple[int, ...] = field(default=(), repr=False)
+    """where they came from a file: the line of each event"""
     contradicted: tuple[int, ...]
     """earlier events that say otherwise of the same time; the stricter holds"""
     outranked: tuple[tuple[int, int], ...]
@@ -160,12 +162,12 @@ class Rights:
 
     def record(self, file: str | Path) -> Changed:
         """Changes of rights from a file of JSON lines, all or none: each names `what` (grant, change, dispute,
-        withdraw, reinstate), one of `subject`, `source`, `licence`, `row`, and as above `valid_at`, `use`, `to`,
-        `all_rows`, `reason`, `said_by`. Raises Unmet with every line that is none."""
+        withdraw, reinstate), one of `subject`, `source`, `licence`, `row`, `rows`, and as above `valid_at`, `use`,
+        `to`, `all_rows`, `reason`, `said_by`, `evidence`. Raises Unmet with every line that is none."""
         from whence.verbs.many import changes_in
 
-        told = changes_in(self._store, Path(file), self._session.told)
-        return self._record(told)
+        told = changes_in(self._store, Path(file), self._ended, _digest, self._session.told)
+        return self._record(list(told.values()), tuple(told))
 
     def watch(self, *, fetch: bool = False) -> tuple[Watched, ...]:
         """Whether the terms of each source are still those that were seen last; a change is recorded, and its rows are
@@ -226,7 +228,11 @@ class Rights:
         asked = said(subject, values, file)
         kept = govern.identify(self._store, asked, lambda done, all_: told("identify", "digests", done, all_))
         found = govern.search(self._store, lambda done, all_: told("identify", "rows searched", done, all_))
-        return Called(subjects=kept.subjects, new=kept.new, weak=kept.weak, known=kept.known, found=found)
+        people = [govern.pseudonym_of(self._store, name) for name in dict.fromkeys(one.subject for one in asked)]
+        unknown = tuple(in_no_row(self._store, people))
+        return Called(
+            subjects=kept.subjects, new=kept.new, weak=kept.weak, known=kept.known, found=found, unknown=unknown
+        )
 
     def review(
         self,
@@ -326,7 +332,7 @@ class Rights:
             raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
         lifted = dict.fromkeys((f"{kind}:{name}" for kind, name in named), when)
         if what == "reinstate":
-            lifted = {about: self._lifted(about, more.get("use"), when) for about in lifted}
+            lifted = {about: self._lifted(about, when) for about in lifted}
         return self._record(
             [
                 Told(
@@ -342,18 +348,21 @@ class Rights:
             ]
         )
 
-    def _lifted(self, about: str, use: Use | None, when: datetime | None) -> datetime | None:
+    def _ended(self, about: str, at: datetime | None = None) -> bool:
+        """Whether the right to a thing is withdrawn or disputed, for any use, at a time; now, where none is named."""
+        held = [Book.of(self._store).standing(about, use, at) for use in get_args(Use)]
+        return any(one is not None and one.state != "granted" for one in held)
+
+    def _lifted(self, about: str, when: datetime | None) -> datetime | None:
         """From when a reinstatement holds: as told, or from when the withdrawal would that is to come. Raises Unmet
         where there is nothing to lift."""
-        book = Book.of(self._store)
-        standing = book.standing(about, use or "train", when)
-        if standing is not None and standing.state != "granted":
+        if self._ended(about, when):
             return when
-        if when is None and (ends := book.to_end().get(about)):
+        if when is None and (ends := Book.of(self._store).to_end().get(about)):
             return ends
-        raise Unmet(f"{about} is neither withdrawn nor disputed", "one that is", "look at its name, and at --use")
+        raise Unmet(f"{about} is neither withdrawn nor disputed", "one that is", "look at its name")
 
-    def _record(self, told: Sequence[Told]) -> Changed:
+    def _record(self, told: Sequence[Told], lines: tuple[int, ...] = ()) -> Changed:
         from whence import govern
 
         events = govern.tell(self._store, told)
@@ -367,6 +376,7 @@ class Rights:
         return Changed(
             events=tuple(event.seq for event in events),
             about=about,
+            lines=lines,
             unknown=tuple(self._unknown(about)),
             contradicted=contradicted,
             outranked=outranked,

@@ -59,6 +59,8 @@ class Called:
     """identifiers that were known already"""
     found: int
     """mentions that the search found"""
+    unknown: tuple[str, ...]
+    """pseudonyms of these people whom no row is about, and none may name"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,14 @@ def pseudonym(store: Store, id: str) -> str:
     if PSEUDONYMS not in store.keys and not len(store.index().sets["subject"]):
         raise NotFound(f"nothing is known of {id!r}: this store has no pseudonyms yet")
     return store.keys.pseudonym(id)
+
+
+def in_no_row(store: Store, people: Sequence[str]) -> list[str]:
+    """Those of these pseudonyms whom no row is about, and none may name."""
+    if not people:
+        return []
+    known = govern.Mentions(store).people().union(store.index().sets["subject"].names())
+    return [who for who in people if who not in known]
 
 
 def _suites(store: Store, subject: str) -> dict[Ref, int]:
