@@ -1,8 +1,28 @@
 """(base, snapshot, recipe) → adapter and closure, in a process of its own, on a row-keyed schedule."""
 
 from whence.train.compare import compare
-from whence.train.job import Outcome, outcome
+from whence.train.job import Outcome, outcome, recorded
 from whence.train.plan import plan, step_of
-from whence.train.run import Progress, prepare, train
+from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, line, replay, stale
+from whence.train.run import Progress, attempt, prepare, train
 
-__all__ = ["Outcome", "Progress", "compare", "outcome", "plan", "prepare", "step_of", "train"]
+__all__ = [
+    "OTHER_CONDITIONS",
+    "Kept",
+    "Outcome",
+    "PassedOver",
+    "Progress",
+    "Replay",
+    "Stale",
+    "attempt",
+    "compare",
+    "line",
+    "outcome",
+    "plan",
+    "prepare",
+    "recorded",
+    "replay",
+    "stale",
+    "step_of",
+    "train",
+]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from whence.govern import rows_of
 from whence.lineage import find
 from whence.project import licence_fault
 from whence.records import NotFound, Source, Unmet, parse_time
-from whence.store import Store, row_set
+from whence.store import RowSet, Store, row_set
 
 Names = str | Sequence[str] | None
 PSEUDONYM = "subject-"
@@ -40,6 +41,29 @@ def scopes(
     if rows is not None:
         found.append(("rows", _listed(store, Path(rows))))
     return found
+
+
+LEFT_OUT = ("subject", "source", "licence", "row")
+"""What rows can be named by in one word, ``KIND:NAME``."""
+
+
+def rows_named(store: Store, words: Sequence[str]) -> RowSet:
+    """The rows that these words mean (``subject:ID``, ``source:NAME``, ``licence:SPDX``, ``row:SOURCE:RECORD`` or
+    ``row:ID``), and rows made from them at any depth. Raises NotFound for a word that means no row, Unmet for another
+    kind."""
+    found = row_set([])
+    for word in words:
+        kind, _, name = word.partition(":")
+        if kind not in LEFT_OUT or not name:
+            do = "write the kind before the name"
+            raise Unmet(f"{word!r} names no rows", " or ".join(f"{kind}:…" for kind in LEFT_OUT), do)
+        mine = row_set([])
+        for about, called in scopes(store, **{kind: name}):
+            mine |= rows_of(store, about, [called])
+        if not mine:
+            raise NotFound(f"{word}: no row of this store is meant by it")
+        found |= mine
+    return found | store.index().descendants(found)
 
 
 def person(store: Store, name: str, new: bool = False) -> str:
