@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from lessons import add, freeze, recipe, start, talks
 from whence.data import leave_out
 from whence.records import Base, Closure, Damaged, Recipe, Ref, Schedule, Snapshot, Step, Tier, Unmet
 from whence.store import RowSet, Store, row_set, verify
-from whence.train import Outcome, Replay, compare, outcome, plan, prepare, replay, stale
+from whence.train import Outcome, Replay, compare, line, outcome, plan, prepare, replay, stale, step_of
 from whence.train import job as jobs
 from whence.train.backends.work import work
 from whence.train.checkpoints import MARKER, seal
@@ -64,11 +64,15 @@ class Desk:
         lists = plan(list(at), schedule, [row["source"] for row in rows])
         return [{at[name] for name in step} for step in lists]
 
-    def latest(self, done: Outcome, count: int, among: Sequence[int] | None = None) -> RowSet:
-        """The rows that are first fed last."""
+    def first_steps(self, done: Outcome) -> dict[int, int]:
+        """Row → the step in which it is first fed, earliest first."""
         steps = self.steps(done)
-        first = {row: next(n for n, step in enumerate(steps) if row in step) for row in among or self.ordinals}
-        return row_set(sorted(first, key=first.__getitem__)[-count:])
+        found = {row: next(n for n, step in enumerate(steps) if row in step) for row in set().union(*steps)}
+        return dict(sorted(found.items(), key=lambda one: one[1]))
+
+    def latest(self, done: Outcome, count: int) -> RowSet:
+        """The rows that are first fed last."""
+        return row_set(list(self.first_steps(done))[-count:])
 
     def again(self, done: Outcome, gone: RowSet) -> tuple[Replay, Outcome]:
         """A replay without these rows."""
@@ -98,10 +102,25 @@ def desk(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Iterator[Desk]
         yield Desk(store, store.put(base), add(store, "desk", talks(24)), add(store, "late", talks(8)))
 
 
+def spread(desk: Desk) -> Recipe:
+    """24 steps with dropout, a checkpoint every two, of a seed for which rows are first fed where the tests want some:
+    ids, and so steps, are other ones in each store."""
+    ids = [row["id"].hex() for part in desk.store.scan(["id"], row_set(desk.ordinals)) for row in part.to_pylist()]
+    for seed in range(1000):
+        asked = recipe(batch_rows=2, seed=seed)
+        key = desk.store.put(asked).removeprefix("sha256:")
+        schedule = Schedule(key=key, epochs=2, steps_per_epoch=12, divisor=1.0)
+        steps = [step_of(schedule, name, 0) for name in ids]
+        late = sorted(step for step in steps if step >= 6)
+        if {0, 3} <= set(steps) and late[0] < 8 <= late[5]:
+            return asked
+    raise AssertionError
+
+
 @pytest.fixture(scope="module")
 def first(desk: Desk) -> Outcome:
-    """Trained on all rows of the first source, with dropout: 12 steps, a checkpoint every two."""
-    return desk.train(freeze(desk.store, desk.ordinals), recipe())
+    """Trained on all rows of the first source."""
+    return desk.train(freeze(desk.store, desk.ordinals), spread(desk))
 
 
 @pytest.fixture
@@ -113,10 +132,15 @@ def whole(desk: Desk, first: Outcome) -> Iterator[Outcome]:
     kept.rename(desk.folder(first))
 
 
+def some(desk: Desk, first: Outcome) -> RowSet:
+    """Five rows of which the first is fed in the middle of the first epoch."""
+    return row_set([row for row, step in desk.first_steps(first).items() if step >= 6][:5])
+
+
 @pytest.fixture(scope="module")
 def five(desk: Desk, first: Outcome) -> tuple[RowSet, Replay, Outcome, Outcome]:
     """Five rows, what leaving them out comes to, the replay, and the training from the start."""
-    gone = desk.latest(first, 5)
+    gone = some(desk, first)
     planned, made = desk.again(first, gone)
     return gone, planned, made, desk.scratch(first, made)
 
@@ -125,14 +149,14 @@ def test_without_five_rows_it_is_a_training_that_never_had_them(
     desk: Desk, first: Outcome, five: tuple[RowSet, Replay, Outcome, Outcome]
 ) -> None:
     gone, planned, made, scratch = five
-    assert (planned.fed, planned.gone, planned.erased, planned.steps) == (24, 5, 0, 12)
-    assert 2 <= planned.from_step <= planned.first_step < 6
+    assert (planned.fed, planned.gone, planned.erased, planned.steps) == (24, 5, 0, 24)
+    assert planned.from_step == 6 <= planned.first_step < 8
     assert made.report.facts["replayed_from"] == made.report.facts["resumed_from"] == planned.from_step
     assert not {"replayed_from", "resumed_from"} & scratch.report.facts.keys()
     assert desk.same(made, scratch)
     assert made.adapter.closure == scratch.adapter.closure
     shared = made.report.facts["checkpoints"].keys()
-    assert sorted(map(int, shared)) == list(range(planned.from_step, 13, 2))
+    assert sorted(map(int, shared)) == list(range(6, 25, 2))
     assert not compare(desk.store, first.adapter.run, made.adapter.run)["identical"], "the rows had no effect"
     assert set(desk.store.get_set(str(made.report.set))) == set(desk.ordinals) - set(gone)
     assert desk.frozen(made) == desk.frozen(first)
@@ -141,7 +165,7 @@ def test_without_five_rows_it_is_a_training_that_never_had_them(
 
 def test_without_one_row(desk: Desk, first: Outcome) -> None:
     planned, made = desk.again(first, desk.latest(first, 1))
-    assert planned.from_step >= 4
+    assert planned.from_step >= 8
     assert desk.same(made, desk.scratch(first, made))
 
 
@@ -160,21 +184,18 @@ def test_without_a_source_that_was_trained_late(desk: Desk, first: Outcome) -> N
 
 def test_two_removals_in_turn(desk: Desk, first: Outcome, five: tuple[RowSet, Replay, Outcome, Outcome]) -> None:
     """A later row: from the first replay's own checkpoints. An earlier one: from those that it went on from."""
-    gone, before, made, _ = five
-    left = [row for row in desk.ordinals if row not in gone]
-    later = desk.latest(made, 1, left)
+    _, _, made, _ = five
+    later = desk.latest(made, 1)
     planned, twice = desk.again(made, later)
     assert planned.checkpoint.run == made.adapter.run
-    assert planned.from_step >= before.from_step
+    assert planned.from_step >= 8
     assert desk.same(twice, desk.scratch(first, twice))
-    steps = desk.steps(made)
-    earlier = next(
-        row for n in range(2, before.from_step) for row in sorted(steps[n]) if row not in steps[0] | steps[1]
-    )
+    earlier = next(row for row, step in desk.first_steps(twice).items() if step == 3)
     planned, thrice = desk.again(twice, row_set([earlier]))
-    assert planned.checkpoint.run == first.adapter.run
-    assert 2 <= planned.from_step < before.from_step
+    assert (planned.checkpoint.run, planned.from_step) == (first.adapter.run, 2)
     assert desk.same(thrice, desk.scratch(first, thrice))
+    assert line(desk.store, thrice.adapter.run) == [thrice.adapter.run, first.adapter.run]
+    assert line(desk.store, twice.adapter.run) == [twice.adapter.run, made.adapter.run, first.adapter.run]
 
 
 def flip(folder: Path) -> None:
@@ -195,17 +216,17 @@ def forge(folder: Path) -> None:
 def test_a_checkpoint_that_is_not_whole_is_passed_over_and_this_is_said(
     desk: Desk, whole: Outcome, fault: Callable[[Path], None], why: str
 ) -> None:
-    gone = desk.latest(whole, 5)
+    gone = some(desk, whole)
     sound = replay(desk.store, whole.adapter.run, gone)
-    assert sound.passed_over == ()
+    assert (sound.passed_over, sound.from_step) == ((), 6)
     fault(desk.folder(whole) / f"checkpoint-{sound.from_step}")
     planned = replay(desk.store, whole.adapter.run, gone)
     assert [(one.step, one.why) for one in planned.passed_over] == [(sound.from_step, why)]
-    assert planned.from_step == sound.from_step - 2
-    for step in range(2, sound.from_step):
+    assert planned.from_step == 4
+    for step in (2, 4):
         shutil.rmtree(desk.folder(whole) / f"checkpoint-{step}", ignore_errors=True)
     none = replay(desk.store, whole.adapter.run, gone)
-    assert (none.checkpoint, none.share, len(none.passed_over)) == (None, 1.0, sound.from_step // 2)
+    assert (none.checkpoint, none.share, len(none.passed_over)) == (None, 1.0, 3)
     assert "gone or damaged" in none.why
 
 
@@ -216,7 +237,7 @@ def test_from_an_earlier_checkpoint_it_ends_with_the_same_bytes(
     gone, sound, _, scratch = five
     flip(desk.folder(whole) / f"checkpoint-{sound.from_step}")
     planned, made = desk.again(whole, gone)
-    assert planned.from_step == sound.from_step - 2
+    assert planned.from_step == 4
     assert desk.same(made, scratch)
 
 
@@ -328,13 +349,13 @@ def test_under_other_conditions_nothing_is_gone_on_from(
 
 def test_what_is_stale_is_what_was_trained_after(desk: Desk, whole: Outcome) -> None:
     found = stale(desk.store, whole.adapter.run, 4)
-    assert sorted(path.name for path in found.checkpoints) == [f"checkpoint-{n}" for n in (10, 12, 6, 8)]
+    assert sorted(path.name for path in found.checkpoints) == sorted(f"checkpoint-{n}" for n in range(6, 25, 2))
     assert found.adapter == whole.folder
     assert found.example == (desk.ordinals[0], whole.report.example)
-    (desk.folder(whole) / "checkpoint-14.part").mkdir()
+    (desk.folder(whole) / "checkpoint-26.part").mkdir()
     shutil.rmtree(whole.folder)
-    found = stale(desk.store, whole.adapter.run, 12)
-    assert [path.name for path in found.checkpoints] == ["checkpoint-14.part"]
+    found = stale(desk.store, whole.adapter.run, 24)
+    assert [path.name for path in found.checkpoints] == ["checkpoint-26.part"]
     assert found.adapter is None
 
 
@@ -360,9 +381,8 @@ def test_a_row_that_was_erased_since_goes_too(desk: Desk, base: Base, tmp_path: 
     """In a store of its own. The checkpoint is from before the erased row, though nobody named it."""
     with contextlib.closing(Store.open(tmp_path / ".whence", create=True, actor="tester@example.org")) as store:
         mine = Desk(store, store.put(base), add(store, "desk", talks(24)), [])
-        done = mine.train(freeze(store, mine.ordinals), recipe())
-        steps = mine.steps(done)
-        erased = min(steps[3] - steps[0] - steps[1] - steps[2])
+        done = mine.train(freeze(store, mine.ordinals), spread(mine))
+        erased = next(row for row, step in mine.first_steps(done).items() if step == 3)
         named = mine.latest(done, 1)
         sound = replay(store, done.adapter.run, named)
         assert sound.from_step > 3
