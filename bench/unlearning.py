@@ -1,6 +1,6 @@
 """Exact unlearning: what a replay costs beside a training from the start, and whether both end with the same bytes.
 
-    python -m bench.unlearning [--seeds 5] [--rows 1 10 100]
+    python -m bench.unlearning [--seeds 5] [--rows 1 10 100] [--every 20]
 
 The demo's generated project is trained once a seed. Then rows drawn at random leave, with what was made from them: a
 replay from the last checkpoint before them, and a training from the start on the rows that stay, each in a process of
@@ -66,27 +66,29 @@ class Line:
 
     def __str__(self) -> str:
         steps, trained, whole = self.shares
-        spent = [f"{a:.1f} / {b:.1f}" for a, b in ((self.replay.facts["train_cpu_s"], self.scratch.facts["train_cpu_s"]),
-                                                  (self.replay.cpu_s, self.scratch.cpu_s))]  # fmt: skip
-        cells = (self.seed, self.rows, self.gone, f"{self.from_step} of {self.steps}", f"{steps:.0%}", spent[0],
-                 f"{trained:.0%}", spent[1], f"{whole:.0%}", self.outcome)  # fmt: skip
+        ends = (self.replay, self.scratch)
+        seconds = [" / ".join(f"{one.facts['train_cpu_s']:.1f}" for one in ends)]
+        seconds += [" / ".join(f"{one.cpu_s:.1f}" for one in ends)]
+        from_step, again = f"{self.from_step} of {self.steps}", f"{steps:.0%}"
+        cells = [self.seed, self.rows, self.gone, from_step, again]
+        cells += [seconds[0], f"{trained:.0%}", seconds[1], f"{whole:.0%}", self.outcome]
         return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def project(folder: Path, seed: int) -> Path:
-    """The generated desk, to be trained with this seed."""
+def project(folder: Path, seed: int, every: int) -> Path:
+    """The generated desk, to be trained with this seed and a checkpoint after so many steps."""
     generate(folder)
     shutil.copytree(cached_base(INTENTS), folder / "tiny-base")
     text = files("whence.demo").joinpath("whence.toml").read_text()
-    text, changed = re.subn(r"(?m)^seed = \d+", f"seed = {seed}", text)
-    (folder / "whence.toml").write_text(text if changed else text.replace("[recipe]\n", f"[recipe]\nseed = {seed}\n"))
+    text = re.sub(r"(?m)^checkpoint_every.*$", f"checkpoint_every = {every}\nseed = {seed}", text)
+    (folder / "whence.toml").write_text(text)
     return folder
 
 
-def lines(folder: Path, seed: int, counts: list[int]) -> list[Line]:
+def lines(folder: Path, seed: int, every: int, counts: list[int]) -> list[Line]:
     """A training, and one removal for each of these numbers of rows."""
     found = []
-    with whence.open(project(folder, seed), create=True, actor="bench@example.org") as w:
+    with whence.open(project(folder, seed, every), create=True, actor="bench@example.org") as w:
         original = w.run("train").adapter
         assert original
         first = recorded(w.store, w.store.get(original).run)
@@ -112,13 +114,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 10, 100])
+    parser.add_argument("--every", type=int, default=20, help="steps between checkpoints")
     args = parser.parse_args()
-    print(f"# unlearning: the generated desk, rows at random ({describe()})")
+    print(f"# unlearning: the generated desk, rows at random, a checkpoint every {args.every} steps ({describe()})")
     print(f"| {' | '.join(HEAD)} |\n|{' ---: |' * len(HEAD)}", flush=True)
     found: list[Line] = []
     for seed in range(args.seeds):
         with tempfile.TemporaryDirectory() as place:
-            found += lines(Path(place) / "desk", seed, args.rows)
+            found += lines(Path(place) / "desk", seed, args.every, args.rows)
     print("\n| rows | seeds | steps again, mean | CPU of steps, mean | CPU of processes, mean | same bytes |")
     print("|" + " ---: |" * 6)
     for count in args.rows:

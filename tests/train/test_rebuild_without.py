@@ -14,10 +14,11 @@ import pytest
 from lessons import add, freeze, recipe, talks
 
 import whence
+from whence.cli.rebuild import code, text
 from whence.data import leave_out
-from whence.lifecycle.rebuild import Rebuilt, Replayed
+from whence.lifecycle.rebuild import PROOFS, Rebuilt, Replayed
 from whence.models import fingerprint
-from whence.records import Base, Closure, Recipe, Ref, Schedule
+from whence.records import Base, Closure, Recipe, Ref, Run, Schedule
 from whence.store import RowSet, Store, row_set
 from whence.train import Outcome, attempt, outcome, prepare, recorded, replay, step_of
 from whence.train import job as jobs
@@ -122,11 +123,11 @@ def test_it_is_made_and_proven_by_a_training_from_the_start(shop: Shop, says: Sa
     assert len(left["checkpoints"]) == (16 - made["plan"]["from_step"]) // 2
     assert left["adapter"] == str(shop.first.folder)
     now = shop.state()
-    text = lines("model", "rebuild", str(made["original"]), "--without", word, "--prove")
+    said = lines("model", "rebuild", str(made["original"]), "--without", word, "--prove")
     assert shop.state() == now, "it was done again"
-    assert "1 of 24 rows that it was trained on go; first fed in step" in text
-    assert "proven: a training from the start on the rows that stay gave the same bytes" in text
-    assert "still there, and has seen rows that went: of run" in text
+    assert "1 of 24 rows that it was trained on go; first fed in step" in said
+    assert "proven: a training from the start on the rows that stay gave the same bytes" in said
+    assert "still there, and has seen rows that went: of run" in said
 
 
 def test_a_proof_that_fails_says_so(shop: Shop, says: Says, lines: Says) -> None:
@@ -139,26 +140,31 @@ def test_a_proof_that_fails_says_so(shop: Shop, says: Says, lines: Says) -> None
     shutil.copytree(mine / copied.name, copied)
     seal(copied, json.loads((place / "checkpoint-14" / MARKER).read_text())["under"])
     work(shop.store, scratch, lambda line: None)
-    text = lines("model", "rebuild", "desk@0", "--without", "row:desk:r0", code=1)
-    assert "nothing in the record is called 'desk@0'" in text
-    text = lines("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone), "--prove", code=2)
-    assert "NOT PROVEN: a training from the start on the rows that stay gave other bytes" in text
-    assert "from the checkpoint of step 14 on" in text
+    said = lines("model", "rebuild", "desk@0", "--without", "row:desk:r0", code=1)
+    assert "nothing in the record is called 'desk@0'" in said
+    said = lines("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone), "--prove", code=2)
+    assert "NOT PROVEN: a training from the start on the rows that stay gave other bytes" in said
+    assert "from the checkpoint of step 14 on" in said
     made = says("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone), "--json")
     assert made["outcome"] == "made"
 
 
 def test_bytes_made_under_other_conditions_prove_nothing(
-    shop: Shop, lines: Says, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, says: Says, lines: Says, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Without AVX the same training ends with other bytes. A proof passes over it, and trains once more."""
     gone = row_set(shop.rows[-3:-2])
-    shop.replayed(gone)
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    words = ("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone), "--prove")
-    text = lines(*words, code=4)
-    assert "neither proven nor disproven" in text
-    assert "differing: cpu_capability" in text
-    assert "→ DEFAULT" in text
+    replayed = recorded(shop.store, shop.replayed(gone))
+    assert replayed
+    with monkeypatch.context() as other:
+        other.setenv("ATEN_CPU_CAPABILITY", "default")
+        said = lines("model", "rebuild", replayed.adapter_ref, code=4)
+    assert "other bytes, from the checkpoint of step" in said
+    assert "differing: cpu_capability" in said
+    assert "→ DEFAULT equal bytes are promised under equal conditions only" in said
+    made = says("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone), "--prove", "--json")
+    assert (made["outcome"], made["run"]) == ("proven", replayed.adapter.run)
+    assert shop.store.get(made["proof"]["run"], Run).attempt == 1
 
 
 def test_other_conditions_that_the_process_finds_are_told(
@@ -173,15 +179,15 @@ def test_other_conditions_that_the_process_finds_are_told(
     made = says("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone), "--json")
     assert (made["run"], made["outcome"], made["plan"]["from_step"]) == (run, "made", 0)
     assert list(made["plan"]["differing"]) == ["cpu_capability"]
-    text = lines("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone))
-    assert "from the start, 16 steps: the conditions are not those of the run" in text
-    assert "not proven: no training from the start was asked for" in text
+    said = lines("model", "rebuild", shop.first.adapter_ref, "--without", shop.word(*gone))
+    assert "from the start, 16 steps: the conditions are not those of the run" in said
+    assert "not proven: no training from the start was asked for" in said
 
 
 def test_rows_that_were_never_trained_on_need_nothing(shop: Shop, lines: Says) -> None:
     before = shop.state()
-    text = lines("model", "rebuild", shop.first.adapter_ref, "--without", "source:other", "--prove")
-    assert text == "nothing to do: none of the 24 rows that it was trained on goes"
+    said = lines("model", "rebuild", shop.first.adapter_ref, "--without", "source:other", "--prove")
+    assert said == "nothing to do: none of the 24 rows that it was trained on goes"
     assert shop.state() == before
 
 
@@ -209,8 +215,8 @@ def test_without_the_base_nothing_is_begun(shop: Shop, says: Says, lines: Says) 
     place.rename(place.with_suffix(".gone"))
     try:
         for words in (("--without", "row:desk:r0"), ()):
-            text = lines("model", "rebuild", shop.first.adapter_ref, *words, code=1)
-            assert "there is no folder ./tiny-base" in text
+            said = lines("model", "rebuild", shop.first.adapter_ref, *words, code=1)
+            assert "there is no folder ./tiny-base" in said
         assert shop.state() == before
         says("model", "rebuild", shop.first.adapter_ref, "--without", "row:desk:r0", "--estimate")
     finally:
@@ -226,8 +232,8 @@ def test_the_verb_gives_what_the_command_prints(shop: Shop) -> None:
             w.model.rebuild(shop.first.adapter_ref, prove=True)
 
 
-def test_equal_bytes_are_not_asked_of_other_conditions() -> None:
-    def made(identical: bool, first: int | None, **differing: Any) -> str:
+def test_equal_bytes_are_not_asked_of_other_conditions(shop: Shop) -> None:
+    def made(identical: bool, first: int | None, **differing: Any) -> Rebuilt:
         return Rebuilt(
             run=Ref("sha256:" + "0" * 64),
             same_closure=True,
@@ -237,8 +243,16 @@ def test_equal_bytes_are_not_asked_of_other_conditions() -> None:
             differing=differing,
             checkpoints_compared=3,
             first_difference=first,
-        ).outcome
+        )
 
-    assert [made(True, None), made(True, None, threads=[1, 2])] == ["pass", "pass"]
-    assert [made(False, 4), made(True, 4), made(False, None)] == ["fail"] * 3
-    assert made(False, 4, threads=[1, 2]) == "abstain"
+    assert [made(True, None).outcome, made(True, None, threads=[1, 2]).outcome] == ["pass", "pass"]
+    assert [made(False, 4).outcome, made(True, 4).outcome, made(False, None).outcome] == ["fail"] * 3
+    apart = made(False, 4, threads=[1, 2])
+    assert apart.outcome == "abstain"
+    plan = replay(shop.store, shop.first.adapter.run, row_set(shop.rows[-1:]))
+    told = Replayed(outcome=PROOFS[apart.outcome], original=shop.first.adapter_ref, plan=plan, mediated=2, proof=apart)
+    assert code(told) == 4
+    said = " ".join(text(told).split())
+    assert "neither proven nor disproven: a training from the start" in said
+    assert "differing: threads 1 → 2" in said
+    assert "2 rows that stay were written by a model that was trained on those that go" in said

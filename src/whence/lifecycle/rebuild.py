@@ -78,14 +78,16 @@ class Replayed:
 
 
 def again(store: Store, name: str, code: Path, told: Told) -> Rebuilt:
-    """Train the same closure again, as a further attempt, and compare. name: an adapter, or a release or alias of one.
-    code: the folder whose git state the closure names. Raises Unmet, NotFound, BackendFailed."""
+    """Train the same closure again from the start, as a further attempt, and compare. name: an adapter, or a release or
+    alias of one. code: the folder whose git state the closure names. Raises Unmet, NotFound, BackendFailed."""
     _, adapter, closure = _trained_here(store, name)
     first = store.get(adapter.run, Run)
     _base_is_there(store, closure)
     base, snapshot, recipe = first.used
-    attempt = _attempts(store, first)
-    run = train.prepare(store, base, snapshot, store.get(recipe, Recipe), inputs=first.inputs, attempt=attempt)
+    inputs = train.from_the_start(first.inputs)
+    run = train.prepare(
+        store, base, snapshot, store.get(recipe, Recipe), inputs=inputs, attempt=_attempts(store, first, inputs)
+    )
     _train(store, run, code, "again", told)
     return Rebuilt(run=run, **train.compare(store, adapter.run, run))
 
@@ -130,7 +132,7 @@ def without(
         run=run,
         adapter=made,
         proof=proof,
-        stale=tuple(train.stale(store, one, plan.from_step) for one in train.line(store, adapter.run)),
+        stale=tuple(train.stale(store, one, plan.first_step or 0) for one in train.line(store, adapter.run)),
     )
 
 
@@ -185,10 +187,10 @@ def _base_is_there(store: Store, closure: Closure) -> None:
         load_base(base.location, base.revision, store.root.parent)
 
 
-def _attempts(store: Store, run: Run) -> int:
-    """The next attempt's number for the same inputs."""
-    same = [r for _, r in store.all(Run) if (r.activity, r.used, r.inputs) == (run.activity, run.used, run.inputs)]
-    return max(r.attempt for r in same) + 1
+def _attempts(store: Store, run: Run, inputs: Mapping[str, str]) -> int:
+    """The next attempt's number for what the run used, with these inputs."""
+    same = [r for _, r in store.all(Run) if (r.activity, r.used, r.inputs) == (run.activity, run.used, inputs)]
+    return max((r.attempt for r in same), default=-1) + 1
 
 
 def _conditions_differed(store: Store, run: Ref) -> Mapping[str, Json]:

@@ -3,7 +3,7 @@
 from whence.train.compare import compare
 from whence.train.job import Outcome, outcome, recorded
 from whence.train.plan import plan, step_of
-from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, line, replay, stale
+from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, from_the_start, line, replay, stale
 from whence.train.run import Progress, attempt, prepare, train
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Stale",
     "attempt",
     "compare",
+    "from_the_start",
     "line",
     "outcome",
     "plan",

@@ -29,6 +29,11 @@ CHECKPOINT, MADE_BY = "checkpoint", "checkpoint_of"
 """Inputs of a run that goes on from another's checkpoint: the checkpoint's digest, and the run that made it."""
 
 
+def from_the_start(inputs: Mapping[str, str]) -> dict[str, str]:
+    """A run's inputs without the checkpoint that it went on from."""
+    return {name: digest for name, digest in inputs.items() if name not in (CHECKPOINT, MADE_BY)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """A checkpoint that a new run can go on from."""
@@ -277,8 +282,8 @@ def _followed(store: Store, made: Outcome) -> tuple[Recipe, Schedule]:
 
 
 def stale(store: Store, run: str, step: int) -> Stale:
-    """What a training run, finished or not, left on disk that was trained beyond so many steps: for rows that were
-    first fed in step `first`, everything after step `first`. Nothing is deleted."""
+    """What a training run, finished or not, left on disk that was trained beyond so many steps. Of rows that were first
+    fed in the 0-based step `first_step`, checkpoints of more than so many steps hold influence. Nothing is deleted."""
     folder, known = job(store, run).folder, recorded(store, run)
     adapter = folder / "adapter"
     report = known.report if known else None
