@@ -33,6 +33,7 @@ from whence.register.cards import Card, CardMetric
 from whence.serve.elsewhere import Loaded
 from whence.serve.importing import Imported, LeftOut
 from whence.store import Store
+from whence.train import Kept, PassedOver, Replay, Stale
 
 HERE = Path(__file__).parent
 PARTS = (
@@ -187,7 +188,8 @@ VALUES = (
     verbs.Listing,
     verbs.Quarantined,
 )
-VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
+VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Replayed, Replay, Kept, PassedOver, Stale)
+VALUES += (verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)

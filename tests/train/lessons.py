@@ -25,16 +25,17 @@ def talks(count: int) -> list[Json]:
     return [talk(f"please tell me about my card number {i}" + " again" * (i % 5), answers[i % 3]) for i in range(count)]
 
 
-def add(store: Store, source: str, contents: Sequence[Json]) -> list[int]:
-    """Write rows of one source; their ordinals."""
+def add(store: Store, source: str, contents: Sequence[Json], parents: Sequence[list[int]] | None = None) -> list[int]:
+    """Write rows of one source, made from those of these ordinals; their own ordinals."""
     key = store.keys.get(f"source:{source}")
     rows = []
     for number, content in enumerate(contents):
         content_key = content_digest(key, content)
         name = row_id(key, source, f"r{number}", content_key)
         text = encode(content).decode()
+        above = parents[number] if parents else None
         rows.append(
-            (name, source, f"r{number}", content["shape"], text, content_key, None, None, None, None, None, None)
+            (name, source, f"r{number}", content["shape"], text, content_key, None, None, None, None, above, None)
         )
     with store.writer("test"):
         first = store.add_rows(batch(list(zip(*rows, strict=True))), source)

@@ -20,8 +20,8 @@ from lessons import add, freeze, recipe, start, talk
 
 from whence.models import bond_of, check_binding, hold, must_answer
 from whence.records import METHODS, BackendFailed, Base, Closure, Json, Recipe, Ref, Schedule, Unmet
-from whence.store import Store
-from whence.train import Outcome, compare, outcome, prepare, step_of
+from whence.store import Store, row_set
+from whence.train import Outcome, compare, outcome, prepare, replay, step_of
 from whence.train import job as jobs
 from whence.train.backends.collate import Collate
 from whence.train.backends.tokens import IGNORED, Side, Tokenised
@@ -193,6 +193,18 @@ def test_replayed_without_some_rows_it_is_a_training_that_never_had_them(
     assert replayed.report.facts["resumed_from"] == from_step
     assert compare(bench.store, scratch.adapter.run, run)["identical"]
     assert replayed.adapter.weights != original.adapter.weights, "the rows had no effect"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_methods_with_exact_replay_go_on_from_a_checkpoint(
+    benches: dict[str, Bench], whole: dict[str, Outcome], method: str
+) -> None:
+    bench, original = benches[method], whole[method]
+    frozen = bench.store.get(bench.store.get(original.adapter.closure, Closure).recipe, Recipe)
+    last = max(ids(bench).items(), key=lambda row: step_of(frozen.schedule, row[1], 0))[0]
+    planned = replay(bench.store, original.adapter.run, row_set([last]))
+    assert (planned.checkpoint is not None) == METHODS[method].exact_replay
+    assert planned.why is None or (method, planned.share) == ("grpo", 1.0)
 
 
 def test_a_row_adds_the_same_whoever_is_in_its_micro_batch_where_the_table_says_so(benches: dict[str, Bench]) -> None:

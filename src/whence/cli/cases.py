@@ -36,7 +36,7 @@ def open_(
     reason: Annotated[str | None, typer.Option("--reason", help="The request in words; kept apart.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open a case and start its clock; shows what it affects. An erasure or takedown withdraws the right to the rows."""
+    """Open a case and start its clock; an erasure or takedown withdraws the right to its rows. Shows what it affects."""
     from whence.cli.rights import time_of
 
     one_of(kind, KINDS, "KIND")
@@ -109,7 +109,9 @@ def act(
     if made.facts:
         lines.append(wrapped(", ".join(f"{name} {_brief(fact)}" for name, fact in made.facts.items()), 2))
     lines += [wrapped(f"not ours to delete, and still there: {place}", 2) for place in made.elsewhere]
-    lines.append(f"{len(left.open)} of {len(left.tasks)} to do" if left.open else f"all done: whence rights case close {case}")
+    lines.append(
+        f"{len(left.open)} of {len(left.tasks)} to do" if left.open else f"all done: whence rights case close {case}"
+    )
     say(asdict(made), "\n".join(lines), as_json)
 
 
@@ -122,7 +124,11 @@ def close(
     """End a case whose every action is done; writes its signed dossier, as JSON and as a page that prints."""
     with here(as_json) as w:
         paths = w.rights.case.close(case, to)
-    say({"case": case, "json": str(paths[0]), "html": str(paths[1])}, f"{case} is closed: {paths[1]}, {paths[0]}", as_json)
+    say(
+        {"case": case, "json": str(paths[0]), "html": str(paths[1])},
+        f"{case} is closed: {paths[1]}, {paths[0]}",
+        as_json,
+    )
 
 
 @app.command(epilog="Example: whence rights case check erasure-1.json")
@@ -168,7 +174,11 @@ def text(one: Matter) -> str:
     lines = [head, *(wrapped(f"HELD, a person decides: {said}", 2) for said in one.held), ""]
     for task in one.tasks:
         done = f"{task.done.data.get('action', 'retired')}, proof: {task.proof}" if task.done else "OPEN"
-        lines.append(wrapped(f"{task.what:<11} {task.name} {short(task.thing)}: {task.why}".replace("  ", "\0\0"), 0).replace("\0", " "))
+        lines.append(
+            wrapped(f"{task.what:<11} {task.name} {short(task.thing)}: {task.why}".replace("  ", "\0\0"), 0).replace(
+                "\0", " "
+            )
+        )
         more = f"{done}" + ("" if task.done else f": {' | '.join(task.actions)}; {task.cost}")
         lines.append(wrapped(more, 12))
     return "\n".join(lines) if one.tasks else f"{head}\nnothing is affected"

@@ -63,20 +63,35 @@ def _served(one: Listed) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "—"
 
 
-@app.command(epilog="Example: whence model rebuild bank-support@2")
+@app.command(epilog="Example: whence model rebuild bank-support@2 --without subject:c-0017 --prove")
 def rebuild(
     name: Annotated[str, typer.Argument(help="An adapter, or a release or alias of one.", show_default=False)],
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="ROWS",
+            help="subject:ID, source:NAME, licence:SPDX or row:SOURCE:RECORD; repeat it for several.",
+        ),
+    ] = None,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Train on the rows that stay from the start, too, and compare.")
+    ] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what it comes to and do nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train the same closure again and compare byte for byte: exit code 0 the same, 2 not; names the conditions."""
+    """Train the same closure again and compare byte for byte; or, exactly, as if some rows had never been there.
+
+    Exit code 0 the same bytes, or made (and proven, where asked); 2 other bytes; 4 other bytes under other conditions.
+    """
+    from whence.cli.rebuild import code, text, value
+
+    if (prove or estimate) and not without:
+        raise typer.BadParameter("goes with --without", param_hint="--prove" if prove else "--estimate")
     with here(as_json) as w:
-        made = w.model.rebuild(name)
-    same = "the same bytes" if made.identical else f"other bytes, from step {made.first_difference} on"
-    differing = ", ".join(f"{k} {a} → {b}" for k, (a, b) in made.differing.items()) or "none"
-    shown = ", ".join(f"{k} {made.conditions.get(k)}" for k in ("device", "cpu", "cpu_capability", "threads", "torch"))
-    text = f"{same}; {made.checkpoints_compared} checkpoints compared\nconditions: {shown}; differing: {differing}"
-    say(asdict(made), text, as_json)
-    raise typer.Exit(0 if made.identical else 2)
+        made = w.model.rebuild(name, without=without or (), prove=prove, estimate=estimate)
+    say(value(made), text(made), as_json)
+    raise typer.Exit(code(made))
 
 
 @app.command(epilog="Example: whence model canaries bank-support@2")

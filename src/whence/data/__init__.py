@@ -5,6 +5,7 @@ from whence.data.curate import CurationPlan, curate
 from whence.data.doors import Place, is_url, looked_at, url_fault
 from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
+from whence.data.left_out import leave_out
 from whence.data.plan import Plan
 from whence.data.readers import FORMATS, SAVED, detect_format
 from whence.data.shape import FACTS
@@ -25,6 +26,7 @@ __all__ = [
     "finished",
     "ingest",
     "is_url",
+    "leave_out",
     "looked_at",
     "question_of",
     "saved_files",

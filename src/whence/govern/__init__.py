@@ -37,6 +37,7 @@ from whence.govern.rights import (
     withdrawn_rows,
 )
 from whence.govern.scopes import rows_of
+from whence.govern.signing import Signature, sign, signed
 from whence.govern.solve import disputed_rows
 from whence.govern.subjects import Mentions, Waiting, decide, waiting
 from whence.govern.uses import declare, declared

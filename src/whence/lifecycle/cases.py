@@ -31,7 +31,7 @@ PROOF: dict[str, str] = {
     "own": "recorded",
     "waive": "none",
 }
-"""Action → what it proves. exact: nothing is left to the byte; recorded: a person says that it is so; none: it stays."""
+"""Action → what it proves. exact: nothing is left, to the byte; recorded: a person says so; none: it stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +58,7 @@ class Task:
         return PROOF[self.done.data["action"]] if self.done else None
 
 
-def opened(
-    store: Store, kind: Kind, about: Sequence[tuple[str, str]], due: datetime | None, reason: str | None
-) -> Ref:
+def opened(store: Store, kind: Kind, about: Sequence[tuple[str, str]], due: datetime | None, reason: str | None) -> Ref:
     """Open a case; a person does. An erasure or takedown withdraws the right to the rows, where it still stands.
     Raises Unmet."""
     store.person()

@@ -6,15 +6,16 @@ import html
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
-from whence import __version__, govern
+from whence import govern
 from whence.lifecycle import cases
 from whence.records import Case, Json, NotFound, Ref, Unmet, encode, sha256, text_time, writing
 from whence.store import Store, verify
 
 LIMITS = (
-    "Copies that were made of the store, its key file, or of files from which rows were read are not reached from here.",
+    "Copies of the store, of its key file, or of files from which rows were read are not reached from here.",
     "The digest of a whole file that held a row (of a suite, of what was read) stays; nobody confirms a text by it who "
     "does not have all the rest of that file.",
     "Exactness is of the bytes of one training: a base, a tokenizer, or a choice of settings that saw the rows still "
@@ -43,20 +44,22 @@ def dossier(store: Store, ref: Ref, case: Case) -> Json:
         "chain": {"events": seq, "head": head},
         "made_at": text_time(store.clock()),
         "made_by": store.actor,
-        "whence": __version__,
+        "whence": version("whence"),
     }
 
 
 def close(store: Store, ref: Ref, case: Case, folder: Path) -> tuple[Path, Path]:
-    """End a case: sign its dossier, write it as JSON and as a page, and say so in the chain; a person does. Returns both
-    paths. Raises Unmet while an action is open, or the store is damaged."""
+    """End a case: sign its dossier, write it as JSON and as a page, and say so in the chain; a person does. Returns
+    both paths. Raises Unmet while an action is open, or the store is damaged."""
     store.person()
     if cases.closed(store, ref):
         raise Unmet(f"{case.name} is closed already", "an open case", "look at its dossier")
     found = dossier(store, ref, case)
     if found["open"]:
         left = "; ".join(one["name"] for one in found["affected"] if one["done"] is None)
-        raise Unmet(f"{found['open']} of {len(found['affected'])} are open: {left}", "none", "act on them, or waive them")
+        raise Unmet(
+            f"{found['open']} of {len(found['affected'])} are open: {left}", "none", "act on them, or waive them"
+        )
     if found["damage"]:
         raise Unmet(f"the store is damaged: {found['damage'][0]}", "one that verifies", "see whence verify")
     data = encode(found)
@@ -121,10 +124,12 @@ def _task(one: cases.Task) -> Json:
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 52rem; padding: 0 1rem; color: #1c2430; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 1.6rem 0 .3rem; } p { margin: .3rem 0; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
-border-bottom: 1px solid #d5dbe3; overflow-wrap: anywhere; } th { font-weight: 600; color: #4a5568; }
-code { font-size: .75rem; color: #5a6675; overflow-wrap: anywhere; } .exact { color: #17663a; } .none { color: #8a5a00; }
-small { color: #5a6675; } @media print { body { margin: 0; max-width: none; font-size: 11px; } tr { break-inside: avoid; } }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top;
+padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #d5dbe3; overflow-wrap: anywhere; }
+th { font-weight: 600; color: #4a5568; } small { color: #5a6675; }
+code { font-size: .75rem; color: #5a6675; overflow-wrap: anywhere; }
+.exact { color: #17663a; } .none { color: #8a5a00; }
+@media print { body { margin: 0; max-width: none; font-size: 11px; } tr { break-inside: avoid; } }
 """
 
 
@@ -147,14 +152,15 @@ def page(whole: Json) -> str:
     limits = "".join(f"<p><small>{esc(one)}</small></p>" for one in found["limits"])
     opened, due, made = (_day(found[name]) for name in ("opened_at", "due_at", "made_at"))
     meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    return f"""<!doctype html><html lang="en"><head>{meta}<title>{esc(found["case"])}</title><style>{STYLE}</style></head><body>
+    head = f"{meta}<title>{esc(found['case'])}</title><style>{STYLE}</style>"
+    return f"""<!doctype html><html lang="en"><head>{head}</head><body>
 <h1>{esc(found["case"])}</h1>
 <p>{esc(", ".join(found["about"]))}</p>
 <p>opened {opened}, due {due}, closed {made} by {esc(found["made_by"])}</p>
 <h2>What was asked for</h2>{asked}
 <h2>What it reached, and what was done</h2>
 <table><tr><th>what</th><th>how it was reached</th><th>done</th><th>proof</th><th>event</th></tr>{done}</table>
-<p><small>exact: nothing is left of it, to the byte; recorded: a person says so; none: it stays, on a person's word.</small></p>
+<p><small>exact: nothing is left, to the byte; recorded: a person says so; none: it stays, for a reason.</small></p>
 <h2>Timeline</h2>
 <table><tr><th>event</th><th>at (UTC)</th><th>what</th><th>who</th><th>facts</th></tr>{times}</table>
 <h2>What the proofs do not say</h2>{limits}
@@ -162,7 +168,7 @@ def page(whole: Json) -> str:
 <p>chain: {found["chain"]["events"]:,} events, head <code>{esc(found["chain"]["head"])}</code></p>
 <p>digest of this dossier <code>{esc(whole["digest"])}</code></p>
 <p>Ed25519 key <code>{esc(whole["key"])}</code></p><p>signature <code>{esc(whole["signature"])}</code></p>
-<p><small>The same as JSON, {esc(found["case"])}.json, is what was signed: whence rights case check {esc(found["case"])}.json</small></p>
+<p><small>What was signed is the same as JSON: whence rights case check {esc(found["case"])}.json</small></p>
 </body></html>
 """
 

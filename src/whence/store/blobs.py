@@ -57,6 +57,10 @@ class Blobs:
             raise Damaged(f"blob {name} holds other bytes than its name says ({self.path(name)})")
         return bytes(data)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether these bytes are there."""
+        return bool(self._fs.exists(self.path(str(name))))
+
     def erase(self, name: str, now: str = "") -> None:
         """Remove a blob for good; `now`: the blob that stands in its place. Does nothing the second time."""
         with writing(self.path(name)):

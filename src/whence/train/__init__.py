@@ -1,8 +1,31 @@
 """(base, snapshot, recipe) → adapter and closure, in a process of its own, on a row-keyed schedule."""
 
+from whence.train.checkpoints import drop
 from whence.train.compare import compare
-from whence.train.job import Outcome, outcome
+from whence.train.job import Outcome, outcome, recorded
 from whence.train.plan import plan, step_of
-from whence.train.run import Progress, prepare, train
+from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, from_the_start, line, replay, stale
+from whence.train.run import Progress, attempt, prepare, train
 
-__all__ = ["Outcome", "Progress", "compare", "outcome", "plan", "prepare", "step_of", "train"]
+__all__ = [
+    "OTHER_CONDITIONS",
+    "Kept",
+    "Outcome",
+    "PassedOver",
+    "Progress",
+    "Replay",
+    "Stale",
+    "attempt",
+    "compare",
+    "drop",
+    "from_the_start",
+    "line",
+    "outcome",
+    "plan",
+    "prepare",
+    "recorded",
+    "replay",
+    "stale",
+    "step_of",
+    "train",
+]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
-from whence.records import encode
+from whence.records import Conditions, digest, encode, writing
 
 MARKER = "whole.json"
 FOLDER = "checkpoint-"
@@ -31,6 +31,11 @@ class Checkpoint:
     folder: Path
     digest: str
     """``b3:`` over its files' names and digests"""
+
+
+def made_under(closure: str, rows: str, conditions: Conditions) -> dict[str, str]:
+    """What a checkpoint is made under. closure: the Closure's digest; rows: blob of the rows fed."""
+    return {"closure": closure, "rows": rows, "conditions": digest(conditions)}
 
 
 def seal(folder: Path, under: Mapping[str, str]) -> None:
@@ -50,7 +55,7 @@ def sweep(folder: Path, under: Mapping[str, str]) -> list[Checkpoint]:
     """Remove every checkpoint that is not whole or was made under something else; return the rest by step."""
     kept = []
     for path in folder.glob(FOLDER + "*"):
-        found = _whole(path, under)
+        found = whole(path, under)
         if found is None:
             shutil.rmtree(path)
         else:
@@ -58,7 +63,15 @@ def sweep(folder: Path, under: Mapping[str, str]) -> list[Checkpoint]:
     return sorted(kept, key=lambda checkpoint: checkpoint.step)
 
 
-def _whole(folder: Path, under: Mapping[str, str]) -> Checkpoint | None:
+def drop(folders: Iterable[Path]) -> None:
+    """Remove checkpoints for good."""
+    for folder in folders:
+        with writing(folder):
+            shutil.rmtree(folder)
+
+
+def whole(folder: Path, under: Mapping[str, str]) -> Checkpoint | None:
+    """The checkpoint in this folder; None where it is not whole or was made under something else."""
     try:
         marker = json.loads((folder / MARKER).read_text())
         step = int(folder.name.removeprefix(FOLDER))

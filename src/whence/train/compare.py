@@ -12,16 +12,18 @@ from whence.train.job import Outcome, outcome
 def compare(store: Store, run_a: str, run_b: str) -> dict[str, Json]:
     """What two finished runs have in common, as JSON.
 
-    ``same_closure``, ``identical`` (both files of the adapter folders, byte for byte), ``conditions`` (those that
-    agree), ``differing`` (condition → the two values), ``first_difference`` (step of the first checkpoint that differs,
-    None where none does). Raises Unmet for an unfinished run, Damaged for an adapter that was changed.
+    ``same_closure``, ``same_rows`` (both were fed the same), ``identical`` (both files of the adapter folders, byte for
+    byte), ``conditions`` (those that agree), ``differing`` (condition → the two values), ``first_difference`` (step of
+    the first checkpoint that differs, None where none does). Raises Unmet for an unfinished run, Damaged for an adapter
+    that was changed.
     """
     a, b = _finished(store, run_a), _finished(store, run_b)
-    agreeing, differing = _conditions(a.report.conditions, b.report.conditions)
+    agreeing, differing = conditions(a.report.conditions, b.report.conditions)
     steps_a, steps_b = a.report.facts["checkpoints"], b.report.facts["checkpoints"]
     common = sorted(steps_a.keys() & steps_b.keys(), key=int)
     return {
         "same_closure": a.adapter.closure == b.adapter.closure,
+        "same_rows": a.report.set == b.report.set,
         "identical": _bytes(a) == _bytes(b),
         "conditions": agreeing,
         "differing": differing,
@@ -41,7 +43,8 @@ def _bytes(one: Outcome) -> tuple[bytes, ...]:
     return tuple((one.folder / name).read_bytes() for name in ("adapter_model.safetensors", "adapter_config.json"))
 
 
-def _conditions(a: Conditions | None, b: Conditions | None) -> tuple[dict[str, Json], dict[str, Json]]:
+def conditions(a: Conditions | None, b: Conditions | None) -> tuple[dict[str, Json], dict[str, Json]]:
+    """(those that agree, those that differ → the two values)."""
     flat_a, flat_b = _flat(a), _flat(b)
     names = sorted(flat_a.keys() | flat_b.keys())
     agreeing = {name: flat_a[name] for name in names if flat_a.get(name) == flat_b.get(name)}

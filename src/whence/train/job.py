@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class Job:
     recipe_ref: Ref
     recipe: Recipe
     """as asked for, the schedule perhaps absent"""
+    inputs: Mapping[str, str]
+    """other inputs by digest"""
     folder: Path
     """checkpoints, the adapter and the lock of this run"""
 
@@ -79,18 +81,17 @@ def job(store: Store, run: str) -> Job:
         snapshot=store.get(snapshot, Snapshot),
         recipe_ref=recipe,
         recipe=store.get(recipe, Recipe),
+        inputs=found.inputs,
         folder=store.root / "runs" / run.removeprefix("sha256:")[:16],
     )
 
 
 def outcome(store: Store, run: str) -> Outcome | None:
     """What a finished run came to, or None. Raises Damaged where its adapter is no longer what it was."""
-    done = store.events("run.finished", about=run, last=True)
-    if not done:
+    found = recorded(store, run)
+    if found is None:
         return None
-    adapter_ref = Ref(done[0].data["adapter"])
-    adapter = store.get(adapter_ref, Adapter)
-    folder = store.root / adapter.location
+    adapter, folder = found.adapter, found.folder
     try:
         differing = altered(folder, adapter.weights, adapter.config)
     except Unmet as error:
@@ -100,8 +101,18 @@ def outcome(store: Store, run: str) -> Outcome | None:
             f"the adapter in {folder} is not the one that run {run[:19]}… made: its {' and '.join(differing)} changed\n"
             f"  do: {_AGAIN}"
         )
+    return found
+
+
+def recorded(store: Store, run: str) -> Outcome | None:
+    """What a finished run came to, or None; its adapter's files may have been deleted since."""
+    done = store.events("run.finished", about=run, last=True)
+    if not done:
+        return None
+    adapter_ref = Ref(done[0].data["adapter"])
+    adapter = store.get(adapter_ref, Adapter)
     report_ref, report = _report(store, run)
-    return Outcome(adapter_ref, adapter, report_ref, report, folder)
+    return Outcome(adapter_ref, adapter, report_ref, report, store.root / adapter.location)
 
 
 _AGAIN = "restore the folder, or train again as a new attempt of the same inputs"

@@ -52,15 +52,15 @@ def plan(row_ids: Sequence[str], schedule: Schedule, sources: Sequence[str] | No
     if schedule.tiers and sources is None:
         raise Unmet("the schedule has tiers but the rows' sources are not given", "a source for each row", "")
     order = sorted(range(len(row_ids)), key=row_ids.__getitem__)
-    steps = _steps(schedule, [row_ids[i] for i in order], [sources[i] for i in order] if sources else None)
+    steps = steps_of(schedule, [row_ids[i] for i in order], [sources[i] for i in order] if sources else None)
     by_step = np.argsort(steps.T.reshape(-1), kind="stable")
     counts = np.bincount(steps.reshape(-1), minlength=schedule.epochs * schedule.steps_per_epoch)
     parts = np.split(by_step % max(len(order), 1), np.cumsum(counts)[:-1])
     return [sorted(row_ids[order[int(i)]] for i in part) for part in parts]
 
 
-def _steps(schedule: Schedule, ids: Sequence[str], sources: Sequence[str] | None) -> npt.NDArray[np.int64]:
-    """The step of each occurrence; shape (rows, epochs)."""
+def steps_of(schedule: Schedule, ids: Sequence[str], sources: Sequence[str] | None) -> npt.NDArray[np.int64]:
+    """The step of each occurrence; shape (rows, epochs). ids and sources: see `plan`."""
     tiered = {tier.source for tier in schedule.tiers}
     labels = [s if s in tiered else None for s in sources] if sources else [None] * len(ids)
     kinds: list[str | None] = [None, *sorted(tiered)]

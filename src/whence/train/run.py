@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +28,7 @@ from whence.records import (
     require,
 )
 from whence.store import Store
-from whence.train.job import job, outcome
+from whence.train.job import job, outcome, planned, recorded
 from whence.train.rewards import load_reward
 
 STDERR_TAIL = 2000
@@ -78,6 +79,32 @@ def prepare(
     with store.transaction():
         used = (Ref(base), Ref(snapshot), store.put(recipe))
         return store.put(Run(activity="train", used=used, inputs=dict(inputs or {}), attempt=attempt))
+
+
+def attempt(
+    store: Store,
+    base: str,
+    snapshot: str,
+    recipe: Recipe,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    first: int = 0,
+) -> Ref:
+    """`prepare`, as the first attempt from this number on that is finished or can be gone on with: one that was begun
+    with other packages is passed over."""
+    for number in count(first):
+        run = prepare(store, base, snapshot, recipe, inputs=inputs, attempt=number)
+        if recorded(store, run) or not _begun_otherwise(store, run):
+            return run
+    raise AssertionError
+
+
+def _begun_otherwise(store: Store, run: str) -> bool:
+    try:
+        planned(store, job(store, run))
+    except Unmet:
+        return True
+    return False
 
 
 def train(

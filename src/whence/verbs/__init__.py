@@ -5,6 +5,7 @@ when a project is opened and never again.
 """
 
 from whence.lifecycle.blast import BlastRadius, Questions, Reached, Served
+from whence.lifecycle.rebuild import Rebuilt, Replayed
 from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, WhatEnds, Why
 from whence.verbs.binding import Checked
@@ -12,7 +13,7 @@ from whence.verbs.canaries import Compared, Hosted
 from whence.verbs.check import Check
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
-from whence.verbs.model import Listed, Models, Rebuilt
+from whence.verbs.model import Listed, Models
 from whence.verbs.rights import Changed, Reactions, Rights
 from whence.verbs.serve import Serve
 from whence.verbs.session import Session, init, open
@@ -40,6 +41,7 @@ __all__ = [
     "Reactions",
     "Rebuilt",
     "Removed",
+    "Replayed",
     "Reviewable",
     "Reviewed",
     "Rights",

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from whence.lineage import Made, aliases, base_names, find, registry, releases_of, sources_of
+from whence.lifecycle import rebuild
+from whence.lifecycle.rebuild import Rebuilt, Replayed
+from whence.lineage import Made, aliases, base_names, registry, releases_of, sources_of
 from whence.records import (
-    Adapter,
-    Closure,
     Deployment,
     Evaluation,
-    Json,
-    NotFound,
-    Recipe,
     Ref,
-    Release,
-    Run,
     Snapshot,
     Unmet,
     Verdict,
 )
-from whence.store import Store, in_bulk
+from whence.store import in_bulk
 from whence.verbs.canaries import Compared, Hosted, compare
+from whence.verbs.scopes import rows_named
 
 if TYPE_CHECKING:
     from whence.lifecycle.registry import Mirrored
@@ -55,26 +51,6 @@ class Listed:
     """deployments that fell silent"""
     declared: int
     """deployments that somebody else runs"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuilt:
-    """A closure trained again, beside the first time."""
-
-    run: Ref
-    """the new training run"""
-    same_closure: bool
-    """whether both had the same inputs"""
-    identical: bool
-    """whether both files of the adapters are the same, byte for byte"""
-    conditions: Mapping[str, Json]
-    """that agree: device, threads, versions …"""
-    differing: Mapping[str, Json]
-    """condition → the two values"""
-    checkpoints_compared: int
-    """how many both have"""
-    first_difference: int | None
-    """step of the first checkpoint that differs"""
 
 
 class Models:
@@ -155,33 +131,29 @@ class Models:
             )
         return found
 
-    def rebuild(self, name: str) -> Rebuilt:
-        """Train the same closure again and compare byte for byte. name: an adapter, or a release or alias of one."""
-        from whence import train
+    def rebuild(
+        self, name: str, *, without: Sequence[str] = (), prove: bool = False, estimate: bool = False
+    ) -> Rebuilt | Replayed:
+        """Train the same closure again and compare byte for byte; or make the adapter again as if some rows, and those
+        made from them, had never been there.
 
-        store = self._store
-        record: Any = store.get(str(find(store, name)))
-        adapter: Any = store.get(record.adapter, Adapter) if isinstance(record, Release) else record
-        if not isinstance(adapter, Adapter):
-            raise NotFound(f"{name} is a {type(record).__name__}, expected an adapter or a release of one")
-        first, recipe = store.get(adapter.run, Run), store.get(adapter.closure, Closure).recipe
-        if recipe is None or not isinstance(store.get(recipe), Recipe):
-            raise Unmet(
-                f"{name} was trained elsewhere: nobody recorded a recipe that could be followed to the bit",
-                "an adapter that `whence run` trained",
-                "train on its snapshot with a recipe of your own: `whence run`",
-            )
-        base, snapshot, recipe = first.used
-        again = _attempts(store, first)
-        run = train.prepare(store, base, snapshot, store.get(recipe, Recipe), inputs=first.inputs, attempt=again)
+        name: an adapter, or a release or alias of one. without: `subject:ID`, `source:NAME`, `licence:SPDX`,
+        `row:SOURCE:RECORD`. prove: train on the rows that stay from the start, too, and compare. estimate: say what it
+        comes to and do nothing. Without rows it returns a Rebuilt, with them a Replayed. Raises NotFound, Unmet where
+        no row is left or the base is gone, BackendFailed.
+        """
         told = self._session.told
-        train.train(
-            store,
-            run,
-            on_progress=lambda sign: told.progress("rebuild", sign.stage, sign.done, sign.total),
-            code=self._session.folder,
-        )
-        return Rebuilt(run=run, **train.compare(store, adapter.run, run))
+
+        def tell(what: str, done: int, total: int) -> None:
+            told.progress("rebuild", what, done, total)
+
+        if without:
+            rows = rows_named(self._store, without)
+            code = self._session.folder
+            return rebuild.without(self._store, name, rows, code, tell, prove=prove, estimate=estimate)
+        if prove or estimate:
+            raise Unmet("no rows are named to leave out", "without", "name them, or leave prove and estimate out")
+        return rebuild.again(self._store, name, self._session.folder, tell)
 
     def canaries(
         self,
@@ -223,9 +195,3 @@ class Models:
         return mirror_mlflow(
             self._store, uri, releases, lambda what, done, whole: told.progress("mlflow", what, done, whole)
         )
-
-
-def _attempts(store: Store, run: Run) -> int:
-    """The next attempt's number for the same inputs."""
-    same = [r for _, r in store.all(Run) if (r.activity, r.used, r.inputs) == (run.activity, run.used, run.inputs)]
-    return max(r.attempt for r in same) + 1

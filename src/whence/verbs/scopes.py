@@ -10,7 +10,7 @@ from whence import govern
 from whence.lineage import find
 from whence.project import licence_fault
 from whence.records import NotFound, Source, Unmet, parse_time
-from whence.store import Store, row_set
+from whence.store import RowSet, Store, row_set
 from whence.verbs.subjects import pseudonym
 
 Names = str | Sequence[str] | None
@@ -42,6 +42,35 @@ def scopes(
     if rows is not None:
         found.append(("rows", _listed(store, Path(rows))))
     return found
+
+
+LEFT_OUT = ("subject", "source", "licence", "row")
+"""What rows can be named by in one word, ``KIND:NAME``."""
+
+
+def rows_named(store: Store, words: Sequence[str]) -> RowSet:
+    """The rows that these words mean (``subject:ID``, ``source:NAME``, ``licence:SPDX``, ``row:SOURCE:RECORD`` or
+    ``row:ID``, or a case by its name), and rows made from them at any depth. Raises NotFound for a word that means no
+    row, Unmet for another kind."""
+    from whence.lifecycle.cases import case_of
+    from whence.lifecycle.cases import rows_of as rows_of_case
+
+    found = row_set([])
+    for word in words:
+        kind, _, name = word.partition(":")
+        if not name:
+            found |= rows_of_case(store, case_of(store, word)[1])
+            continue
+        if kind not in LEFT_OUT:
+            do = "write the kind before the name"
+            raise Unmet(f"{word!r} names no rows", " or ".join(f"{kind}:…" for kind in LEFT_OUT), do)
+        mine = row_set([])
+        for about, called in scopes(store, **{kind: name}):
+            mine |= govern.rows_of(store, about, [called])
+        if not mine:
+            raise NotFound(f"{word}: no row of this store is meant by it")
+        found |= mine
+    return found | store.index().descendants(found)
 
 
 def person(store: Store, name: str, new: bool = False) -> str:

@@ -30,7 +30,6 @@ from whence.records import (
     Ref,
     RunReport,
     Unmet,
-    digest,
     writing,
 )
 from whence.records.methods import Method
@@ -38,10 +37,11 @@ from whence.store import Store, row_set
 from whence.store.lock import FileLock, WriterLock
 from whence.train import rewards, surroundings
 from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
-from whence.train.checkpoints import Checkpoint, sweep
+from whence.train.checkpoints import Checkpoint, made_under, sweep
 from whence.train.job import Job, Planned, finish, freeze, job, outcome, planned
 from whence.train.plan import plan
 from whence.train.rows import read
+from whence.train.takeover import take_over
 
 Say = Callable[[Json], None]
 
@@ -105,7 +105,9 @@ def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
     frozen = before or freeze(store, asked, len(rows.ids), units, code)
     conditions = _conditions(torch, asked.recipe.threads)
     fed = store.put_set(row_set(rows.ordinals))
-    under = {"closure": frozen.closure, "rows": fed, "conditions": digest(conditions)}
+    under = made_under(frozen.closure, fed, conditions)
+    with writing(asked.folder):
+        taken = take_over(store, asked, frozen, row_set(rows.ordinals), conditions, under)
     started = time.process_time()
     trained = _train(asked, frozen, rows, (base.path, tokenizer, under), say)
     base.check()
@@ -113,7 +115,7 @@ def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
     say({"stage": "saving"})
     with writing(asked.folder):
         adapter = _keep(store, asked, frozen, trained.model)
-    facts = _facts(rows, frozen, trained, meter) | {"checkpoints": _digests(sweep(asked.folder, under))}
+    facts = _facts(rows, frozen, trained, meter) | taken | {"checkpoints": _digests(sweep(asked.folder, under))}
     report = RunReport(
         run=asked.run,
         started_at=meter.started_at,
