@@ -36,7 +36,7 @@ def open_(
     reason: Annotated[str | None, typer.Option("--reason", help="The request in words; kept apart.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open a case and start its clock; an erasure or takedown withdraws the right to its rows. Shows what it affects."""
+    """Open a case and start its clock; shows what it affects. An erasure or takedown withdraws the right to rows."""
     from whence.cli.rights import time_of
 
     one_of(kind, KINDS, "KIND")

@@ -110,7 +110,9 @@ def act(
 def _task(store: Store, ref: Ref, case: Case, action: Action, thing: str | None) -> Task:
     every = cases.tasks(store, ref, case)
     wanted = thing or ("content" if action == "erase" else "")
-    found = [one for one in every if wanted and _is(one, wanted) and action in one.actions]
+    fitting = [one for one in every if wanted and action in one.actions]
+    found = [one for one in fitting if wanted in (one.thing, *one.name.split(", "))]
+    found = found or [one for one in fitting if _is(one, wanted)]
     if len(found) != 1:
         fits = [f"{one.name} ({one.thing.rpartition(':')[2][:12]})" for one in every if action in one.actions]
         raise Unmet(
@@ -123,7 +125,7 @@ def _task(store: Store, ref: Ref, case: Case, action: Action, thing: str | None)
 
 def _is(task: Task, name: str) -> bool:
     start = len(name) >= 6 and task.thing.rpartition(":")[2].startswith(name.removeprefix("sha256:"))
-    return name == task.thing or start or name in task.name.split(", ") or task.name.startswith(f"{name} at ")
+    return start or task.name.startswith(f"{name} at ")
 
 
 def _no_hold(store: Store, case: Case) -> None:

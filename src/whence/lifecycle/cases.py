@@ -14,6 +14,7 @@ from typing import Literal
 
 from whence import govern, lineage, register, train
 from whence.govern import Told
+from whence.govern.scopes import ABOUT
 from whence.lifecycle.blast import BlastRadius, Reached, blast_radius
 from whence.records import Adapter, Base, Case, Closure, Event, NotFound, Ref, Unmet
 from whence.serve import leases
@@ -62,7 +63,7 @@ def opened(store: Store, kind: Kind, about: Sequence[tuple[str, str]], due: date
     """Open a case; a person does. An erasure or takedown withdraws the right to the rows, where it still stands.
     Raises Unmet."""
     store.person()
-    kinds = {"departure": ("person",), "end-of-life": ("base",)}.get(kind, govern.ABOUT)
+    kinds = {"departure": ("person",), "end-of-life": ("base",)}.get(kind, ABOUT)
     if not about or any(one not in kinds for one, _ in about):
         raise Unmet(f"{kind} is about {', '.join(one for one, _ in about) or 'nothing'}", " or ".join(kinds), "name it")
     now, names = store.clock(), tuple(f"{one}:{name}" for one, name in about)
@@ -106,7 +107,7 @@ def rows_of(store: Store, case: Case) -> RowSet:
     found = row_set([])
     for name in case.about:
         kind, _, rest = name.partition(":")
-        found |= govern.rows_of(store, kind, [rest]) if kind in govern.ABOUT else row_set([])
+        found |= govern.rows_of(store, kind, [rest]) if kind in ABOUT else row_set([])
     return found
 
 

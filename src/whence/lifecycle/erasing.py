@@ -98,7 +98,7 @@ def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
     theirs = {trace.content for _, trace in store.all(Trace) if trace.subject in about.people}
     named = {trace.id for _, trace in store.all(Trace) if trace.content in theirs}
     theirs |= {one.content for _, one in store.all(Feedback) if one.trace in named}
-    theirs |= {report.example for report in _shown(store, about)}
+    theirs.update(_shown(store, about))
     everything = [(kind, entry) for kind, entry in store.all_words() if kind != IDENTIFIERS]
     for done, (kind, entry) in enumerate(everything):
         progress("words", done, len(everything))
@@ -106,16 +106,16 @@ def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
             yield entry.digest
 
 
-def _shown(store: Store, about: _About) -> Iterator[RunReport]:
-    """Reports of trainings whose decoded example is one of the rows."""
+def _shown(store: Store, about: _About) -> Iterator[str]:
+    """Examples that trainings decoded, of one of the rows."""
     for _, report in store.all(RunReport):
         if report.example and (report.facts or {}).get("example_ordinal", -1) in about.rows:
-            yield report
+            yield report.example
 
 
 def _blobs(store: Store, about: _About, progress: Progress) -> Iterator[tuple[str, str]]:
     """Items of suites go whole; of answers, what was answered goes and the score stays."""
-    yield from ((report.example, "") for report in _shown(store, about) if report.example in store.blobs)
+    yield from ((example, "") for example in _shown(store, about) if example in store.blobs)
     suites = list(store.all(Suite))
     gone: dict[str, set[str]] = {}
     for done, (ref, suite) in enumerate(suites):
