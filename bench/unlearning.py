@@ -2,10 +2,10 @@
 
     python -m bench.unlearning [--seeds 5] [--rows 1 10 100] [--every 20]
 
-The demo's generated project is trained once a seed. Then rows drawn at random leave, with what was made from them: a
-replay from the last checkpoint before them, and a training from the start on the rows that stay, each in a process of
-its own. CPU of steps: building the trainer, the steps and their checkpoints. CPU of processes: imports and tokenising
-too.
+The demo's generated project is trained once a seed. Then rows drawn at random leave, with what was made from them:
+a replay from the last checkpoint before them, and a training from the start on the rows that stay, each in a
+process of its own. Where no checkpoint is early enough the replay is from the start as well. CPU of steps: building
+the trainer, the steps and their checkpoints. CPU of processes: imports and tokenising too.
 """
 
 from __future__ import annotations
