@@ -22,6 +22,8 @@ from whence import govern, records, register, verbs
 from whence.cli import VERBS
 from whence.data import STEPS
 from whence.lifecycle.adopt import Adopted
+from whence.lifecycle.case_acts import Acted
+from whence.lifecycle.cases import Task
 from whence.lifecycle.registry import Brought, Mirrored
 from whence.lifecycle.run import Outcome, Stage
 from whence.lifecycle.spool import Spooled
@@ -169,6 +171,7 @@ VERBS_IN_PYTHON = (
     ("w.ship", verbs.Ship, ()),
     ("w.model", verbs.Models, ()),
     ("w.rights", verbs.Rights, ()),
+    ("w.rights.case", verbs.Cases, ()),
     ("w.serve", verbs.Serve, ()),
     ("w.feedback", verbs.Reactions, ()),
     ("w.store", Store, ("get", "all", "latest", "events", "head", "row", "scan", "snapshot_rows", "get_set", "words")),
@@ -195,6 +198,7 @@ VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 VALUES += (Spooled, Loaded)
 VALUES += (govern.Audited, govern.Share)
+VALUES += (verbs.Matter, Task, Acted)
 VALUES += (verbs.Person, verbs.Called, verbs.Reviewable, verbs.Reviewed)
 
 

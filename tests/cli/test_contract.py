@@ -45,8 +45,13 @@ def test_every_command_has_help_with_an_example_and_json(verb: str) -> None:
     top = whence(verb, "--help")
     assert top.returncode == 0
     listed = top.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
-    for words in [(verb, line.split()[0]) for line in listed if line[2:3].strip()] or [(verb,)]:
+    commands = [(verb, line.split()[0]) for line in listed if line[2:3].strip()] or [(verb,)]
+    for words in commands:
         shown = whence(*words, "--help").stdout
+        below = shown.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+        if below and len(words) == 2:
+            commands += [(*words, line.split()[0]) for line in below if line[2:3].strip()]
+            continue
         assert "Example: whence" in shown, words
         assert "--json" in shown, words
 

@@ -194,8 +194,8 @@ def test_waivers_expire_and_retired_is_enough(desk: Desk) -> None:
             with pytest.raises(Unmet, match="a waiver needs a reason"):
                 w.rights.case.act("takedown-1", "waive", thing)
             w.rights.case.act("takedown-1", "waive", thing, until=desk.store.clock() + timedelta(seconds=2), reason="x")
-        desk.store.clock = lambda: w.store.clock() + timedelta(days=1)
-    with whence.open(desk.folder, project=False, actor="ann@example.org", clock=desk.store.clock) as w:
+    later = desk.store.clock() + timedelta(days=1)
+    with whence.open(desk.folder, project=False, actor="ann@example.org", clock=lambda: later) as w:
         assert len(w.rights.case.show("takedown-1").open) == 2
         w.rights.case.act("takedown-1", "retire", "desk@1")
         w.rights.case.act("takedown-1", "ended", desk.served)

@@ -59,7 +59,9 @@ def commands() -> list[tuple[tuple[str, ...], typer.main.TyperCommand]]:
         inner = getattr(command, "commands", {})
         if not inner or getattr(command, "invoke_without_command", False):
             found.append(((verb,), command))
-        found += [((verb, name), sub) for name, sub in inner.items()]
+        for name, sub in inner.items():
+            below = getattr(sub, "commands", {})
+            found += [((verb, name, last), one) for last, one in below.items()] if below else [((verb, name), sub)]
     return [(words, command) for words, command in found if words not in NOT_HERE]
 
 

@@ -1,6 +1,8 @@
-"""The demo: the generated support desk walked from rows to a served answer and back, and one consent withdrawn.
+"""The demo: the generated support desk walked from rows to a served answer and back; then one customer asks to be
+forgotten, and the model is rebuilt without their rows and proven.
 
-Everything is real but the desk: rows, training, scores, answers over HTTP. A second walk finds every stage up to date.
+Everything is real but the desk: rows, training, scores, answers over HTTP. A walk that was interrupted goes on; one
+that ended is shown again.
 """
 
 from __future__ import annotations
@@ -10,20 +12,23 @@ import os
 import shutil
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from whence import feedback, govern
+from whence import feedback
 from whence.demo.generate import INTENTS, generate
 from whence.lifecycle.blast import BlastRadius, blast_radius
+from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.run import Outcome, Told, run
-from whence.project import Project, read_project
-from whence.records import Feedback, Json, Ref, Release, Snapshot, Step, Trace, Verdict
+from whence.project import Project, read_lock
+from whence.records import Case, Feedback, Json, Ref, Release, Snapshot, Step, Trace, Verdict
 from whence.serve import Gateway, Settings
 from whence.store import UNIDENTIFIED, Store, identify, verify
+from whence.verbs import Session
+from whence.verbs import open as whence_open
 
 Say = Callable[[str], None]
 QUESTION = "hiya, i think i left my card on the train this morning, can you stop it please"
@@ -44,22 +49,30 @@ def walk(folder: Path, told: Told, say: Say) -> Shown:
     """Build the desk in `folder` (or go on where an earlier walk ended) and walk the whole story."""
     shown = Shown()
     truth = _build(folder, told, say)
-    project = read_project(folder)
     actor = identify(dict(os.environ), folder)
-    actor = ACTOR if actor == UNIDENTIFIED else actor
-    store = Store.open(project.store_path, project.keys_path, create=True, actor=actor)
-    customer = truth["withdraw"]["customer"]
-    person = store.keys.pseudonym(customer)
-    gone = f"subject:{person}" in govern.states(store)
-    say(f"\n1. From rows to a release{' (after the withdrawal)' if gone else ''}\n")
-    out = run(project, store, told)
-    _compare(store, out, truth, say, gone)
-    served = _serve(project, store, out, person, customer, say)
-    if not gone and out.release:
-        say("\n4. What was made without the customer's rows\n")
-        out = run(project, store, told)
-        _moved_on(store, out, say)
-    return _verdict(store, out, served, shown)
+    with whence_open(folder, create=True, actor=ACTOR if actor == UNIDENTIFIED else actor, told=told) as w:
+        store, project = w.store, w.project
+        customer = truth["withdraw"]["customer"]
+        person = store.keys.pseudonym(customer)
+        if store.all(Case):
+            say("\n1. to 3. From rows to a release, served, asked, corrected: up to date\n")
+            out, served = _earlier(folder), {"up_to_date": True}
+        else:
+            say("\n1. From rows to a release\n")
+            out = run(project, store, told)
+            _compare(store, out, truth, say)
+            served = _serve(project, store, out, person, customer, say)
+        if out.release:
+            say(f"\n4. Customer {customer} asks to be forgotten\n")
+            _forget(w, customer, say)
+            out = _earlier(folder)
+        return _verdict(store, out, served, shown)
+
+
+def _earlier(folder: Path) -> Outcome:
+    """What was resolved last, by the lock file."""
+    known, names = read_lock(folder), {one.name for one in fields(Outcome)}
+    return Outcome(**{name: value for name, value in known.items() if name in names})
 
 
 def _build(folder: Path, told: Told, say: Say) -> dict[str, Any]:
@@ -82,7 +95,7 @@ def _build(folder: Path, told: Told, say: Say) -> dict[str, Any]:
     return found
 
 
-def _compare(store: Store, out: Outcome, truth: dict[str, Any], say: Say, gone: bool) -> None:
+def _compare(store: Store, out: Outcome, truth: dict[str, Any], say: Say) -> None:
     """What was planted against what was found."""
     snapshot = store.get(out.snapshot or Ref(""), Snapshot)
     found_by = {reason: n for ref in snapshot.steps for reason, n in store.get(ref, Step).reasons.items()}
@@ -97,18 +110,16 @@ def _compare(store: Store, out: Outcome, truth: dict[str, Any], say: Say, gone: 
     ]
     for what, planted, reason in lines:
         say(f"   {what:<42} planted {planted:>3}, found {found_by.get(reason, 0):>3}")
-    if gone:
-        say("   (some planted rows went with the withdrawn customer's)")
 
 
 def _serve(project: Project, store: Store, out: Outcome, person: str, customer: str, say: Say) -> dict[str, Json]:
-    """Serve, ask, react, withdraw, see what must come down; skipped when an earlier walk did it."""
-    say("\n3. Served, asked, corrected, withdrawn\n")
+    """Serve, ask, react, see what a withdrawal would reach."""
+    say("\n3. Served, asked, corrected\n")
     if out.release is None:
         say("   nothing was released, so nothing is served")
         return {}
-    if f"subject:{person}" in govern.states(store) and store.count(Feedback):
-        say("   up to date: an earlier walk served, asked and withdrew")
+    if store.count(Feedback):
+        say("   up to date: an earlier walk served and asked")
         return {"up_to_date": True}
     from whence.models.backends.transformers_peft import TransformersModel
 
@@ -130,12 +141,10 @@ def _serve(project: Project, store: Store, out: Outcome, person: str, customer: 
         reaction = {"intent": "rating", "value": 1.0} if right else {"intent": "correction", "text": MEANT}
         _post(f"{url}/v1/feedback", {"trace": answer["id"], "actor": "agent", **reaction})
         say(f"   feedback  an agent's {reaction['intent']} was kept with the trace ({'right' if right else MEANT})")
-        seq = govern.change(store, f"subject:{person}", "withdraw", reason="told the demo's branch")
-        say(f"   withdrawn event {seq}: customer {customer} may not be trained on any more")
-        blast = blast_radius(store, [("subject", person)])
-        _show_blast(blast, say)
+        say(f"   if customer {customer} withdrew consent:")
+        _show_blast(blast_radius(store, [("subject", person)], what_if=True), say)
     say("   the gateway was stopped: its lease has ended")
-    return {"answer": said, "release": answer["model"], "trace": answer["id"], "withdrawn": customer}
+    return {"answer": said, "release": answer["model"], "trace": answer["id"], "customer": customer}
 
 
 def _request(model: str, customer: str) -> dict[str, Json]:
@@ -163,10 +172,38 @@ def _show_blast(blast: BlastRadius, say: Say) -> None:
         say(f"   MUST COME DOWN: {served.endpoint} ({served.state})")
 
 
-def _moved_on(store: Store, out: Outcome, say: Say) -> None:
-    if out.snapshot and out.adapter:
-        rows = store.get(out.snapshot, Snapshot).rows
-        say(f"\n   {rows:,} rows, none of them the customer's; adapter {out.adapter[7:19]} replaces the old one")
+def _forget(w: Session, customer: str, say: Say) -> None:
+    """An erasure from its request to its dossier; an interrupted one goes on."""
+    found = w.rights.case.list()
+    matter = found[0] if found else w.rights.case.open("erasure", subject=customer, reason=f"{customer} wrote a letter")
+    name = matter.case.name
+    if not matter.closed:
+        say(f"   whence rights case open erasure --subject {customer}")
+        say(f"   {name}: {len(matter.tasks)} things to do, due {matter.case.due_at:%Y-%m-%d}")
+        for task in matter.open:
+            action = task.actions[0]
+            say(f"   whence rights case act {name} {action} {task.name if task.what != 'content' else ''}".rstrip())
+            made = w.rights.case.act(name, action, task.thing, prove=action == "rebuild")
+            say(f"   {_done(made)}; proof: {made.proof}")
+            for place in made.elsewhere:
+                say(f"   not ours to delete: {place}")
+        paths = w.rights.case.close(name, w.folder / "dossiers")
+        say(f"   whence rights case close {name}: signed, {paths[1]}")
+    else:
+        say(f"   up to date: {name} was closed on {matter.closed:%Y-%m-%d}; {w.folder / 'dossiers' / name}.html")
+
+
+def _done(made: Acted) -> str:
+    if made.rebuilt:
+        plan = made.rebuilt.plan
+        share = f"from step {plan.from_step} of {plan.steps} on, {plan.share:.0%} of a training"
+        return f"{share}, {made.rebuilt.outcome}: the bytes of one that never had the rows; judged and released"
+    facts = made.facts
+    return (
+        f"{facts.get('rows', 0)} rows and {facts.get('words', 0)} other words are gone"
+        if made.action == "erase"
+        else ("recorded")
+    )
 
 
 def _verdict(store: Store, out: Outcome, served: dict[str, Json], shown: Shown) -> Shown:

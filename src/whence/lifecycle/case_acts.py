@@ -77,6 +77,7 @@ def act(
             "adapter": rebuilt.adapter,
             "outcome": rebuilt.outcome,
             "run": rebuilt.run,
+            "proven_by": rebuilt.proof.run if rebuilt.proof else None,
             "checkpoint": rebuilt.plan.checkpoint.digest if rebuilt.plan.checkpoint else None,
             "share": round(rebuilt.plan.share, 4),
             "release": made,

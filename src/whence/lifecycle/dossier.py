@@ -125,8 +125,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 52rem; padding: 0 1rem; color: #1c2430; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 1.6rem 0 .3rem; } p { margin: .3rem 0; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top;
-padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #d5dbe3; overflow-wrap: anywhere; }
-th { font-weight: 600; color: #4a5568; } small { color: #5a6675; }
+padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #d5dbe3; }
+th { font-weight: 600; color: #4a5568; } small { color: #5a6675; } .line { white-space: nowrap; }
 code { font-size: .75rem; color: #5a6675; overflow-wrap: anywhere; }
 .exact { color: #17663a; } .none { color: #8a5a00; }
 @media print { body { margin: 0; max-width: none; font-size: 11px; } tr { break-inside: avoid; } }
@@ -144,8 +144,9 @@ def page(whole: Json) -> str:
         for one in found["affected"]
     )
     times = "".join(
-        f"<tr><td>{one['event']}</td><td>{esc(one['at'][:16].replace('T', ' '))}</td><td>{esc(one['what'])}</td>"
-        f"<td>{esc(one['who'])}</td><td><code>{esc(_said(one['facts']))}</code></td></tr>"
+        f"<tr><td>{one['event']}</td><td class=line>{esc(one['at'][:16].replace('T', ' '))}</td>"
+        f"<td class=line>{esc(one['what'])}</td><td>{esc(one['who'])}</td>"
+        f"<td><code>{esc(_said(one['facts']))}</code></td></tr>"
         for one in found["timeline"]
     )
     asked = f"<p>{esc(found['request'])}</p>" if found["request"] else "<p><small>No words were kept.</small></p>"

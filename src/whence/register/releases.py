@@ -6,6 +6,7 @@ from datetime import datetime
 
 from whence.lineage import aliases
 from whence.records import BindingWaiver, Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict, Waiver, text_time
+from whence.register.retired import retired
 from whence.store import Store
 
 
@@ -84,8 +85,10 @@ def standing_waiver(store: Store, verdict: Ref) -> Ref | None:
 
 def move_alias(store: Store, alias: str, release: Ref, *, reason: str | None = None) -> bool:
     """Point an alias at a release; False when it is there already. Refused while a release stands on an expired
-    waiver."""
+    waiver, and once its adapter was retired."""
     made = store.get(release, Release)
+    if why := retired(store, made.adapter):
+        raise Unmet(f"{made.name} was retired ({why})", "a release that is in use", "name another")
     if made.waiver and store.get(made.waiver, Waiver).expires_at <= store.clock():
         raise Unmet(f"the waiver of {made.name} has expired", "a passing verdict", "run eval again, or waive again")
     if aliases(store).get(alias) == release:

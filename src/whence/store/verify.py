@@ -146,7 +146,7 @@ def _events_about(store: Store) -> Iterator[Finding]:
             yield bad("records", event.about, f"the report of run {event.about[:19]}… is gone")
 
 
-NO_RECORD = frozenset({"root", "evidence", *contents.EVENT_BLOBS})
+NO_RECORD = frozenset({"root", "evidence", "dossier", *contents.EVENT_BLOBS})
 """Members of an event's data that hold a digest of something else."""
 
 
@@ -177,9 +177,10 @@ def _snapshots(store: Store) -> Iterator[Finding]:
 def _adapters(store: Store, altered: Callable[[Path, str, str], list[str]] | None) -> Iterator[Finding]:
     if altered is None:
         return
+    retired = {event.about for event in store.events("adapter.retired")}
     for name, adapter in store.all(Adapter):
         folder = store.root / adapter.location
-        if not folder.is_relative_to(store.root):
+        if name in retired or not folder.is_relative_to(store.root):
             continue
         try:
             parts = altered(folder, adapter.weights, adapter.config)

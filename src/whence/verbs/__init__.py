@@ -10,6 +10,7 @@ from whence.verbs.adopt import Adopt
 from whence.verbs.ask import Ask, WhatEnds, Why
 from whence.verbs.binding import Checked
 from whence.verbs.canaries import Compared, Hosted
+from whence.verbs.cases import Cases, Matter
 from whence.verbs.check import Check
 from whence.verbs.data import Data, Listing, Quarantined, Removed
 from whence.verbs.judge import Eval, Ship
@@ -24,6 +25,7 @@ __all__ = [
     "Ask",
     "BlastRadius",
     "Called",
+    "Cases",
     "Changed",
     "Check",
     "Checked",
@@ -33,6 +35,7 @@ __all__ = [
     "Hosted",
     "Listed",
     "Listing",
+    "Matter",
     "Models",
     "Person",
     "Quarantined",

@@ -115,12 +115,12 @@ class Cases:
             prove=prove,
         )
 
-    def close(self, case: str, folder: str | Path = ".") -> tuple[Path, Path]:
-        """End a case: a signed dossier is written into `folder`, as JSON and as a page; returns both. Raises Unmet
+    def close(self, case: str, to: str | Path = ".") -> tuple[Path, Path]:
+        """End a case: a signed dossier is written into a folder, as JSON and as a page; returns both. Raises Unmet
         while anything is open."""
         from whence.lifecycle.dossier import close
 
-        return close(self._store, *cases.case_of(self._store, case), Path(folder))
+        return close(self._store, *cases.case_of(self._store, case), Path(to))
 
     def check(self, file: str | Path) -> str | None:
         """Why a dossier's JSON file is not what was signed; None: it is."""
