@@ -29,6 +29,7 @@ from whence.train import prepare, recorded
 from whence.train.backends.work import work
 
 pytestmark = pytest.mark.tiny
+GREETING = "hello, happy to help, what is it about?"
 SECRET = "my blue umbrella hides the number four nine two nine"
 
 
@@ -60,6 +61,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
                 "who": f"p{n % 6}",
                 "messages": [
                     {"role": "user", "content": SECRET if n == 3 else f"please tell me about my card number {n}"},
+                    {"role": "assistant", "content": GREETING},
                     {"role": "assistant", "content": ("card arrival", "lost card", "exchange rate")[n % 3]},
                 ],
             }
@@ -119,7 +121,7 @@ def spread(desk: Desk) -> None:
     store.write_words("quarantine", {"line": json.dumps({"who": "p3", "text": "??"}), "reason": "shape"})
     store.write_words("feedback", {"text": f"about: {SECRET.upper()}!"})
     store.write_words("payload", {"reason": f"they wrote: {SECRET}"})
-    store.write_words("feedback", {"text": "about something else altogether"})
+    store.write_words("feedback", {"text": f"about something else altogether. {GREETING}"})
 
 
 def test_an_erasure_from_the_request_to_the_dossier(desk: Desk, says: Callable[..., Any]) -> None:

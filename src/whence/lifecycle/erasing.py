@@ -1,8 +1,8 @@
 """What holds the words of rows that are to be erased, besides the rows: traces, feedback, quarantine, suites, answers.
 
 Two ways lead to them. By what the record says: a trace names its person, an item its group, a quarantined line the
-person's identifier. And by what they say: any text that holds one of the rows' own texts, where that is long enough to
-mean these rows and no others, or something that the person is known to be called.
+person's identifier. And by what they say: any text that holds one of the rows' own texts, where that is long enough and
+stands in no row that stays, or something that the person is known to be called.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from functools import cache
 
 from whence import govern
 from whence.records import Canaries, Evaluation, Feedback, Json, RunReport, Suite, Trace
-from whence.store import IDENTIFIERS, RowSet, Store
+from whence.store import IDENTIFIERS, RowSet, Store, row_set
 from whence.store.keys import PSEUDONYMS
 from whence.text import Finder, normalise
 
 TELLING = 24
-"""Characters that a text needs, normalised, to mean the row that it stands in: shorter ones are everybody's."""
+"""Characters that a text needs, normalised, to mean the row that it stands in."""
 LONGEST = 256
 """Characters that an identifier has at most."""
 Progress = Callable[[str, int, int], None]
@@ -37,16 +37,16 @@ class Holding:
 
 def holding(store: Store, rows: RowSet, people: Iterable[str] = (), progress: Progress = lambda *_: None) -> Holding:
     """Look for the words of these rows, and for what people (pseudonyms) are called, in all that the store keeps."""
-    about = _About(store, rows, frozenset(people))
+    about = _About(store, rows, frozenset(people), progress)
     return Holding(words=frozenset(_words(store, about, progress)), blobs=dict(_blobs(store, about, progress)))
 
 
 class _About:
     """Whether something is about these rows or people."""
 
-    def __init__(self, store: Store, rows: RowSet, people: frozenset[str]) -> None:
+    def __init__(self, store: Store, rows: RowSet, people: frozenset[str], progress: Progress) -> None:
         self.rows, self.people = rows, people
-        self._texts = sorted(set(_texts(store, rows)))
+        self._texts = sorted(_telling(store, rows, progress))
         marks = [one.mark for one in govern.kept(store) if one.subject in people and one.strength == "strong"]
         self._finder = Finder(store.keys.get(IDENTIFIERS), marks) if marks else None
         known = PSEUDONYMS in store.keys
@@ -70,12 +70,24 @@ class _About:
         return any(self.means(one) or self.says(one) for one in _strings(value))
 
 
-def _texts(store: Store, rows: RowSet) -> Iterator[str]:
+def _telling(store: Store, rows: RowSet, progress: Progress) -> set[str]:
+    """Texts of these rows that are long enough and stand in no row that stays: a greeting is everybody's."""
+    found, total = {text for _, text in _texts(store, rows)}, store.committed()
+    others = row_set(range(total)) - rows
+    for done, (_, text) in enumerate(_texts(store, others) if found else ()):
+        if done % 10_000 == 0:
+            progress("rows that stay", min(done, total), total)
+        found.discard(text)
+    return found
+
+
+def _texts(store: Store, rows: RowSet) -> Iterator[tuple[int, str]]:
+    """(ordinal, text) of each text of these rows that is long enough, normalised."""
     for batch in store.scan(["content"], rows):
-        for content in batch["content"].to_pylist():
+        for ordinal, content in zip(batch["ord"].to_pylist(), batch["content"].to_pylist(), strict=True):
             for text in _strings(json.loads(content)) if content else ():
-                if len(said := normalise(text)) >= TELLING:
-                    yield said
+                if len(text) >= TELLING and len(said := normalise(text)) >= TELLING:
+                    yield ordinal, said
 
 
 def _strings(value: Json) -> Iterator[str]:
