@@ -74,6 +74,7 @@ bench: .venv/.bench  ## the quick benchmarks, beside their peers, and faults, co
 	$(BIN)/python -m bench.hook_overhead --pairs 1 --epochs 1 2
 	$(BIN)/python -m bench.blast --times 10 --peers 100000
 	$(BIN)/python -m bench.mentions --rows 100000
+	$(BIN)/python -m bench.revocations --counts 10000
 
 clean:  ## remove .venv and the demo
 	rm -rf .venv $(DEMO)
