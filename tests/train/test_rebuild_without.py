@@ -197,7 +197,7 @@ def test_rows_that_were_never_trained_on_need_nothing(shop: Shop, lines: Says) -
         (("--without", "source:desk"), "nothing is left to train on: all 24 rows", 1),
         (("--without", "source:nobody"), "no source is called 'nobody'", 1),
         (("--without", "row:desk:r99"), "nothing in the record is called 'desk:r99'", 1),
-        (("--without", "desk"), "'desk' names no rows", 1),
+        (("--without", "desk"), "no case is called 'desk'", 1),
         (("--without", "licence:MIT"), "licence:MIT: no row of this store is meant by it", 1),
         (("--prove",), "goes with --without", 3),
         (("--estimate",), "goes with --without", 3),

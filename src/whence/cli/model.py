@@ -71,7 +71,7 @@ def rebuild(
         typer.Option(
             "--without",
             metavar="ROWS",
-            help="subject:ID, source:NAME, licence:SPDX or row:SOURCE:RECORD; repeat it for several.",
+            help="subject:ID, source:NAME, licence:SPDX, row:SOURCE:RECORD, or a case; repeat it for several.",
         ),
     ] = None,
     prove: Annotated[
