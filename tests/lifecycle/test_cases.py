@@ -202,6 +202,7 @@ def test_waivers_expire_and_retired_is_enough(desk: Desk) -> None:
         w.rights.case.act("takedown-1", "retire", "desk@1")
         w.rights.case.act("takedown-1", "ended", desk.served)
         assert w.rights.case.show("takedown-1").open == ()
+        assert w.ask.due().adapters == 0
         assert not list((desk.store.root / "runs").glob("*/adapter"))
         assert verify(desk.store) == []
 

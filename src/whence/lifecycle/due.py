@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from whence import register
 from whence.govern import Book, Owner, names_of, owners, rows_of, states
 from whence.lifecycle import blast
 from whence.lineage import Made, aliases, blast_radius, registry, releases_of, sources_of
@@ -54,7 +55,7 @@ class Facts:
     """days"""
     calendar: Calendar
     made: list[Made]
-    """one of each that was made several times: the first"""
+    """one of each that was made several times, the first; those that were retired left out"""
     again: dict[tuple[str, str], str]
     """(weights, name) → when that was last made again, as text"""
     bases: dict[Ref, Base]
@@ -101,7 +102,7 @@ class Facts:
             now=now,
             within=within,
             calendar=calendar,
-            made=list(first.values()),
+            made=[one for one in first.values() if not register.retired(store, one.adapter)],
             again=again,
             bases=dict(store.all(Base)),
             sources=sources_of(store),
