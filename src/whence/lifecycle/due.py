@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from whence import register
 from whence.govern import Book, Owner, names_of, owners, rows_of, states
 from whence.lifecycle import blast
 from whence.lineage import Made, aliases, blast_radius, registry, releases_of, sources_of
@@ -88,6 +87,7 @@ class Facts:
             key = (one.weights, one.name)
             if first.setdefault(key, one) is not one and one.made_at:
                 again[key] = max(again.get(key, ""), one.made_at)
+        gone = {event.about for event in store.events("adapter.retired")}
         releases, live = releases_of(store), leases.states(store)
         serving: dict[Ref, list[tuple[Ref, Deployment]]] = {}
         for ref, deployment in store.all(Deployment):
@@ -102,7 +102,7 @@ class Facts:
             now=now,
             within=within,
             calendar=calendar,
-            made=[one for one in first.values() if not register.retired(store, one.adapter)],
+            made=[one for one in first.values() if one.adapter not in gone],
             again=again,
             bases=dict(store.all(Base)),
             sources=sources_of(store),
