@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from whence.govern import Book, Owner, names_of, owners, rows_of, states
+from whence.govern import Book, Owner, blocked, names_of, owners, rows_of, states
 from whence.lifecycle import blast
 from whence.lineage import Made, aliases, blast_radius, registry, releases_of, sources_of
 from whence.records import Base, BindingWaiver, Deployment, NotFound, Ref, Release, Source, Waiver, parse_time
@@ -112,7 +112,7 @@ class Facts:
             serving=serving,
             owners=owners(store, now),
             ends=ends_of(store, releases, now),
-            ended={one.id for one in blast.blast_radius(store, history=True).adapters if one.level == "breach"},
+            ended=_ended(store),
             clashes=_clashes(store, source, now),
         )
 
@@ -259,6 +259,14 @@ def ends_of(
                 said = f"the waiver by which {name} is served on another base expires"
                 found.setdefault(adapter, []).append((waiver.expires_at, said, ref))
     return found
+
+
+def _ended(store: Store) -> set[Ref]:
+    """Adapters that were made from rows which may not be used now."""
+    bars = blocked(store)
+    if not (bars.breach or bars.barred):
+        return set()
+    return {one.id for one in blast.blast_radius(store, history=True).adapters if one.level == "breach"}
 
 
 def _clashes(store: Store, sources: Mapping[str, Source], now: datetime) -> dict[str, str]:
