@@ -23,7 +23,7 @@ from whence.govern import signed
 from whence.models import fingerprint
 from whence.records import Base, Conflict, Deployment, Item, Release, Trace, Unmet
 from whence.serve import leases
-from whence.serve.releases import found, in_use
+from whence.serve.releases import Names, found, in_use
 from whence.store import Store, verify
 from whence.train import prepare, recorded
 from whence.train.backends.work import work
@@ -190,6 +190,8 @@ def test_a_hold_waits_for_a_person(desk: Desk, says: Callable[..., Any]) -> None
 
 
 def test_waivers_expire_and_retired_is_enough(desk: Desk) -> None:
+    served = Names(desk.store)
+    assert served.resolve("desk@1")[0] == desk.release
     with desk.open() as w:
         w.rights.case.open("takedown", row="chats:r5")
         for thing in ("desk@1", desk.served):
@@ -203,6 +205,8 @@ def test_waivers_expire_and_retired_is_enough(desk: Desk) -> None:
         w.rights.case.act("takedown-1", "ended", desk.served)
         assert w.rights.case.show("takedown-1").open == ()
         assert w.ask.due().adapters == 0
+    with pytest.raises(Conflict, match="retired"):  # what a running gateway asks with each request
+        served.resolve("desk@1")
         assert not list((desk.store.root / "runs").glob("*/adapter"))
         assert verify(desk.store) == []
 
@@ -216,7 +220,9 @@ def test_rows_that_were_never_trained_on_and_overlapping_cases(desk: Desk) -> No
         assert "5 of the request, 0 made from them; 1 erased" in w.rights.case.show("erasure-2").tasks[0].why
         w.rights.case.act("erasure-2", "erase")
         w.rights.case.act("erasure-2", "retire", "desk@1")
-        assert [one.what for one in w.rights.case.show("erasure-1").open] == ["deployment"]
+        first = w.rights.case.show("erasure-1")
+        assert [one.what for one in first.open] == ["deployment"]
+        assert [(one.action, one.proof) for one in first.tasks[:2]] == [("erase", "exact"), ("retire", "exact")]
         with pytest.raises(Unmet, match="names 0 things"):
             w.rights.case.act("erasure-1", "rebuild", "nothing")
         third = w.rights.case.open("erasure", subject="nobody")
@@ -238,6 +244,11 @@ def test_departures_and_ends_of_life(desk: Desk) -> None:
         w.rights.case.close("departure-1", desk.folder)
         ends = w.rights.case.open("end-of-life", base="tiny")
         assert [(one.what, one.actions) for one in ends.tasks] == [("adapter", ("retire", "waive"))]
+        for kind, wrong in (("end-of-life", {"base": "tinny"}), ("departure", {"person": "bob"})):
+            with pytest.raises(Unmet, match="is called"):
+                w.rights.case.open(kind, **wrong)
+        with pytest.raises(Unmet, match="nothing is named"):
+            w.rights.hold(reason="a court")
         with pytest.raises(Unmet, match="erasure is about nothing"):
             w.rights.case.open("erasure")
 

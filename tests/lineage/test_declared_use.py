@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from world import PRINT, freeze, model
 
-from whence.govern import Told, blocked, declare, tell
+from whence.govern import Told, blocked, change, declare, tell
 from whence.govern.solve import licences
 from whence.lifecycle.blast import blast_radius
 from whence.records import Base, Snapshot, Use
@@ -55,6 +55,9 @@ def test_what_never_was_allowed(mine: Store) -> None:
     blast = blast_radius(mine)
     assert (set(blast.direct), [one.level for one in blast.adapters]) == (set(range(10, 20)), ["breach"])
     assert set(blast.because) == {"licence:CC-BY-NC-4.0"}
+    change(mine, "source:open", "withdraw")
+    assert blast_radius(mine, [("source", "open")]).because == {}  # another source's licence is not why
+    change(mine, "source:open", "reinstate")
     commercial(mine, False)
     assert blast_radius(mine).rows == 0
 

@@ -108,6 +108,8 @@ def act(
     lines = [f"event {made.event}: {made.action} {short(made.thing)}, proof: {made.proof}"]
     if made.facts:
         lines.append(wrapped(", ".join(f"{name} {_brief(fact)}" for name, fact in made.facts.items()), 2))
+    if made.rebuilt and "release" not in made.facts:
+        lines.append("  not released: the verdict is no pass, or there is no project to judge it by")
     lines += [wrapped(f"not ours to delete, and still there: {place}", 2) for place in made.elsewhere]
     lines.append(
         f"{len(left.open)} of {len(left.tasks)} to do" if left.open else f"all done: whence rights case close {case}"
@@ -173,7 +175,7 @@ def text(one: Matter) -> str:
     head = f"{one.case.name}: {len(one.open)} of {len(one.tasks)} to do, {state}"
     lines = [head, *(wrapped(f"HELD, a person decides: {said}", 2) for said in one.held), ""]
     for task in one.tasks:
-        done = f"{task.done.data.get('action', 'retired')}, proof: {task.proof}" if task.done else "OPEN"
+        done = f"{task.action}, proof: {task.proof}" if task.done else "OPEN"
         lines.append(
             wrapped(f"{task.what:<11} {task.name} {short(task.thing)}: {task.why}".replace("  ", "\0\0"), 0).replace(
                 "\0", " "

@@ -197,7 +197,8 @@ def _done(made: Acted) -> str:
     if made.rebuilt:
         plan = made.rebuilt.plan
         share = f"from step {plan.from_step} of {plan.steps} on, {plan.share:.0%} of a training"
-        return f"{share}, {made.rebuilt.outcome}: the bytes of one that never had the rows; judged and released"
+        after = "judged and released" if "release" in made.facts else "judged, and not released"
+        return f"{share}, {made.rebuilt.outcome}: the bytes of one that never had the rows; {after}"
     facts = made.facts
     return (
         f"{facts.get('rows', 0)} rows and {facts.get('words', 0)} other words are gone"

@@ -288,8 +288,8 @@ class Blocked:
     """of whose licence nobody can tell whether it does"""
     why: Mapping[str, Standing]
     """about → what holds for it, for whatever blocks"""
-    because: Mapping[str, str]
-    """``licence:…`` or ``generator:…`` → what it says of the declared use, where that is no permission"""
+    because: Mapping[str, tuple[str, RowSet]]
+    """``licence:…`` or ``generator:…`` → what it says of the declared use, where that is no permission, and the rows"""
     held: Mapping[str, Standing]
     """about → what holds for it, for everything that anything was said of"""
     until: datetime | None
@@ -323,21 +323,21 @@ def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, us
     for kind, names in named["disputed"].items():
         review |= rows_of(store, kind, names, known_by)
     declared = uses(store, known_by)
-    decided, barred, unclear, because = row_set([]), row_set([]), row_set([]), dict[str, str]()
+    decided, barred, unclear, because = row_set([]), row_set([]), row_set([]), dict[str, tuple[str, RowSet]]()
     for about, terms, after, before in amended(store, held):
         ruling = judged(terms.licence, declared)
         verdict = ruling.verdict
         settled = held[about].decided and not declared and terms.reach == "all"  # a person granted it, for any use
         if verdict != "allowed" and not settled:
             why[about] = held[about]
-            because[f"{about} since {terms.since:%Y-%m-%d}"] = f"{ruling.verdict}: {ruling.why} ({ruling.clause})"
+            because[f"{about} since {terms.since:%Y-%m-%d}"] = _said(ruling), before | after
             breach |= after if verdict == "barred" else row_set([])
             review |= before if verdict == "barred" else before | after
         if held[about].decided:
             decided |= after
     for about, ruling, rows in claimed(store, declared) if declared else ():
         if ruling.verdict != "allowed" and (rows := rows - decided):
-            because[about] = f"{ruling.verdict}: {ruling.why} ({ruling.clause})"
+            because[about] = _said(ruling), rows
             if ruling.verdict == "barred":
                 barred |= rows
             else:
@@ -352,6 +352,10 @@ def _blocked(store: Store, as_of: datetime | None, known_by: datetime | None, us
         held=held,
         until=book.next_change(),
     )
+
+
+def _said(ruling: Ruling) -> str:
+    return f"{ruling.verdict}: {ruling.why} ({ruling.clause})"
 
 
 def amended(store: Store, held: Mapping[str, Standing]) -> Iterator[tuple[str, Terms, RowSet, RowSet]]:

@@ -220,16 +220,17 @@ def _rows(
     bars = govern.blocked(store, as_of, known_by)
     breach, review = bars.breach | bars.barred, bars.review | bars.unclear
     if not asked:
-        return breach, review - breach, _causes(store, bars.why, breach | review, known_by or as_of), dict(bars.because)
+        because = {about: said for about, (said, _) in bars.because.items()}
+        return breach, review - breach, _causes(store, bars.why, breach | review, known_by or as_of), because
     held: dict[str, Standing | None] = {f"{k}:{n}": bars.held.get(f"{k}:{n}") for k, n in asked}
     if any(one is None for one in held.values()):
         other = govern.blocked(store, as_of, known_by, use="evaluate").held
         held = {about: one or other.get(about) for about, one in held.items()}
     stopped = mine & (breach | review)
-    because = bars.because if not stopped.isdisjoint(bars.barred | bars.unclear | bars.review | bars.breach) else {}
+    because = {about: said for about, (said, rows) in bars.because.items() if not stopped.isdisjoint(rows)}
     if stopped:
         held = {**held, **_causes(store, bars.why, stopped, known_by or as_of)}
-    return mine & breach, stopped - breach, held, dict(because)
+    return mine & breach, stopped - breach, held, because
 
 
 def _causes(

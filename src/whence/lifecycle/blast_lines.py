@@ -36,13 +36,15 @@ def answer(blast: BlastRadius) -> str:
     if not models:
         return f"{rows}, and no adapter in {where} was trained on them"
     levels = [one.level for one in (live or blast.adapters)]
-    kinds = [level for level in TODO if level in levels]
-    parts = ", ".join(f"{levels.count(level)} {TODO[level][0]}" for level in kinds) if len(kinds) > 1 and live else ""
+    kinds = [level for level in MEANING if level in levels]
+    parts = (
+        ", ".join(f"{levels.count(level)} {MEANING[level][0]}" for level in kinds) if len(kinds) > 1 and live else ""
+    )
     counted = f"{len(live)} live deployment{'s' * (len(live) != 1)}{f' ({parts})' if parts else ''}"
-    return f"{counted}, {models} adapter{'s' * (models != 1)}, {rows}; {TODO[kinds[0]][1]}"
+    return f"{counted}, {models} adapter{'s' * (models != 1)}, {rows}; {MEANING[kinds[0]][1]}"
 
 
-TODO = {
+MEANING = {
     "breach": ("must come down", "retire or rebuild"),
     "review": ("to be decided", "a person has to decide"),
     "mediated": ("model-mediated", "reached only through what other models wrote"),

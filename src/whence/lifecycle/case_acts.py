@@ -47,7 +47,7 @@ def act(
     thing: str | None,
     told: Told,
     code: Path,
-    release: Callable[[Ref, Ref], Ref | None],
+    release: Callable[[Ref], Ref | None],
     *,
     until: datetime | None = None,
     reason: str | None = None,
@@ -55,8 +55,9 @@ def act(
     prove: bool = False,
 ) -> Acted:
     """Do one thing of a case; a person does. thing: as a task names it, by digest, its first digits or its name; None:
-    the content. code: the folder whose git state a rebuild's closure names. release: judges and releases a rebuilt
-    adapter, given (old, new). until, reason: of a waiver. to: who takes over. Raises Unmet, NotFound, BackendFailed.
+    the content. code: the folder whose git state a rebuild's closure names. release: judges a rebuilt adapter and
+    releases it; None where it may not. until, reason: of a waiver. to: who takes over. Raises Unmet, NotFound,
+    BackendFailed.
     """
     store.person()
     if cases.closed(store, ref):
@@ -72,7 +73,8 @@ def act(
         elsewhere = _retire(store, case, Ref(task.thing))
     elif action == "rebuild":
         rebuilt = _rebuild(store, case, Ref(task.thing), told, code, prove)
-        made = release(Ref(task.thing), rebuilt.adapter) if rebuilt.adapter else None
+        if rebuilt.adapter is None or rebuilt.outcome in ("unproven", "incomparable"):
+            raise Unmet(f"the rebuilt adapter is {rebuilt.outcome}", "one that is proven", "see whence model rebuild")
         facts = {
             "adapter": rebuilt.adapter,
             "outcome": rebuilt.outcome,
@@ -80,10 +82,8 @@ def act(
             "proven_by": rebuilt.proof.run if rebuilt.proof else None,
             "checkpoint": rebuilt.plan.checkpoint.digest if rebuilt.plan.checkpoint else None,
             "share": round(rebuilt.plan.share, 4),
-            "release": made,
+            "release": release(rebuilt.adapter),
         }
-        if rebuilt.outcome in ("unproven", "incomparable"):
-            raise Unmet(f"the rebuilt adapter is {rebuilt.outcome}", "one that is proven", "see whence model rebuild")
         elsewhere = _retire(store, case, Ref(task.thing))
     elif action == "ended":
         leases.end(store, [Ref(task.thing)])
@@ -95,7 +95,8 @@ def act(
     elif until is None or until <= store.clock() or not reason:
         raise Unmet("a waiver needs a reason, and a day on which it ends", "both", "say --reason and --until")
     words = store.write_words("payload", {"reason": reason}) if reason else None
-    data = {"action": action, "thing": task.thing, "until": until.isoformat() if until else None, **facts}
+    ends = until.isoformat() if until and action == "waive" else None
+    data = {"action": action, "thing": task.thing, "until": ends, **facts}
     event = store.append("case.acted", ref, data, None, words)
     return Acted(
         action=action,

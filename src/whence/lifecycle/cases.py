@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from whence import govern, lineage, register, train
+from whence import govern, lineage, train
 from whence.govern import Told
 from whence.govern.scopes import ABOUT
 from whence.lifecycle.blast import BlastRadius, Reached, blast_radius
-from whence.records import Adapter, Base, Case, Closure, Event, NotFound, Ref, Unmet
+from whence.records import Adapter, Base, Case, Closure, Event, NotFound, Ownership, Ref, Unmet
 from whence.serve import leases
 from whence.store import RowSet, Store, erased, row_set
 
@@ -51,12 +51,17 @@ class Task:
     cost: str
     """of the dearest of them"""
     done: Event | None
-    """the event ``case.acted`` that settled it; None: it is open"""
+    """the event ``case.acted`` that settled it, or ``adapter.retired`` of another case; None: it is open"""
+
+    @property
+    def action(self) -> str | None:
+        """What settled it; None while it is open."""
+        return self.done.data.get("action", "retire") if self.done else None
 
     @property
     def proof(self) -> str | None:
         """What was proven: exact, recorded or none; None while it is open."""
-        return PROOF[self.done.data["action"]] if self.done else None
+        return PROOF[self.action] if self.action else None
 
 
 def opened(store: Store, kind: Kind, about: Sequence[tuple[str, str]], due: datetime | None, reason: str | None) -> Ref:
@@ -66,6 +71,9 @@ def opened(store: Store, kind: Kind, about: Sequence[tuple[str, str]], due: date
     kinds = {"departure": ("person",), "end-of-life": ("base",)}.get(kind, ABOUT)
     if not about or any(one not in kinds for one, _ in about):
         raise Unmet(f"{kind} is about {', '.join(one for one, _ in about) or 'nothing'}", " or ".join(kinds), "name it")
+    for one, name in about:
+        if one in ("person", "base") and not _known(store, one, name):
+            raise Unmet(f"no {one} is called {name!r}", "one that the record knows", "look at its spelling")
     now, names = store.clock(), tuple(f"{one}:{name}" for one, name in about)
     with store.transaction():
         number = sum(case.kind == kind for _, case in store.all(Case)) + 1
@@ -86,6 +94,13 @@ def opened(store: Store, kind: Kind, about: Sequence[tuple[str, str]], due: date
             ended = [name for name in names if name not in held or held[name].state != "withdrawn"]
             govern.tell(store, [Told(what="withdraw", about=name) for name in ended])
     return ref
+
+
+def _known(store: Store, kind: str, name: str) -> bool:
+    """Whether somebody of this name owns or owned something, or a base is called so."""
+    if kind == "person":
+        return any(name in (one.accountable, one.backup) for _, one in store.all(Ownership))
+    return any(name in (ref, base.name) for ref, base in store.all(Base))
 
 
 def case_of(store: Store, name: str) -> tuple[Ref, Case]:
@@ -189,9 +204,6 @@ def _model(store: Store, one: Reached, rows: RowSet, done: dict[str, Event]) -> 
     how = [f"{one.rows:,} of the rows"] if one.rows else []
     how += [f"{one.mediated:,} rows that such a model wrote"] if one.mediated else []
     how += sorted(set(one.through.values()) & {"composed", "distilled"})
-    settled = done.get(one.id)
-    if settled is None and register.retired(store, one.id):
-        settled = store.events("adapter.retired", about=one.id, last=True)[0]
     return Task(
         thing=one.id,
         what="adapter",
@@ -199,8 +211,12 @@ def _model(store: Store, one: Reached, rows: RowSet, done: dict[str, Event]) -> 
         why=", ".join(how),
         actions=(*actions, "waive"),
         cost=cost,
-        done=settled,
+        done=done.get(one.id) or _retired(store, one.id),
     )
+
+
+def _retired(store: Store, adapter: Ref) -> Event | None:
+    return next(iter(store.events("adapter.retired", about=adapter, last=True)), None)
 
 
 def _called(store: Store, adapter: Ref, name: str) -> str:
@@ -253,5 +269,5 @@ def _ended(store: Store, case: Case, done: dict[str, Event]) -> Iterator[Task]:
                 why="it stands on the base",
                 actions=("retire", "waive"),
                 cost="its weights are deleted, and it answers no more",
-                done=done.get(ref),
+                done=done.get(ref) or _retired(store, ref),
             )

@@ -114,7 +114,7 @@ def _task(one: cases.Task) -> Json:
         "what": one.what,
         "name": one.name,
         "why": one.why,
-        "done": one.done.data.get("action", one.done.kind) if one.done else None,
+        "done": one.action,
         "proof": one.proof,
         "event": one.done.seq if one.done else None,
         "until": one.done.data.get("until") if one.done else None,

@@ -15,6 +15,7 @@ from functools import cache
 from whence import govern
 from whence.records import Canaries, Evaluation, Feedback, Json, RunReport, Suite, Trace
 from whence.store import IDENTIFIERS, RowSet, Store, row_set
+from whence.store.journal import Entry
 from whence.store.keys import PSEUDONYMS
 from whence.text import Finder, normalise
 
@@ -74,9 +75,8 @@ def _telling(store: Store, rows: RowSet, progress: Progress) -> set[str]:
     """Texts of these rows that are long enough and stand in no row that stays: a greeting is everybody's."""
     found, total = {text for _, text in _texts(store, rows)}, store.committed()
     others = row_set(range(total)) - rows
-    for done, (_, text) in enumerate(_texts(store, others) if found else ()):
-        if done % 10_000 == 0:
-            progress("rows that stay", min(done, total), total)
+    for ordinal, text in _texts(store, others) if found else ():
+        progress("rows that stay", ordinal, total)
         found.discard(text)
     return found
 
@@ -111,11 +111,17 @@ def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
     named = {trace.id for _, trace in store.all(Trace) if trace.content in theirs}
     theirs |= {one.content for _, one in store.all(Feedback) if one.trace in named}
     theirs.update(_shown(store, about))
-    everything = [(kind, entry) for kind, entry in store.all_words() if kind != IDENTIFIERS]
-    for done, (kind, entry) in enumerate(everything):
-        progress("words", done, len(everything))
-        if entry.digest in theirs or about.told(store.journal(kind).read(entry)):
-            yield entry.digest
+    by_kind: dict[str, list[Entry]] = {}
+    for kind, entry in store.all_words():
+        by_kind.setdefault(kind, []).append(entry)
+    by_kind.pop(IDENTIFIERS, None)
+    done, total = 0, sum(map(len, by_kind.values()))
+    for kind, entries in by_kind.items():
+        for digest, body in store.journal(kind).read_many(entries):
+            progress("words", done, total)
+            done += 1
+            if digest in theirs or about.told(body):
+                yield digest
 
 
 def _shown(store: Store, about: _About) -> Iterator[str]:

@@ -138,7 +138,7 @@ class Cases:
             closed=ended.recorded_at if ended else None,
         )
 
-    def _released(self, old: Ref, new: Ref) -> Ref | None:
+    def _released(self, adapter: Ref) -> Ref | None:
         """Judge a rebuilt adapter by the project's gate and release it; None where there is no project to judge by, or
         the verdict is no pass."""
         from whence.lifecycle.run import judged
@@ -146,9 +146,8 @@ class Cases:
         store, file = self._store, self._session.folder / "whence.toml"
         if not file.exists():
             return None
-        made = store.get(new, Adapter)
-        closure = store.get(made.closure, Closure)
+        closure = store.get(store.get(adapter, Adapter).closure, Closure)
         project = self._session.project
         if closure.snapshot is None or store.get(closure.snapshot, Snapshot).name != project.file.project.name:
             return None
-        return judged(project, store, self._session.told, new).release
+        return judged(project, store, self._session.told, adapter).release

@@ -275,9 +275,9 @@ class Rights:
         on which the duty ends. Returns the events' numbers."""
         from whence import govern
 
-        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
         when = None if until is None else moment(until)
-        return tuple(event.seq for event in govern.hold(self._store, [f"{k}:{n}" for k, n in named], when, reason))
+        named = self._named(subject, source, licence, row, rows)
+        return tuple(event.seq for event in govern.hold(self._store, named, when, reason))
 
     def release(
         self,
@@ -291,8 +291,8 @@ class Rights:
         """A hold of these rows ends. Returns the events' numbers. Raises Unmet for what is not held."""
         from whence import govern
 
-        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
-        return tuple(event.seq for event in govern.release(self._store, [f"{k}:{n}" for k, n in named]))
+        named = self._named(subject, source, licence, row, rows)
+        return tuple(event.seq for event in govern.release(self._store, named))
 
     @property
     def case(self) -> Cases:
@@ -326,11 +326,7 @@ class Rights:
         if more.get("licence") is not None:
             licence_of(more["licence"])
         shown = None if evidence is None else _digest(Path(evidence))
-        subject, source, licence, row, rows = given
-        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
-        if not named:
-            raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
-        lifted = dict.fromkeys((f"{kind}:{name}" for kind, name in named), when)
+        lifted = dict.fromkeys(self._named(*given), when)
         if what == "reinstate":
             lifted = {about: self._lifted(about, when) for about in lifted}
         return self._record(
@@ -347,6 +343,13 @@ class Rights:
                 for about, at in lifted.items()
             ]
         )
+
+    def _named(self, subject: Names, source: Names, licence: Names, row: Names, rows: str | Path | None) -> list[str]:
+        """What rights events call these. Raises Unmet where nothing is named."""
+        named = scopes(self._store, subject=subject, source=source, licence=licence, row=row, rows=rows, new=True)
+        if not named:
+            raise Unmet("nothing is named", "a person, source, licence or row", "say whose right it is")
+        return [f"{kind}:{name}" for kind, name in named]
 
     def _ended(self, about: str, at: datetime | None = None) -> bool:
         """Whether the right to a thing is withdrawn or disputed, for any use, at a time; now, where none is named."""
