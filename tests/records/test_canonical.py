@@ -208,7 +208,7 @@ def event(**changed: Any) -> Event:
 
 
 def test_fields_are_written_by_their_type() -> None:
-    assert canonical(Tier(source="s", first_step=0, steps=1)) == canonical(Tier(steps=1, first_step=0, source="s"))
+    assert canonical(Tier(sources=("s",), rehearsal=0.0)) == canonical(Tier(rehearsal=0, sources=("s",)))
     for bad in (1.0, True, "1", None):
         with pytest.raises(TypeError):
             canonical(event(seq=bad))

@@ -171,7 +171,11 @@ def test_without_one_row(desk: Desk, first: Outcome) -> None:
 
 def test_without_a_source_that_was_trained_late(desk: Desk, first: Outcome) -> None:
     schedule = Schedule(
-        key="ab", epochs=2, steps_per_epoch=6, divisor=80.0, tiers=(Tier(source="late", first_step=9, steps=3),)
+        key="ab",
+        epochs=2,
+        steps_per_epoch=6,
+        divisor=80.0,
+        tiers=(Tier(sources=("late",), rehearsal=0.0, first_step=9, steps=3),),
     )
     asked = recipe(schedule=schedule, checkpoint_every=4)
     late = desk.train(freeze(desk.store, desk.ordinals + desk.late, "tiered"), asked)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,8 +28,8 @@ def ids(count: int) -> list[str]:
     return [hashlib.blake2b(str(i).encode(), digest_size=32).hexdigest() for i in range(count)]
 
 
-def tiered(epochs: int = 2, steps: int = 50, first: int = 80, length: int = 20) -> Schedule:
-    tier = Tier(source="late", first_step=first, steps=length)
+def tiered(epochs: int = 2, steps: int = 50, first: int = 80, length: int = 20, **more: Any) -> Schedule:
+    tier = Tier(**{"sources": ("late",), "rehearsal": 0.0, "first_step": first, "steps": length} | more)
     return Schedule(key="ab", epochs=epochs, steps_per_epoch=steps, divisor=10.0, tiers=(tier,))
 
 
@@ -80,7 +82,10 @@ def test_another_key_is_another_plan() -> None:
 @pytest.mark.parametrize(
     ("schedule", "rows"),
     [
-        (tiered(first=90), 3),
+        (tiered(first=-1), 3),
+        (tiered(sources=()), 3),
+        (tiered(rehearsal=1.5), 3),
+        (tiered(peak=0.0), 3),
         (tiered(length=1), 3),
         (Schedule(key="a", epochs=0, steps_per_epoch=1, divisor=1.0), 3),
         (Schedule(key="a", epochs=1, steps_per_epoch=1, divisor=float("nan")), 3),

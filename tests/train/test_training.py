@@ -265,7 +265,7 @@ def test_removing_rows_leaves_every_earlier_step_as_it_was(desk: Desk) -> None:
     """Rows of a tier are trained late; without them all checkpoints up to their first step are the same bytes. Most of
     the 40 steps are empty here."""
     frozen = desk.store.get(desk.store.get(desk.outcome(desk.run).adapter.closure, Closure).recipe, Recipe)
-    tier = Tier(source="late", first_step=30, steps=10)
+    tier = Tier(sources=("late",), rehearsal=0.0, first_step=30, steps=10)
     schedule = replace(frozen.schedule, steps_per_epoch=20, tiers=(tier,))
     asked = replace(frozen, schedule=schedule, checkpoint_every=7)
     whole = desk.here(desk.prepare(asked))
@@ -340,7 +340,7 @@ def test_another_base_under_the_same_name_is_refused(desk: Desk, base: Base) -> 
 
 def test_packages_that_changed_since_the_plan_are_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = jobs.job(desk.store, desk.prepare(recipe(), attempt=6))
-    jobs.freeze(desk.store, asked, rows=32, units=100, code=desk.store.root.parent)
+    jobs.freeze(desk.store, asked, sources=["chats"] * 32, units=100, code=desk.store.root.parent)
     assert jobs.planned(desk.store, asked)
     now = jobs.surroundings.packages() | {"torch": "9.0"}
     monkeypatch.setattr(jobs.surroundings, "packages", lambda: now)

@@ -162,7 +162,7 @@ def describe(store: Store, record: Any) -> str:
         case ForeignRecipe():
             return f"{record.trainer}, rank {record.lora.get('r')}"
         case Recipe():
-            planned = f", {record.schedule.epochs * record.schedule.steps_per_epoch:,} steps" if record.schedule else ""
+            planned = f", {record.schedule.steps:,} steps" if record.schedule else ""
             return f"{record.method}, rank {record.rank}, {record.epochs} epochs{planned}"
         case Verdict():
             return record.outcome

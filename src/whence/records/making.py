@@ -49,14 +49,20 @@ class Base:
 
 @noun
 class Tier:
-    """Rows that are trained in a stretch of steps of their own."""
+    """A stretch of steps for rows that may have to go: they are learnt in it and nowhere else, so that a training
+    without them goes on from where it begins."""
 
-    source: str
-    """rows of this source"""
-    first_step: int
-    """0-based, of all epochs together"""
-    steps: int
-    """length of the stretch, in steps"""
+    sources: tuple[str, ...]
+    """rows of these sources"""
+    rehearsal: float
+    """share of the rows learnt before it that are fed once more in it, so that they are not forgotten; 0 to 1"""
+    peak: float | None = None
+    """of the learning rate in it, as a share of the recipe's: the rate ends before the stretch, rises and falls again;
+    absent: it rises and falls once over all steps"""
+    first_step: int | None = None
+    """0-based, of all steps; absent in the recipe that was asked for"""
+    steps: int | None = None
+    """its length; absent in the recipe that was asked for"""
 
 
 @noun
@@ -68,12 +74,18 @@ class Schedule:
     epochs: int
     """times each row is seen"""
     steps_per_epoch: int
-    """optimizer steps per epoch; with `epochs`, fixed whatever is removed"""
+    """optimizer steps per epoch of rows that have no tier; with `epochs`, fixed whatever is removed"""
     divisor: float
     """trained tokens (sft) or rows (other methods) per step of the data it was planned for; each step's summed loss is
     divided by it"""
     tiers: tuple[Tier, ...] = ()
-    """stretches of steps for sources that may have to go"""
+    """stretches for sources that may have to go, in order"""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of a whole training."""
+        ends = [(tier.first_step or 0) + (tier.steps or 0) for tier in self.tiers]
+        return max([self.epochs * self.steps_per_epoch, *ends])
 
 
 @noun
@@ -124,6 +136,8 @@ class Recipe:
     """grpo: answers sampled a row"""
     answer_tokens: int | None = None
     """grpo: tokens sampled an answer, at most"""
+    tier: Tier | None = None
+    """for rows that may have to go; absent: all rows are spread over all steps"""
     reward: str | None = None
     """grpo: ``exact``, or the name of an entry point of the group ``whence.rewards``"""
 

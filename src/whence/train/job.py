@@ -148,19 +148,14 @@ def planned(store: Store, asked: Job) -> Planned | None:
     return Planned(recipe_ref, recipe, recipe.schedule, closure_ref)
 
 
-def freeze(store: Store, asked: Job, rows: int, units: int, code: Path) -> Planned:
+def freeze(store: Store, asked: Job, sources: Sequence[str], units: int, code: Path) -> Planned:
     """Fix the plan before the first step: the schedule, the closure, and the event ``run.planned`` that names both.
 
-    rows: how many are fed. units: what one epoch's losses are added over, tokens learnt or rows, as the method has it.
-    A schedule that came with the recipe (the replay of an older plan) is kept as it is. steps_per_epoch = ceil(rows /
-    batch_rows), divisor = units / steps_per_epoch; the key is the digest of the recipe that was asked for. code: the
-    folder whose git state counts.
+    sources: of each row that is fed. units: what one epoch's losses are added over, tokens learnt or rows, as the
+    method has it. A schedule that came with the recipe (the replay of an older plan) is kept as it is. code: the folder
+    whose git state counts. Raises Unmet where every row has a tier.
     """
-    schedule = asked.recipe.schedule
-    if schedule is None:
-        steps = math.ceil(rows / asked.recipe.batch_rows)
-        key = asked.recipe_ref.removeprefix("sha256:")
-        schedule = Schedule(key=key, epochs=asked.recipe.epochs, steps_per_epoch=steps, divisor=units / steps)
+    schedule = asked.recipe.schedule or _schedule(asked, sources, units)
     check(schedule)
     recipe = replace(asked.recipe, schedule=schedule)
     commit, clean = surroundings.git_state(code)
@@ -178,6 +173,25 @@ def freeze(store: Store, asked: Job, rows: int, units: int, code: Path) -> Plann
         closure_ref = store.put(closure)
         store.append("run.planned", asked.run, {"recipe": recipe_ref, "closure": closure_ref})
     return Planned(recipe_ref, recipe, schedule, closure_ref)
+
+
+def _schedule(asked: Job, sources: Sequence[str], units: int) -> Schedule:
+    """Steps of `batch_rows` rows on average, before a tier and in it; `divisor` is their average of units. The key is
+    the digest of the recipe that was asked for."""
+    recipe, tier, rows = asked.recipe, asked.recipe.tier, len(sources)
+    late = sum(source in tier.sources for source in sources) if tier else 0
+    if late == rows:
+        raise Unmet("all rows that are fed may have to go", "some that stay", "leave `revocable` out, or add a source")
+    fed, tiers = float(rows), ()
+    steps = math.ceil((rows - late) / recipe.batch_rows)
+    if tier and late:
+        again = tier.rehearsal * (rows - late)
+        length = math.ceil((recipe.epochs * late + again) / recipe.batch_rows)
+        tiers = (replace(tier, first_step=recipe.epochs * steps, steps=max(length, recipe.epochs)),)
+        fed += again / recipe.epochs
+    key = asked.recipe_ref.removeprefix("sha256:")
+    plan = Schedule(key=key, epochs=recipe.epochs, steps_per_epoch=steps, divisor=1.0, tiers=tiers)
+    return replace(plan, divisor=units * (fed / rows) / (plan.steps / recipe.epochs))
 
 
 def finish(store: Store, asked: Job, nouns: Sequence[Adapter | RunReport]) -> Ref:

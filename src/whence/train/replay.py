@@ -143,7 +143,7 @@ def replay(store: Store, run: str, without: RowSet) -> Replay:
         gone=len(fed - left),
         erased=len(erased),
         first_step=first_step(store, schedule, fed - left),
-        steps=schedule.epochs * schedule.steps_per_epoch,
+        steps=schedule.steps,
     )
     if fed.isdisjoint(without):
         return replace(found, gone=0, erased=0, first_step=None)
@@ -239,13 +239,13 @@ def first_step(store: Store, schedule: Schedule, rows: RowSet) -> int | None:
 
 
 def _steps(store: Store, schedule: Schedule, rows: RowSet) -> npt.NDArray[np.int64]:
-    """The step of each occurrence; shape (rows, epochs)."""
+    """The step of each occurrence of these rows; shape (occurrences,)."""
     ids: list[str] = []
     sources: list[str] = []
     for batch in store.scan(["id", "source"], rows):
         ids += [name.hex() for name in batch["id"].to_pylist()]
         sources += batch["source"].to_pylist()
-    return steps_of(schedule, ids, sources)
+    return steps_of(schedule, ids, sources)[1]
 
 
 def fed_rows(store: Store, made: Outcome) -> RowSet:

@@ -12,18 +12,20 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_pt_utils import BatchRebalanceSampler
 
 from whence.records import METHODS, BackendFailed, Json, Recipe, Schedule, writing
 from whence.train.checkpoints import FOLDER, seal
-from whence.train.plan import hashed
+from whence.train.plan import hashed, rate
 
 Batches = Sequence[Sequence[int]]
 
@@ -90,6 +92,14 @@ class Keyed:
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> torch.Tensor:
         return torch.tensor(self.course.schedule.divisor, device=device)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The stock one, unless a tier has a rise and a fall of its own."""
+        recipe, schedule = self.course.recipe, self.course.schedule
+        if self.lr_scheduler is None and any(tier.peak is not None for tier in schedule.tiers):
+            share = partial(rate, schedule, recipe.lr_schedule, recipe.warmup_steps)
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, share)
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def training_step(self, model: Any, inputs: list[Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward over the micro-batches of a step; their losses added."""

@@ -102,7 +102,7 @@ def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
     check_template(tokenizer)
     rows = _tokenise(store, asked, tokenizer, say)
     units = rows.learnt() if METHODS[asked.recipe.method].divisor == "tokens" else len(rows.ids)
-    frozen = before or freeze(store, asked, len(rows.ids), units, code)
+    frozen = before or freeze(store, asked, rows.sources, units, code)
     conditions = _conditions(torch, asked.recipe.threads)
     fed = store.put_set(row_set(rows.ordinals))
     under = made_under(frozen.closure, fed, conditions)
@@ -253,7 +253,7 @@ def _facts(rows: Tokenised, frozen: Planned, trained: Trained, meter: Meter) -> 
         "rows_fed": len(rows.ids),
         "rows_cut": rows.cut,
         "rows_not_fed": rows.reasons(),
-        "steps": schedule.epochs * schedule.steps_per_epoch,
+        "steps": schedule.steps,
         "tokens_learnt": rows.learnt() * schedule.epochs,
         "tokens_read": rows.read() * schedule.epochs,
         "row_local": method.row_local,
