@@ -11,10 +11,10 @@ from whence.store import RowSet, Store
 NAME, VERSION = "left_out", 1
 
 
-def leave_out(store: Store, snapshot: Ref, gone: RowSet) -> Ref:
+def leave_out(store: Store, snapshot: Ref, gone: RowSet, name: str | None = None) -> Ref:
     """The snapshot without these rows, its digest; rows that it does not hold are passed over. Its last step says of
     each why it is not there: ``named``, or ``derived`` where it was made from another that goes. The same rows give
-    the same snapshot, however people named them."""
+    the same snapshot, however people named them. name: what it is called; None: as the one before."""
     before = store.get(snapshot, Snapshot)
     rows = store.snapshot_rows(before)
     left, out = rows - gone, Removal()
@@ -35,5 +35,5 @@ def leave_out(store: Store, snapshot: Ref, gone: RowSet) -> Ref:
     set_blob, root = store.put_set(left), store.root_of(left, like=before.root)
     with store.transaction():
         steps = (*before.steps, store.put(step))
-        made = replace(before, rows=len(left), root=root, set=set_blob, steps=steps, parents=(snapshot,))
-        return store.put(made)
+        made = replace(before, name=name or before.name, rows=len(left), root=root, set=set_blob, steps=steps)
+        return store.put(replace(made, parents=(snapshot,)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from whence.records import Finding, Gate, Item
 from whence.records.judgement import Outcome
@@ -28,6 +28,13 @@ class Pairing:
         """Pair by item id; items unscored on either side are left out of `pairs`."""
         pairs = [item for item in items if "unscored" not in (new[item.id], old[item.id])]
         return cls(items=items, new=new, old=old, pairs=pairs)
+
+    def part(self, ids: Iterable[str]) -> Pairing:
+        """Of some items alone."""
+        some = set(ids)
+        items = [item for item in self.items if item.id in some]
+        new, old = ({i: state for i, state in side.items() if i in some} for side in (self.new, self.old))
+        return Pairing.of(items, new, old)
 
     def slices(self) -> dict[str, list[Item]]:
         """``field=value`` → its pairs, by name; a slice whose items are all unscored has none."""
@@ -62,7 +69,25 @@ def rules(gate: Gate, pairing: Pairing, *, candidate: str, baseline: str) -> lis
     if pairing.pairs:
         found.append(_gain(gate, pairing, candidate, enough))
         found += _slices(gate, pairing, enough)
-    return found
+    return [*found, *_parts(gate, pairing, candidate)]
+
+
+def _parts(gate: Gate, pairing: Pairing, about: str) -> Iterator[Finding]:
+    """Value and gain of what revocable rows teach, and of the rest."""
+    if gate.own is None:
+        return
+    rest = [item.id for item in pairing.items if item.id not in set(gate.own)]
+    for said, ids in (("what revocable rows teach", gate.own), ("the rest", rest)):
+        part = pairing.part(ids)
+        if len(part.pairs) < gate.min_slice_items:
+            few = f"{said}: {len(part.pairs)} items scored on both sides; needs {gate.min_slice_items}"
+            yield Finding(
+                check="gate.part", about=about, verdict="abstain", severity="high", message=few, n=len(part.pairs)
+            )
+            continue
+        found = [_value(gate.min_value, part, about, True)] if gate.min_value is not None else []
+        for one in (*found, _gain(gate, part, about, True)):
+            yield replace(one, check="gate.part", message=f"{said}: {one.message}")
 
 
 def _items(gate: Gate, pairing: Pairing, about: str) -> Finding:

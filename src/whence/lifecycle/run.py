@@ -11,8 +11,10 @@ from typing import Protocol
 
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, ItemFields
+from whence.lifecycle import routed
 from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
+from whence.lifecycle.routed import Made
 from whence.models import load_base
 from whence.project import Project, load_checks, read_lock, write_lock
 from whence.records import (
@@ -64,38 +66,31 @@ class Stage:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """How far a walk came, by digest."""
+class Outcome(Made):
+    """How far a walk came, by digest; of several adapters, the one that answers what no other is asked."""
 
     ingests: list[Ref] = field(default_factory=list)
-    snapshot: Ref | None = None
-    base: Ref | None = None
-    adapter: Ref | None = None
-    baseline: Ref | None = None
-    candidate: Ref | None = None
-    gate: Ref | None = None
-    verdict: Ref | None = None
-    release: Ref | None = None
-    outcome: str | None = None
-    """of the verdict: pass, fail or abstain"""
+    beside: list[Made] = field(default_factory=list)
+    """adapters of revocable sources, to which requests are routed"""
     stages: list[Stage] = field(default_factory=list)
     """in order"""
 
     def resolved(self) -> dict[str, Json]:
         """What each stage came to, for the lock file and for --json."""
-        return {k: v for k, v in asdict(self).items() if v and k not in ("outcome", "stages")}
+        mine = Made.resolved(self) | ({"ingests": self.ingests} if self.ingests else {})
+        kinds = {kind: [one.resolved()[kind] for one in self.beside if kind in one.resolved()] for kind in BESIDE}
+        return mine | {f"beside_{kind}s": found for kind, found in kinds.items() if found}
 
-    @property
-    def waived(self) -> bool:
-        """Whether the release stands on a waiver."""
-        return self.release is not None and self.outcome != "pass"
+
+BESIDE = ("snapshot", "adapter", "verdict", "release")
+"""What the lock file names of adapters of revocable sources."""
 
 
 def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Outcome:
     """Walk the path up to and including the stage `to`. Raises Unmet, Conflict, BackendFailed."""
     walk = Walk(project, store, told)
     read_lock(project.folder)  # one from a newer whence is refused before anything is done
-    own(project, store)
+    own(project, store, project.file.project.name)
     govern.declare(store, project.file.project.name, project.use())
     if not METHODS[project.file.recipe.method].answers:  # a model that scores is not served
         to = min(to, "train", key=STAGES.index)
@@ -108,25 +103,24 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
     return walk.out
 
 
-def judged(project: Project, store: Store, told: Told, adapter: Ref) -> Outcome:
+def judged(project: Project, store: Store, told: Told, adapter: Ref) -> Made:
     """The end of the path for an adapter that was not made on it: evaluated, judged by the same gate, released."""
     walk = Walk(project, store, told)
-    closure = store.get(store.get(adapter, Adapter).closure, Closure)
-    walk.out.adapter, walk.out.base, walk.out.snapshot = adapter, closure.base, closure.snapshot
+    walk.take(adapter)
     for stage in ("evaluate", "judge", "release"):
         fresh, lines = getattr(walk, stage)()
         walk.out.stages.append(Stage(stage, fresh, lines))
         told.stage(stage, fresh, lines)
     write_lock(project.folder, store, walk.out.resolved())
-    return walk.out
+    return walk.parts[0]
 
 
-def own(project: Project, store: Store) -> None:
-    """Who answers for what this project makes, recorded when it changes."""
+def own(project: Project, store: Store, name: str) -> None:
+    """Who answers for what this project makes under a name, recorded when it changes."""
     part = project.file.project
-    known = [o for _, o in store.all(Ownership) if o.about == part.name]
+    known = [o for _, o in store.all(Ownership) if o.about == name]
     if not known or (known[-1].accountable, known[-1].backup) != (part.owner, part.backup):
-        store.put(Ownership(about=part.name, accountable=part.owner, backup=part.backup, since=store.clock()))
+        store.put(Ownership(about=name, accountable=part.owner, backup=part.backup, since=store.clock()))
 
 
 def _ready(project: Project, to: str) -> None:
@@ -147,8 +141,25 @@ class Walk:
 
     def __init__(self, project: Project, store: Store, told: Told) -> None:
         self.project, self.file, self.store, self.told = project, project.file, store, told
-        self.out = Outcome()
+        self.out = Outcome(name=project.file.project.name)
+        self.parts: list[Made] = [self.out]
+        """what is made: one adapter, or one and those beside it"""
         self.suites: dict[str, Ref] = {}
+
+    def take(self, adapter: Ref) -> None:
+        """Go on with an adapter that was made elsewhere, beside those that the alias serves with it now. Raises Unmet
+        for one that is not of this project."""
+        closure = self.store.get(self.store.get(adapter, Adapter).closure, Closure)
+        for name, serving in routed.serving(self.project, self.store).items():
+            one = self.out if name == self.out.name else Made(name=name)
+            one.adapter, one.release = self.store.get(serving, Release).adapter, serving
+            self.out.beside += [] if one is self.out else [one]
+        wanted = self.store.get(closure.snapshot, Snapshot).name if closure.snapshot else None
+        part = next((one for one in (self.out, *self.out.beside) if one.name == wanted), None)
+        if part is None:
+            raise Unmet(f"the adapter is of {wanted}", f"one of {self.out.name}", "name the project that it is of")
+        part.adapter, part.release, part.base, part.snapshot = adapter, None, closure.base, closure.snapshot
+        self.parts = [part]
 
     # -- data --------------------------------------------------------------------------------------------------------
 
@@ -227,14 +238,27 @@ class Walk:
         if not self.store.get(snapshot, Snapshot).rows:
             do = "look at `whence data quarantine --words` and `whence data removed`"
             raise Unmet("the snapshot is empty: no row is left to train on", "rows", do)
-        self.out.base = register.register_base(
+        base = register.register_base(
             self.store, part.path, folder=self.project.folder, revision=part.revision, licence=part.licence
         )
-        run = train.prepare(self.store, self.out.base, snapshot, self.project.recipe())
-        fresh = not self.store.events("run.finished", about=run)
-        self.out.adapter = train.train(self.store, run, on_progress=self._training, code=self.project.folder)
-        made = self.store.get(self.out.adapter, Adapter)
-        return fresh, training_lines(self._report(run).facts, self.out.adapter, made)
+        design, why = routed.design(self.project, self.store, snapshot)
+        tier = routed.sources(self.project, self.store, snapshot) if design == "tier" else []
+        if design == "routed":
+            self.parts = routed.parts(self.project, self.store, self.out)
+            self.out.beside = self.parts[1:]
+            for one in self.out.beside:
+                own(self.project, self.store, one.name)
+        recipe = self.project.recipe(tier=tier, routed=design == "routed")
+        any_fresh, lines = False, [f"revocable rows: {design}; {why}"] if design else []
+        for one in self.parts:
+            assert one.snapshot
+            one.base = base
+            run = train.prepare(self.store, base, one.snapshot, recipe)
+            any_fresh |= not self.store.events("run.finished", about=run)
+            one.adapter = train.train(self.store, run, on_progress=self._training, code=self.project.folder)
+            made = self.store.get(one.adapter, Adapter)
+            lines += self._of(one, training_lines(self._report(run).facts, one.adapter, made))
+        return any_fresh, lines
 
     def _training(self, sign: train.Progress) -> None:
         self.told.progress("train", sign.stage, sign.done, sign.total)
@@ -242,10 +266,18 @@ class Walk:
     # -- verdict -----------------------------------------------------------------------------------------------------
 
     def evaluate(self) -> tuple[bool, list[str]]:
-        """Base with its best prompt, then the gate is fixed, then the candidate; all on the same items."""
-        dev, gate = self._suite("dev"), self._suite("gate")
-        before = self.store.count(Evaluation)
-        base, adapter = self.out.base, self.out.adapter
+        """Base with its best prompt, then the gate is fixed, then the candidate; all on the same items. Of several
+        adapters each on the items that are routed to it."""
+        before, lines = self.store.count(Evaluation), []
+        own = routed.split(self.store, self.out, self.out.beside, self._suite("gate"))
+        for one in self.parts:
+            suite, ids = own[one.name]
+            lines += self._of(one, self._evaluate(one, suite, ids))
+        return self.store.count(Evaluation) > before, lines
+
+    def _evaluate(self, one: Made, gate: Ref, own: tuple[str, ...] | None) -> list[str]:
+        dev = self._suite("dev")
+        base, adapter = one.base, one.adapter
         assert base is not None
         assert adapter is not None
         model = LazyModel(self.store, base, adapter, self.file.recipe.threads)
@@ -258,54 +290,66 @@ class Walk:
         plain = self.store.put(Prompt(template="bare", text=""))
         told = self._progress("evaluate", "base on the gate")
         bare = evaluate.evaluate(self.store, alone, gate, plain, max_tokens=tokens, on_progress=told)
-        self.out.baseline = evaluate.evaluate(self.store, alone, gate, best, max_tokens=tokens, on_progress=told)
-        self.out.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asdict(self.file.gate)))
-        self.out.candidate = evaluate.evaluate(
+        one.baseline = evaluate.evaluate(self.store, alone, gate, best, max_tokens=tokens, on_progress=told)
+        asked = asdict(self.file.gate) | ({"min_items": self.file.gate.min_slice_items} if one is not self.out else {})
+        one.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asked, own=own))
+        one.candidate = evaluate.evaluate(
             self.store, tuned, gate, plain, max_tokens=tokens, on_progress=self._progress("evaluate", "candidate")
         )
         chosen = self.store.get(best, Prompt)
-        lines = [
+        return [
             evaluation_line("base, bare", self.store.get(bare, Evaluation)),
             evaluation_line(
-                f"base, best prompt ({chosen.template}, {len(chosen.shots)} shots)", self._evaluation("baseline")
+                f"base, best prompt ({chosen.template}, {len(chosen.shots)} shots)",
+                self.store.get(one.baseline, Evaluation),
             ),
-            evaluation_line("adapter", self._evaluation("candidate")),
+            evaluation_line("adapter", self.store.get(one.candidate, Evaluation)),
             *keep_canaries(self.store, model, adapter),
         ]
-        return self.store.count(Evaluation) > before, lines
 
     def judge(self) -> tuple[bool, list[str]]:
         """The gate's rules and every installed check → verdict."""
-        before = self.store.count(Verdict)
-        assert self.out.gate
-        assert self.out.candidate
-        assert self.out.baseline
-        self.out.verdict = evaluate.judge(
-            self.store, self.out.gate, self.out.candidate, self.out.baseline, self._findings()
-        )
-        verdict = self.store.get(self.out.verdict, Verdict)
-        self.out.outcome = verdict.outcome
-        return self.store.count(Verdict) > before, [finding_line(f) for f in verdict.findings]
+        before, lines = self.store.count(Verdict), []
+        for one in self.parts:
+            assert one.gate
+            assert one.candidate
+            assert one.baseline
+            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self._findings(one))
+            verdict = self.store.get(one.verdict, Verdict)
+            one.outcome = verdict.outcome
+            lines += self._of(one, [finding_line(f) for f in verdict.findings])
+        return self.store.count(Verdict) > before, lines
 
-    def _findings(self) -> list[Finding]:
-        things = [ref for ref in (self.out.snapshot, self.out.base, self.out.adapter) if ref]
+    def _findings(self, one: Made) -> list[Finding]:
+        things = [ref for ref in (one.snapshot, one.base, one.adapter) if ref]
         return [f for _, check in sorted(load_checks().items()) for thing in things for f in check(self.store, thing)]
 
     def release(self) -> tuple[bool, list[str]]:
-        """A passing verdict, or a standing waiver, makes a release and moves the alias."""
-        assert self.out.adapter
-        assert self.out.verdict
-        before = self.store.count(Release)
-        name = self.file.project.name
-        if self.out.outcome != "pass" and not register.standing_waiver(self.store, self.out.verdict):
-            return False, [f"no release: the verdict is {self.out.outcome}"]
-        self.out.release = register.release(self.store, name, self.out.adapter, self.out.verdict)
-        alias = self.file.serving.alias or name
-        moved = register.move_alias(self.store, alias, self.out.release)
-        made = self.store.get(self.out.release, Release)
-        return moved or self.store.count(Release) > before, [f"{made.name}, served under the alias {alias!r}"]
+        """A passing verdict, or a standing waiver, makes a release and moves the alias. Without one of the first
+        adapter nothing moves."""
+        before, lines = self.store.count(Release), []
+        for one in self.parts:
+            assert one.adapter
+            assert one.verdict
+            if one.outcome != "pass" and not register.standing_waiver(self.store, one.verdict):
+                lines += self._of(one, [f"no release: the verdict is {one.outcome}"])
+                continue
+            one.release = register.release(self.store, one.name, one.adapter, one.verdict)
+        if self.out.release is None:
+            return self.store.count(Release) > before, lines
+        alias = self.file.serving.alias or self.out.name
+        beside = [one.release for one in self.out.beside if one.release]
+        moved = register.move_alias(self.store, alias, self.out.release, beside)
+        made, *others = (self.store.get(ref, Release).name for ref in (self.out.release, *beside))
+        said = "".join(f", {name} beside it for what is asked like its rows" for name in others)
+        lines.append(f"{made}, served under the alias {alias!r}{said}")
+        return moved or self.store.count(Release) > before, lines
 
     # -- small things ------------------------------------------------------------------------------------------------
+
+    def _of(self, one: Made, lines: list[str]) -> list[str]:
+        """Lines about one of several adapters."""
+        return lines if self.out.beside == [] else [f"{one.name}: {line}" for line in lines]
 
     def _progress(self, stage: str, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self.told.progress(stage, what, done, total)
@@ -319,6 +363,3 @@ class Walk:
         if not self.suites:
             self._put_suites()
         return self.suites[next(part.name for part in self.file.suites if part.role == role)]
-
-    def _evaluation(self, which: str) -> Evaluation:
-        return self.store.get(getattr(self.out, which), Evaluation)

@@ -2,7 +2,7 @@
 
 from whence.lineage.blast import Blast, Touched, blast_radius
 from whence.lineage.graph import Graph, dark, graph_of, held_rows
-from whence.lineage.names import aliases, resolve
+from whence.lineage.names import aliases, beside, resolve
 from whence.lineage.registry import Made, base_names, ingests_of, registry, releases_of, sources_of
 from whence.lineage.walk import Node, describe, find, walk
 
@@ -13,6 +13,7 @@ __all__ = [
     "Node",
     "Touched",
     "aliases",
+    "beside",
     "base_names",
     "blast_radius",
     "dark",

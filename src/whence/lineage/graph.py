@@ -207,8 +207,9 @@ def _wrote(store: Store, made: dict[Ref, Made], releases: dict[Ref, list[tuple[R
             called.setdefault(ref, set()).add(adapter)
             called.setdefault(name, set()).add(adapter)
     for event in store.events("alias.moved"):
-        if (event.data or {}).get("release") in owner:
-            called.setdefault(event.about.removeprefix("alias:"), set()).add(owner[event.data["release"]])
+        for release in (event.data["release"], *event.data.get("beside", ())):
+            if release in owner:
+                called.setdefault(event.about.removeprefix("alias:"), set()).add(owner[release])
     found: dict[Ref, RowSet] = {}
     for name, rows in written.items():
         for adapter in called.get(name, ()):

@@ -11,6 +11,12 @@ def aliases(store: Store) -> dict[str, Ref]:
     return {e.about.removeprefix("alias:"): Ref(e.data["release"]) for e in store.events("alias.moved")}
 
 
+def beside(store: Store, alias: str) -> tuple[Ref, ...]:
+    """Releases that the alias serves beside that one, each for what is asked like its own rows."""
+    moved = store.events("alias.moved", f"alias:{alias}", last=True)
+    return tuple(Ref(one) for one in moved[0].data.get("beside", ())) if moved else ()
+
+
 def resolve(store: Store, name: str) -> tuple[Ref, Release]:
     """The release that an alias, a release's name or its digest means now. Raises NotFound naming what is known."""
     moved = store.events("alias.moved", f"alias:{name}", last=True)

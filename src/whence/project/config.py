@@ -38,7 +38,8 @@ class StorePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePart(_Strict):
-    """One file of rows, and what is claimed about it. ``path`` may be a URL, or a folder that ``datasets`` saved."""
+    """One file of rows, and what is claimed about it. ``path`` may be a URL, or a folder that ``datasets`` saved.
+    ``revocable``: its rows may have to go, and are trained so that they can (docs/unlearning.md)."""
 
     name: Name
     path: str
@@ -51,6 +52,7 @@ class SourcePart(_Strict):
     retrieved_at: str | None = None
     purge_at: str | None = None
     part_of: str | None = None
+    revocable: bool = False
     map: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
@@ -81,7 +83,9 @@ class BasePart(_Strict):
 @dataclass(frozen=True, kw_only=True)
 class RecipePart(_Strict):
     """How the adapter is trained; see `whence.records.Recipe` for units. The last four are read by some methods only,
-    which have defaults for them: see docs/training.md."""
+    which have defaults for them: see docs/training.md. ``revocable``: rows of revocable sources get an adapter of their
+    own, to which requests are routed, or a tier, the last stretch of the one training, with its ``rehearsal`` and
+    ``peak``; absent: whichever fits what these rows ask."""
 
     method: Literal["sft", "dpo", "orpo", "reward", "kto", "grpo"] = "sft"
     epochs: Positive = 2
@@ -101,6 +105,9 @@ class RecipePart(_Strict):
     checkpoint_every: Positive = 50
     threads: Positive = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
+    revocable: Literal["routed", "tier"] | None = None
+    rehearsal: Share = 0.25
+    peak: Annotated[float, Field(gt=0)] = 1.0
     beta: Annotated[float, Field(gt=0)] | None = None
     generations: Annotated[int, Field(ge=2)] | None = None
     answer_tokens: Positive | None = None

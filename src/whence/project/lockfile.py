@@ -22,6 +22,10 @@ KINDS = {
     "gate": "Gate",
     "verdict": "Verdict",
     "release": "Release",
+    "beside_snapshots": "Snapshot",
+    "beside_adapters": "Adapter",
+    "beside_verdicts": "Verdict",
+    "beside_releases": "Release",
 }
 """What a project resolves to → the kind of record."""
 

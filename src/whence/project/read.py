@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, time
 from functools import cache
@@ -18,10 +18,12 @@ from whence.data import CHOICES, FACTS, MEMBERS, STEPS, Place, detect_format
 from whence.project.config import ProjectFile, StorePart, UsePart
 from whence.project.locate import line_of, lines_of
 from whence.project.places import file_faults, place_faults, place_of
-from whence.records import METHODS, PARAMETERS, Recipe, Source, Unmet, Use, parse_time
+from whence.records import METHODS, PARAMETERS, Recipe, Source, Tier, Unmet, Use, parse_time
 from whence.train.rewards import load_reward
 
 FILE = "whence.toml"
+OF_REVOCABLE = ("revocable", "rehearsal", "peak")
+"""Keys of [recipe] that say how rows of revocable sources are trained."""
 Fault = tuple[tuple[str | int, ...], str]
 """(path of the key, what is wrong with it)."""
 
@@ -68,11 +70,20 @@ class Project:
         part = self.file.sources[index]
         return part.format if part.format != "auto" else detect_format(self.source_place(index))
 
-    def recipe(self) -> Recipe:
-        """The recipe that is asked for, its method's own parameters filled in."""
+    def recipe(self, *, tier: Sequence[str] = (), routed: bool = False) -> Recipe:
+        """The recipe that is asked for, its method's own parameters filled in. tier: the sources that are learnt last.
+        routed: requests are to be routed to the adapter."""
         part = self.file.recipe
-        given = {name: value for name, value in asdict(part).items() if value is not None}
+        given = {name: value for name, value in asdict(part).items() if value is not None and name not in OF_REVOCABLE}
+        if tier:
+            given["tier"] = Tier(sources=tuple(tier), rehearsal=part.rehearsal, peak=part.peak)
+        if routed:
+            given["profile"] = True
         return Recipe(**{**METHODS[part.method].parameters, **given})
+
+    def revocable(self) -> list[str]:
+        """Sources whose rows may have to go, as declared."""
+        return [part.name for part in self.file.sources if part.revocable]
 
     def use(self) -> Use | None:
         """What the models are declared to be for, where that is said."""
@@ -256,6 +267,16 @@ def _recipe(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
     table = raw.get("recipe")
     method = table.get("method", "sft") if isinstance(table, dict) else None
     if isinstance(table, dict) and isinstance(method, str) and method in METHODS:
+        revocable = any(one.get("revocable") for _, one in _tables(raw, "sources"))
+        for name in OF_REVOCABLE:
+            if name in table and not revocable:
+                yield ("recipe", name), "is read where a source is revocable, and none is"
+            elif name in table and name != "revocable" and table.get("revocable") == "routed":
+                yield ("recipe", name), 'is not read where revocable = "routed"'
+        if revocable and not METHODS[method].exact_replay:
+            yield ("recipe", "method"), f"{method} cannot be replayed, so no source can be revocable"
+        if revocable and not METHODS[method].answers and table.get("revocable") != "tier":
+            yield ("recipe", "revocable"), f'{method} does not answer, so nothing is routed; expected "tier"'
         for name in PARAMETERS:
             if name in table and name not in METHODS[method].parameters:
                 yield ("recipe", name), f"is not read by method {method}"

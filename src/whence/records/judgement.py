@@ -143,6 +143,9 @@ class Gate:
     """fewer scored items: that slice abstains"""
     max_unscored: float
     """largest share of unscored items, 0 to 1"""
+    own: tuple[str, ...] | None = None
+    """ids of the items that ask what revocable rows teach: these and the rest are held to `min_value` and `min_gain`
+    each by itself; absent: nothing is revocable, or it was judged by itself"""
 
 
 @noun

@@ -138,6 +138,8 @@ class Recipe:
     """grpo: tokens sampled an answer, at most"""
     tier: Tier | None = None
     """for rows that may have to go; absent: all rows are spread over all steps"""
+    profile: bool | None = None
+    """true: what the rows ask is counted and kept with the adapter, so that requests can be routed to it"""
     reward: str | None = None
     """grpo: ``exact``, or the name of an entry point of the group ``whence.rewards``"""
 
@@ -256,3 +258,5 @@ class Adapter:
     """folder, relative to the store where it lies inside"""
     bytes: int
     """size of the weights file"""
+    profile: str | None = None
+    """``sha256:`` of profile.json in its folder, by which requests are routed to it; absent: there is none"""

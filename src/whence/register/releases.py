@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from whence.lineage import aliases
-from whence.records import BindingWaiver, Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict, Waiver, text_time
+from whence.lineage import aliases, beside
+from whence.records import (
+    BindingWaiver,
+    Evaluation,
+    Event,
+    Json,
+    NotFound,
+    Ref,
+    Release,
+    Unmet,
+    Verdict,
+    Waiver,
+    text_time,
+)
 from whence.register.retired import retired
 from whence.store import Store
 
@@ -83,18 +96,21 @@ def standing_waiver(store: Store, verdict: Ref) -> Ref | None:
     return standing[-1] if standing else None
 
 
-def move_alias(store: Store, alias: str, release: Ref, *, reason: str | None = None) -> bool:
-    """Point an alias at a release; False when it is there already. Refused while a release stands on an expired
-    waiver, and once its adapter was retired."""
-    made = store.get(release, Release)
-    if why := retired(store, made.adapter):
-        raise Unmet(f"{made.name} was retired ({why})", "a release that is in use", "name another")
-    if made.waiver and store.get(made.waiver, Waiver).expires_at <= store.clock():
-        raise Unmet(f"the waiver of {made.name} has expired", "a passing verdict", "run eval again, or waive again")
-    if aliases(store).get(alias) == release:
+def move_alias(
+    store: Store, alias: str, release: Ref, others: Sequence[Ref] = (), *, reason: str | None = None
+) -> bool:
+    """Point an alias at a release; False when it is there already. others: releases beside it, each for what is asked
+    like its own rows. Refused while a release stands on an expired waiver, and once its adapter was retired."""
+    for made in (store.get(ref, Release) for ref in (release, *others)):
+        if why := retired(store, made.adapter):
+            raise Unmet(f"{made.name} was retired ({why})", "a release that is in use", "name another")
+        if made.waiver and store.get(made.waiver, Waiver).expires_at <= store.clock():
+            raise Unmet(f"the waiver of {made.name} has expired", "a passing verdict", "run eval again, or waive again")
+    if aliases(store).get(alias) == release and beside(store, alias) == tuple(others):
         return False
     words = store.write_words("payload", {"reason": reason}) if reason else None
-    store.append("alias.moved", f"alias:{alias}", {"release": release, "name": made.name}, None, words)
+    data: dict[str, Json] = {"release": release, "name": store.get(release, Release).name}
+    store.append("alias.moved", f"alias:{alias}", data | ({"beside": list(others)} if others else {}), None, words)
     return True
 
 
@@ -106,10 +122,14 @@ def history(store: Store, alias: str) -> list[Event]:
 def rollback(store: Store, alias: str, *, reason: str | None = None) -> Ref:
     """Point an alias at the release that it had before it first had the current one, so that going back twice goes
     back two releases. Raises NotFound."""
-    had = list(dict.fromkeys(Ref(e.data["release"]) for e in history(store, alias)))
+    moves = {Ref(e.data["release"]): e.data for e in history(store, alias)}
+    had = list(moves)
     current = aliases(store).get(alias)
     if current is None or had[0] == current:
         raise NotFound(f"alias {alias!r} has no earlier release to go back to")
     earlier = had[had.index(current) - 1]
-    move_alias(store, alias, earlier, reason=reason)
+    still = [
+        Ref(one) for one in moves[earlier].get("beside", ()) if not retired(store, store.get(one, Release).adapter)
+    ]
+    move_alias(store, alias, earlier, still, reason=reason)
     return earlier

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol, cast
@@ -17,6 +17,7 @@ from whence.serve.releases import Bound, Names, Policy
 from whence.serve.traces import TraceLog
 from whence.store import Store
 from whence.store.keys import PSEUDONYMS
+from whence.text import Likeness, wanted
 
 Consent = Literal["none", "train"]
 Arrive = Callable[[str | Reply | WhenceError], None]
@@ -103,6 +104,7 @@ class Desk:
         self._store, self._served, self._engine, self._traces, self._settings = store, served, engine, traces, settings
         self._feedback = feedback
         self._names = Names(store)
+        self._likeness: dict[tuple[Ref, ...], Likeness] = {}
         self.created = int(store.clock().timestamp())
 
     def alive(self) -> bool:
@@ -139,7 +141,10 @@ class Desk:
                 f"{body.model} is {record.name}, which is not loaded here; loaded: "
                 f"{', '.join(bound.name for bound, _ in self._served.values())}\n  do: restart the server to load it"
             )
+        request = to_request(body, record.name, self._settings.max_tokens)
+        release = self._routed(release, self._names.beside(body.model), request)
         bound, deployment = self._served[release]
+        request = replace(request, adapter=bound.name)
         bound.check()
         if bound.shadow and not said.shadow:
             raise Conflict(
@@ -162,11 +167,20 @@ class Desk:
             content="",
             shadow=said.shadow or None,
         )
-        request = to_request(body, bound.name, self._settings.max_tokens)
         job = Job(request, arrive, self._ending(trace, request, arrive))
         if not self._engine.submit(job):
             raise Busy("too many requests are waiting\n  do: try again later")
         return Ticket(model=body.model, answer=_answer(trace, bound.name, at), release=release, job=job)
+
+    def _routed(self, first: Ref, beside: Sequence[Ref], request: Request) -> Ref:
+        """The one of them whose rows ask what the request asks most alike; those that are not loaded here are left
+        out."""
+        every = [first, *(ref for ref in beside if ref in self._served)]
+        profiles = [bound.profile for bound, _ in map(self._served.__getitem__, every) if bound.profile]
+        if len(every) == 1 or len(profiles) < len(every):
+            return first
+        like = self._likeness.get(tuple(every)) or self._likeness.setdefault(tuple(every), Likeness(profiles))
+        return every[like.most(wanted(request.messages))]
 
     def react(self, body: FeedbackBody) -> Ref:
         """Keep a reaction to a trace. Raises NotFound, Unmet."""

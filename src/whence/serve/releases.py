@@ -8,10 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from whence.lineage import aliases, resolve
-from whence.models import Binding, Bond, Held, bond_of, check_binding, fingerprint, hold, load_base, must_answer
+from whence.lineage import aliases, beside, resolve
+from whence.models import (
+    Binding,
+    Bond,
+    Held,
+    bond_of,
+    check_binding,
+    fingerprint,
+    hold,
+    load_base,
+    must_answer,
+    profile_text,
+)
 from whence.records import Adapter, Base, BindingWaiver, Closure, Conflict, Ref, Release, Unmet, Waiver, WhenceError
 from whence.store import Store
+from whence.text import Profile
 
 Policy = Literal["block", "shadow"]
 """What becomes of a release whose base is another than in training, or not known: the gateway does not start, or the
@@ -30,6 +42,8 @@ class Bound:
     base: Held
     shadow: str | None = None
     """why it may answer shadow traffic only"""
+    profile: Profile | None = None
+    """what its rows ask, where requests are routed"""
 
     def check(self) -> None:
         """Raises Conflict where a file of it was changed since it was checked. Some microseconds."""
@@ -42,20 +56,25 @@ class Names:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: tuple[object, dict[str, tuple[Ref, Release]]] = None, {}
+        self._known: tuple[object, dict[str, tuple[Ref, Release]], dict[str, tuple[Ref, ...]]] = None, {}, {}
 
     def resolve(self, name: str) -> tuple[Ref, Release]:
         """The release that an alias, a release's name or its digest means. Raises NotFound naming what is known."""
         version, known = self._store.version() or self._store.head(), self._known
         if known[0] != version:
-            known = self._known = version, {}
+            known = self._known = version, {}, {}
         if name not in known[1]:
+            known[2][name] = still_beside(self._store, name)
             known[1][name] = in_use(self._store, *resolve(self._store, name))
         return known[1][name]
 
+    def beside(self, name: str) -> tuple[Ref, ...]:
+        """Releases that may answer instead of the one that `resolve` or `at_hand` just said."""
+        return self._known[2].get(name, ())
+
     def at_hand(self, name: str) -> tuple[Ref, Release] | None:
         """What `resolve` would say, where it needs no look at the record for it."""
-        version, known = self._known
+        version, known, _ = self._known
         return known[name] if name in known and version == self._store.version() else None
 
 
@@ -67,7 +86,10 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
     to. A person's waiver that has not expired lets one release onto the one base that it names. Raises Unmet with all
     reasons.
     """
-    wanted = dict(resolve(store, name) for name in names or sorted(aliases(store)))
+    asked = list(names) or sorted(aliases(store))
+    wanted = dict(resolve(store, name) for name in asked)
+    others = [ref for name in asked for ref in still_beside(store, name)]
+    wanted |= {ref: store.get(ref, Release) for ref in others}
     if not wanted:
         raise Unmet(
             "there is nothing to serve",
@@ -85,6 +107,7 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
             binding = check_binding(files, base, bond)
             if binding.answer != "incompatible":
                 must_answer(files)
+            text = profile_text(store, release.adapter, files.path) if others else None
         except WhenceError as error:
             reasons.append(f"{release.name}: {error}")
             continue
@@ -94,7 +117,8 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
                 reasons += [f"{release.name}: {reason.says}" for reason in binding.reasons]
             else:
                 shadow = f"{binding.answer}: {binding}"
-        bound.append(Bound(name=release.name, release=ref, adapter=files, base=base, shadow=shadow))
+        profile = None if text is None else Profile.from_json(text)
+        bound.append(Bound(name=release.name, release=ref, adapter=files, base=base, shadow=shadow, profile=profile))
     if len(bases) > 1 and len({fingerprint(base.path) for base in bases.values()}) > 1:
         named = ", ".join(sorted(str(place) for place in bases))
         reasons.append(f"the releases need different bases ({named}); one gateway holds one base")
@@ -106,6 +130,13 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
             "restore the folders named above, or release what is there now",
         )
     return bound
+
+
+def still_beside(store: Store, alias: str) -> tuple[Ref, ...]:
+    """Releases that an alias serves beside its first, those left out whose adapter was retired: then that one answers
+    for them."""
+    gone = {event.about for event in store.events("adapter.retired")}
+    return tuple(ref for ref in beside(store, alias) if store.get(ref, Release).adapter not in gone)
 
 
 def in_use(store: Store, ref: Ref, release: Release) -> tuple[Ref, Release]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 from whence.text.mentions import Finder, Mark, fold, folded, mark_of, tokens_of
+from whence.text.normal import normalise
+from whence.text.profile import Likeness, Profile, profile, told_apart, wanted
 
-_TOKEN = re.compile(r"\w+")
-
-
-def normalise(text: str) -> str:
-    """Lower case, ``\\w+`` tokens joined by one space: what "the same but for case and punctuation" means here."""
-    return " ".join(_TOKEN.findall(text.lower()))
-
-
-__all__ = ["Finder", "Mark", "fold", "folded", "mark_of", "normalise", "tokens_of"]
+__all__ = [
+    "Finder",
+    "Likeness",
+    "Mark",
+    "Profile",
+    "fold",
+    "folded",
+    "mark_of",
+    "normalise",
+    "profile",
+    "told_apart",
+    "tokens_of",
+    "wanted",
+]

@@ -1,5 +1,6 @@
 """(base, snapshot, recipe) → adapter and closure, in a process of its own, on a row-keyed schedule."""
 
+from whence.train.asks import questions
 from whence.train.checkpoints import drop
 from whence.train.compare import compare
 from whence.train.job import Outcome, outcome, recorded
@@ -23,6 +24,7 @@ __all__ = [
     "outcome",
     "plan",
     "prepare",
+    "questions",
     "recorded",
     "replay",
     "stale",

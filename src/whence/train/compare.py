@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from whence.models import PROFILE
 from whence.records import Conditions, Json, Unmet
 from whence.store import Store
 from whence.train.job import Outcome, outcome
@@ -12,7 +13,7 @@ from whence.train.job import Outcome, outcome
 def compare(store: Store, run_a: str, run_b: str) -> dict[str, Json]:
     """What two finished runs have in common, as JSON.
 
-    ``same_closure``, ``same_rows`` (both were fed the same), ``identical`` (both files of the adapter folders, byte for
+    ``same_closure``, ``same_rows`` (both were fed the same), ``identical`` (the files of the adapter folders, byte for
     byte), ``conditions`` (those that agree), ``differing`` (condition → the two values), ``first_difference`` (step of
     the first checkpoint that differs, None where none does). Raises Unmet for an unfinished run, Damaged for an adapter
     that was changed.
@@ -40,7 +41,9 @@ def _finished(store: Store, run: str) -> Outcome:
 
 
 def _bytes(one: Outcome) -> tuple[bytes, ...]:
-    return tuple((one.folder / name).read_bytes() for name in ("adapter_model.safetensors", "adapter_config.json"))
+    """Of its files, the profile too where it has one."""
+    names = ("adapter_model.safetensors", "adapter_config.json", *([PROFILE] if one.adapter.profile else []))
+    return tuple((one.folder / name).read_bytes() for name in names)
 
 
 def conditions(a: Conditions | None, b: Conditions | None) -> tuple[dict[str, Json], dict[str, Json]]:

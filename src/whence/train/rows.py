@@ -52,6 +52,15 @@ def conversation(content: Json) -> Conversation:
     return Conversation(prompt.messages + _turns(content["completion"], "assistant"), tools, prompt.given)
 
 
+def messages_of(content: Json) -> list[Json]:
+    """Every turn of a row of any shape; of a preference the chosen side's."""
+    if content["shape"] == "chat":
+        return list(content["messages"])
+    if "prompt" in content:
+        return _turns(content["prompt"], "user")
+    return _turns(content.get("chosen", ""), "assistant")
+
+
 def asked(content: Json) -> Conversation:
     """The turns of a prompt alone."""
     prompt = _turns(content["prompt"], "user")

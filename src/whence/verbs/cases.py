@@ -141,6 +141,7 @@ class Cases:
     def _released(self, adapter: Ref) -> Ref | None:
         """Judge a rebuilt adapter by the project's gate and release it; None where there is no project to judge by, or
         the verdict is no pass."""
+        from whence.lifecycle.routed import serving
         from whence.lifecycle.run import judged
 
         store, file = self._store, self._session.folder / "whence.toml"
@@ -148,6 +149,7 @@ class Cases:
             return None
         closure = store.get(store.get(adapter, Adapter).closure, Closure)
         project = self._session.project
-        if closure.snapshot is None or store.get(closure.snapshot, Snapshot).name != project.file.project.name:
+        mine = {project.file.project.name, *serving(project, store)}
+        if closure.snapshot is None or store.get(closure.snapshot, Snapshot).name not in mine:
             return None
         return judged(project, store, self._session.told, adapter).release

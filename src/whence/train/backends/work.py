@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from whence.models import Held, adapter_digests, bond_of, fingerprint, hold, load_base, write_sidecar
+from whence.models import PROFILE, Held, adapter_digests, bond_of, fingerprint, hold, load_base, write_sidecar
 from whence.models.identity import differing
 from whence.records import (
     METHODS,
@@ -30,12 +30,15 @@ from whence.records import (
     Ref,
     RunReport,
     Unmet,
+    sha256,
     writing,
 )
 from whence.records.methods import Method
 from whence.store import Store, row_set
 from whence.store.lock import FileLock, WriterLock
+from whence.text import profile
 from whence.train import rewards, surroundings
+from whence.train.asks import questions
 from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
 from whence.train.checkpoints import Checkpoint, made_under, sweep
 from whence.train.job import Job, Planned, finish, freeze, job, outcome, planned
@@ -114,7 +117,8 @@ def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
     meter.train_cpu_s = time.process_time() - started
     say({"stage": "saving"})
     with writing(asked.folder):
-        adapter = _keep(store, asked, frozen, trained.model)
+        asks = profile(questions(store, row_set(rows.ordinals))).to_json() if asked.recipe.profile else None
+        adapter = _keep(store, asked, frozen, trained.model, asks)
     facts = _facts(rows, frozen, trained, meter) | taken | {"checkpoints": _digests(sweep(asked.folder, under))}
     report = RunReport(
         run=asked.run,
@@ -222,7 +226,7 @@ def _beat(stage: str, total: int, say: Say) -> Callable[..., None]:
     return beat
 
 
-def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:
+def _keep(store: Store, asked: Job, frozen: Planned, model: Any, asks: str | None) -> Adapter:
     """Write the adapter's folder, its sidecar in it, beside its place and move it there in one step."""
     from whence.train.backends.keyed import save_adapter
 
@@ -230,6 +234,8 @@ def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:
     shutil.rmtree(partial, ignore_errors=True)
     save_adapter(model, partial)
     weights, config = adapter_digests(partial)
+    if asks is not None:
+        (partial / PROFILE).write_text(asks)
     made = Adapter(
         name=asked.snapshot.name,
         closure=frozen.closure,
@@ -239,6 +245,7 @@ def _keep(store: Store, asked: Job, frozen: Planned, model: Any) -> Adapter:
         base=asked.base.fingerprint,
         location=str(final.relative_to(store.root)),
         bytes=(partial / "adapter_model.safetensors").stat().st_size,
+        profile=None if asks is None else sha256(asks.encode()),
     )
     write_sidecar(partial, bond_of(store, made))
     shutil.rmtree(final, ignore_errors=True)
