@@ -18,7 +18,7 @@ app = verb(no_args_is_help=True, help="Erasures, takedowns, departures, ends of 
 Name = Annotated[str, typer.Argument(help="A case's name, or its digest.", show_default=False)]
 KINDS, ACTIONS = (
     ("erasure", "takedown", "departure", "end-of-life"),
-    ("erase", "retire", "rebuild", "ended", "own", "waive"),
+    ("erase", "retire", "drop", "rebuild", "ended", "own", "waive"),
 )
 
 

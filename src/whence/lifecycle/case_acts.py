@@ -69,7 +69,7 @@ def act(
     if action == "erase":
         _no_hold(store, case)
         facts, elsewhere = _erase(store, ref, case, told)
-    elif action == "retire":
+    elif action in ("retire", "drop"):
         elsewhere = _retire(store, case, Ref(task.thing))
     elif action == "rebuild":
         rebuilt = _rebuild(store, case, Ref(task.thing), told, code, prove)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from whence import govern, lineage, train
+from whence import govern, lineage, register, train
 from whence.govern import Told
 from whence.govern.scopes import ABOUT
 from whence.lifecycle.blast import BlastRadius, Reached, blast_radius
@@ -21,12 +21,13 @@ from whence.serve import leases
 from whence.store import RowSet, Store, erased, row_set
 
 Kind = Literal["erasure", "takedown", "departure", "end-of-life"]
-Action = Literal["erase", "retire", "rebuild", "ended", "own", "waive"]
+Action = Literal["erase", "retire", "drop", "rebuild", "ended", "own", "waive"]
 DAYS = {"erasure": 30, "takedown": 14, "departure": 30, "end-of-life": 180}
 """Days until a case is due, where nobody says: for an erasure the month that European law gives."""
 PROOF: dict[str, str] = {
     "erase": "exact",
     "retire": "exact",
+    "drop": "exact",
     "rebuild": "exact",
     "ended": "recorded",
     "own": "recorded",
@@ -191,8 +192,9 @@ def _waived(event: Event | None) -> Event | None:
 
 def _model(store: Store, one: Reached, rows: RowSet, done: dict[str, Event]) -> Task:
     adapter = store.get(one.id, Adapter)
-    actions: list[Action] = ["retire"]
-    cost = "its weights are deleted, and it answers no more"
+    dropped = register.only_beside(store, one.id)
+    actions: list[Action] = ["drop" if dropped else "retire"]
+    cost = "its weights are deleted, and " + ("the one beside it answers" if dropped else "it answers no more")
     try:
         plan = train.replay(store, adapter.run, rows)
     except Unmet:

@@ -96,7 +96,7 @@ def parts(project: Project, store: Store, first: Made) -> list[Made]:
     left = rows = store.snapshot_rows(store.get(whole, Snapshot))
     for source in project.revocable():
         name, mine = f"{first.name}-{source}", _of(store, source) & left
-        left -= mine
+        left = left - mine
         if mine:
             found.append(Made(name=name, snapshot=data.leave_out(store, whole, rows - mine, name)))
     if not left:

@@ -248,6 +248,7 @@ class Walk:
             self.out.beside = self.parts[1:]
             for one in self.out.beside:
                 own(self.project, self.store, one.name)
+                govern.declare(self.store, one.name, self.project.use(one.name))
         recipe = self.project.recipe(tier=tier, routed=design == "routed")
         any_fresh, lines = False, [f"revocable rows: {design}; {why}"] if design else []
         for one in self.parts:

@@ -85,10 +85,10 @@ class Project:
         """Sources whose rows may have to go, as declared."""
         return [part.name for part in self.file.sources if part.revocable]
 
-    def use(self) -> Use | None:
-        """What the models are declared to be for, where that is said."""
+    def use(self, name: str | None = None) -> Use | None:
+        """What the models are declared to be for, where that is said. name: of one of them; None: the project's."""
         part = self.file.use
-        return None if part is None else Use(name=self.file.project.name, **asdict(part))
+        return None if part is None else Use(name=name or self.file.project.name, **asdict(part))
 
     def steps(self) -> list[tuple[str, Any]]:
         """(name, step) of each declared curation step."""

@@ -114,6 +114,15 @@ def move_alias(
     return True
 
 
+def only_beside(store: Store, adapter: Ref) -> bool:
+    """Whether it was released, and aliases have only ever served it beside another, which answers once it is gone."""
+    mine = {ref for ref, release in store.all(Release) if release.adapter == adapter}
+    moves = store.events("alias.moved")
+    return not mine.isdisjoint(other for one in moves for other in one.data.get("beside", ())) and mine.isdisjoint(
+        one.data["release"] for one in moves
+    )
+
+
 def history(store: Store, alias: str) -> list[Event]:
     """Every move of an alias, oldest first."""
     return store.events("alias.moved", about=f"alias:{alias}")
