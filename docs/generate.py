@@ -25,6 +25,7 @@ from whence.lifecycle.adopt import Adopted
 from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.cases import Task
 from whence.lifecycle.registry import Brought, Mirrored
+from whence.lifecycle.routed import Made
 from whence.lifecycle.run import Outcome, Stage
 from whence.lifecycle.spool import Spooled
 from whence.lineage import Node
@@ -187,6 +188,7 @@ VALUES = (
     govern.Standing,
     govern.Terms,
     Outcome,
+    Made,
     Stage,
     verbs.Listing,
     verbs.Quarantined,

@@ -45,8 +45,12 @@ class Made:
         return self.release is not None and self.outcome != "pass"
 
 
-LOOKED_AT = 10_000
-"""Rows, at most, by which it is told whether routing fits."""
+LOOKED_AT = 2_000
+"""Rows of each side, at most, by which it is told how alike they are."""
+ROUTED = 0.5
+"""Informedness above which requests are routed. docs/unlearning.md has what it was for real and for drawn rows."""
+TWO_NUMBERS = 0.1
+"""Informedness below which nobody can tell which items a tier's rows teach: drawn rows stay within 0.05 of 0."""
 Split = dict[str, tuple[Ref, tuple[str, ...] | None]]
 """Name of an adapter → (its gate suite, ids of the items that ask what a tier's rows teach)."""
 
@@ -63,8 +67,13 @@ def design(project: Project, store: Store, snapshot: Ref) -> tuple[Literal["rout
         return "tier", "nothing is routed to a model that does not answer"
     rows = store.snapshot_rows(store.get(snapshot, Snapshot))
     mine = store.index().sets["source"].union(late) & rows
-    share = told_apart(*(list(train.questions(store, _drawn(some))) for some in (mine, rows - mine)))
-    return "routed" if share > 0.5 else "tier", f"{share:.0%} of them are told from the others by what they ask"
+    told = _told_apart(store, mine, rows - mine)
+    said = f"what they ask tells them from the others with informedness {told:.2f}, routed above {ROUTED}"
+    return "routed" if told > ROUTED else "tier", said
+
+
+def _told_apart(store: Store, some: RowSet, others: RowSet) -> float:
+    return told_apart(*(list(train.questions(store, _drawn(rows))) for rows in (some, others)))
 
 
 def _drawn(rows: RowSet) -> RowSet:
@@ -140,6 +149,8 @@ def split(store: Store, first: Made, beside: Sequence[Made], suite: Ref) -> Spli
         return {first.name: (suite, None)}
     rows = store.snapshot_rows(store.get(Ref(str(first.snapshot)), Snapshot))
     mine = store.index().sets["source"].union(tier.sources) & rows
+    if not _told_apart(store, mine, rows - mine) > TWO_NUMBERS:
+        return {first.name: (suite, None)}
     like = Likeness([profile(train.questions(store, some)) for some in (rows - mine, mine)])
     own = tuple(item.id for item in items if like.most(normalise(data.question_of({"prompt": item.input}))))
     return {first.name: (suite, own)}

@@ -89,13 +89,18 @@ class Likeness:
 
 
 def told_apart(ours: Sequence[str], others: Sequence[str]) -> float:
-    """Share of our texts that are more like the rest of ours than like the others; each is taken out of its profile
-    before it is asked about. NaN for no texts."""
-    mine, theirs = profile(ours), profile(others)
-    found = [
-        Likeness([theirs, Profile(mine.counts - profile([text]).counts, mine.texts - 1)]).most(text) for text in ours
-    ]
-    return sum(found) / len(found) if found else math.nan
+    """How well what one side asks is told from the other's: informedness (Youden's J), 1 always, 0 no better than a
+    coin; each text is taken out of its profile before it is asked about. NaN where a side has no texts."""
+    if not ours or not others:
+        return math.nan
+    both = profile(ours), profile(others)
+    found = 0.0
+    for side, texts in enumerate((ours, others)):
+        for text in texts:
+            less = [*both]
+            less[side] = Profile(both[side].counts - profile([text]).counts, both[side].texts - 1)
+            found += (Likeness(less).most(text) == side) / len(texts)
+    return found - 1
 
 
 def _features(text: str) -> Iterator[int]:
