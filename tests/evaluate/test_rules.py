@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,3 +119,23 @@ def test_a_larger_loss_that_may_be_chance_is_said_and_decides_nothing() -> None:
     assert slices["part=3"].statistic == pytest.approx(-0.12)
     assert slices["part=3"].p > 0.05
     assert {f.verdict for name, f in slices.items() if name != "part=3"} == {"pass"}
+
+
+def test_what_revocable_rows_teach_and_the_rest_are_held_to_value_and_gain_each() -> None:
+    """340 of 400 right passes as a whole; 60 that the revocable rows teach, all of them wrong, do not."""
+    new, old = [False] * 60 + [True] * 340, [False] * 400
+    gate = replace(GATE, min_value=0.6, min_gain=0.1)
+    assert outcome(found(new, old, gate)) == "pass"
+    own = replace(gate, own=tuple(str(i) for i in range(60)))
+    parts = [f for f in found(new, old, own) if f.check == "gate.part"]
+    assert [(f.verdict, f.n) for f in parts] == [("fail", 60), ("fail", 60), ("pass", 340), ("pass", 340)]
+    assert outcome(found(new, old, own)) == "fail"
+    other = replace(gate, own=tuple(str(i) for i in range(340, 400)))
+    said = [f.verdict for f in found(new, old, other) if f.check == "gate.part"]
+    assert (said, outcome(found(new, old, other))) == (["pass"] * 4, "pass")
+    few = replace(gate, own=("399",))
+    [first, *_] = [f for f in found(new, old, few) if f.check == "gate.part"]
+    assert (first.verdict, first.severity, outcome(found(new, old, few))) == ("abstain", "high", "abstain")
+    most = replace(gate, own=tuple(str(i) for i in range(1, 400)))
+    *_, last = [f for f in found(new, old, most) if f.check == "gate.part"]
+    assert (last.verdict, last.severity) == ("abstain", "info")

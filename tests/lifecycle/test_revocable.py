@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import whence
+from whence.models import altered
 from whence.models.backends.transformers_peft import TransformersModel
 from whence.records import Adapter, Closure, Gate, Recipe, Release, Unmet, Verdict
 from whence.serve import Gateway, Settings
@@ -191,6 +192,18 @@ def test_requests_are_routed_and_one_that_is_dropped_answers_no_more(routed: Pat
             assert ask(url, frozen)["model"] == "desk@1"
         assert w.rights.case.show(opened.case.name).open == ()
         assert verify(w.store) == []
+
+
+def test_a_profile_that_was_changed_is_named_and_not_routed_by(routed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "desk"
+    shutil.copytree(routed, folder)
+    with whence.open(folder, actor="ann@example.org") as w:
+        [beside] = w.run().beside
+        file = w.store.root / w.store.get(beside.adapter, Adapter).location / "profile.json"
+        file.write_text(file.read_text().replace("30", "31", 1))
+        assert ["its profile changed" in one.message for one in verify(w.store, altered=altered)] == [True]
+        with pytest.raises(Unmet, match="no profile, or not the one of its training"):
+            Gateway(w.store, (), Settings(port=0), model_factory=one_thread).start()
 
 
 def test_a_row_of_a_routed_source_is_rebuilt_without_and_serves_beside_the_same(routed: Path, tmp_path: Path) -> None:

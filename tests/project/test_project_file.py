@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from whence.project import read_project
-from whence.records import Unmet
+from whence.records import Tier, Unmet
 
 WHOLE = """\
 [project]
@@ -110,6 +110,22 @@ def test_a_method_has_defaults_for_what_it_reads(folder: Path) -> None:
     )
 
 
+def test_how_revocable_rows_are_trained(folder: Path) -> None:
+    text = WHOLE.replace('kind = "synthetic"', 'kind = "synthetic"\nrevocable = true')
+    (folder / "whence.toml").write_text(text.replace("epochs = 1", "epochs = 1\nrehearsal = 0.5"))
+    project = read_project(folder)
+    assert project.revocable() == ["made"]
+    assert project.recipe() == project.recipe(tier=(), routed=False)
+    assert project.recipe(tier=["made"]).tier == Tier(sources=("made",), rehearsal=0.5, peak=1.0)
+    assert project.recipe(routed=True).profile
+    for key, message in (
+        ('revocable = "routed"\npeak = 0.5', "recipe.peak: is not read where revocable"),
+        ('method = "grpo"', "recipe.method: grpo cannot be replayed, so no source can be revocable"),
+        ('method = "reward"\nrevocable = "routed"', "recipe.revocable: reward does not answer"),
+    ):
+        assert message in refused(folder, text.replace("epochs = 1", key))
+
+
 EDITS = {
     "project key": ('owner = "me', 'ownr = "me', r"project.ownr: unknown key; did you mean 'owner'"),
     "project owner": ('owner = "me@example.org"', "", r"project.owner: is missing"),
@@ -148,6 +164,7 @@ EDITS = {
     "suite twice": ('name = "gate"\nrole', 'name = "dev"\nrole', r"suites\[1\].name: 'dev' is taken"),
     "role twice": ('role = "gate"', 'role = "dev"', r"suites: 2 suites have the role dev"),
     "bad name": ('name = "desk"', 'name = "my desk"', r"project.name: "),
+    "nothing is revocable": ("epochs = 1", "epochs = 1\nrehearsal = 0.2", r"recipe.rehearsal: .*none is"),
     "another method's key": ("epochs = 1", "epochs = 1\nbeta = 0.2", r"recipe.beta: is not read by method sft"),
     "unknown method": ("epochs = 1", 'method = "ppo"', r"recipe.method: .*'grpo'"),
     "unknown reward": ("epochs = 1", 'method = "grpo"\nreward = "nice"', r"recipe.reward: no reward is .*one of exact"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from whence.records import Schedule, Tier, Unmet
 from whence.train import plan, step_of
-from whence.train.plan import window
+from whence.train.plan import rate, window
 
 schedules = st.builds(
     Schedule,
@@ -70,6 +71,51 @@ def test_a_tier_that_does_not_divide_evenly_leaves_no_window_empty() -> None:
     windows = [window(schedule, "late", j) for j in range(3)]
     assert windows == [(23, 2), (25, 2), (27, 3)]
     plan(ids(10), schedule, ["late"] * 10)
+
+
+def test_a_tier_after_the_epochs_holds_its_rows_and_a_share_of_the_others() -> None:
+    names, schedule = ids(2000), tiered(first=100, length=60, rehearsal=0.25, peak=0.5)
+    sources = ["late" if i % 4 == 0 else "main" for i in range(2000)]
+    steps, late = plan(names, schedule, sources), set(names[::4])
+    assert (len(steps), schedule.steps) == (160, 160)
+    assert not any(name in late for step in steps[:100] for name in step)
+    tail = [name for step in steps[100:] for name in step]
+    again = [name for name in tail if name not in late]
+    assert sorted(name for name in tail if name in late) == sorted([*late, *late])
+    assert len(again) == len(set(again))
+    assert 300 < len(again) < 450  # a quarter of 1,500, drawn by a hash of each one's id
+    gone = set(names[:100])
+    kept = [(name, source) for name, source in zip(names, sources, strict=True) if name not in gone]
+    stay = plan([name for name, _ in kept], schedule, [source for _, source in kept])
+    assert stay == [[name for name in step if name not in gone] for step in steps]
+
+
+def test_two_tiers_in_turn() -> None:
+    tiers = [Tier(sources=(s,), rehearsal=1.0, first_step=f, steps=10) for s, f in (("a", 20), ("b", 30))]
+    schedule = Schedule(key="ab", epochs=2, steps_per_epoch=10, divisor=1.0, tiers=tuple(tiers))
+    names = ids(90)
+    steps = plan(names, schedule, ["a"] * 30 + ["b"] * 30 + ["c"] * 30)
+    a, b, c = (set(names[start : start + 30]) for start in (0, 30, 60))
+    fed = [{name for step in steps[low:high] for name in step} for low, high in ((0, 20), (20, 30), (30, 40))]
+    assert fed == [c, a | c, a | b | c]
+    again = replace(schedule, tiers=(tiers[0], replace(tiers[1], sources=("a",))))
+    with pytest.raises(Unmet, match="two tiers"):
+        plan(names, again, ["a"] * 90)
+    with pytest.raises(Unmet, match="from step 30 on"):
+        plan(names, replace(schedule, tiers=(tiers[0], replace(tiers[1], first_step=25))), ["c"] * 90)
+
+
+@pytest.mark.parametrize(("shape", "middle"), [("linear", 50 / 90), ("cosine", 0.5868), ("constant", 1.0)])
+def test_the_rate_rises_and_falls_once_or_once_more_in_a_tier(shape: str, middle: float) -> None:
+    schedule = tiered(first=100, length=50, peak=0.5)
+    rates = [rate(schedule, shape, 10, step) for step in range(151)]
+    assert rates[0] == rates[100] == 0
+    assert (rates[5], rates[10], rates[105], rates[110]) == (0.5, 1.0, 0.25, 0.5)
+    assert rates[50] == pytest.approx(middle, abs=1e-3)
+    assert (rates[150] == 0) == (shape != "constant")
+    once = [rate(tiered(first=100, length=50), shape, 10, step) for step in range(150)]
+    assert once[100] != 0
+    assert max(rates[100:]) == 0.5
 
 
 def test_another_key_is_another_plan() -> None:

@@ -151,7 +151,8 @@ def split(store: Store, first: Made, beside: Sequence[Made], suite: Ref) -> Spli
     mine = store.index().sets["source"].union(tier.sources) & rows
     if not _told_apart(store, mine, rows - mine) > TWO_NUMBERS:
         return {first.name: (suite, None)}
-    like = Likeness([profile(train.questions(store, some)) for some in (rows - mine, mine)])
+    sides = [Profile(profile(train.questions(store, _drawn(some))).counts, len(some)) for some in (rows - mine, mine)]
+    like = Likeness(sides)
     own = tuple(item.id for item in items if like.most(normalise(data.question_of({"prompt": item.input}))))
     return {first.name: (suite, own)}
 

@@ -4,9 +4,9 @@ from whence.models.backends.hub import load_base
 from whence.models.backends.scripted import ScriptedModel
 from whence.models.binding import Binding, Reason, check_binding, must_answer
 from whence.models.held import Held, hold
-from whence.models.identity import adapter_digests, altered, base_tensors, chat_template, fingerprint
+from whence.models.identity import PROFILE, adapter_digests, altered, base_tensors, chat_template, fingerprint
 from whence.models.port import Guess, Model, OnText, Open, Reply, Request, Scored, Scoring
-from whence.models.profiles import PROFILE, profile_text
+from whence.models.profiles import profile_text
 from whence.models.sidecar import Bond, bond_of, bond_to, put_tensors, read_sidecar, write_sidecar
 
 __all__ = [

@@ -31,6 +31,8 @@ PATHS = frozenset({"base_model_name_or_path", "revision"})
 """Keys of adapter_config.json that say where the base was found, not what the adapter is."""
 SAVED = PATHS | {"peft_version", "inference_mode", "auto_mapping"}
 """Keys that say how it was saved."""
+PROFILE = "profile.json"
+"""In an adapter's folder: what the rows that it was trained on ask, counted (`text.Profile`)."""
 RULE = "peft2:"
 """How a configuration's digest begins; ``sha256:`` in records of version 0.1, where `PATHS` alone were left out."""
 
@@ -74,11 +76,13 @@ def adapter_digests(folder: Path) -> tuple[str, str]:
     return combined(tensors(weight_files(folder, "adapter_model"))), _config_digest(config, RULE)
 
 
-def altered(folder: Path, weights: str, config: str) -> list[str]:
-    """Which of an adapter's parts are not as recorded: tensors, configuration. Raises Unmet."""
+def altered(folder: Path, weights: str, config: str, profile: str | None = None) -> list[str]:
+    """Which of an adapter's parts are not as recorded: tensors, configuration, profile. Raises Unmet."""
     found = combined(tensors(weight_files(folder, "adapter_model")))
     settings = _config_digest(read_json(folder / "adapter_config.json"), config)
-    return ["tensors"] * (found != weights) + ["configuration"] * (settings != config)
+    file = folder / PROFILE
+    asks = sha256(file.read_bytes()) if profile and file.is_file() else None
+    return ["tensors"] * (found != weights) + ["configuration"] * (settings != config) + ["profile"] * (asks != profile)
 
 
 def _config_digest(config: Mapping[str, Json], like: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from whence.models.identity import PROFILE
 from whence.records import Adapter, Ref, Unmet, sha256
 from whence.store import Store
-
-PROFILE = "profile.json"
 
 
 def profile_text(store: Store, adapter: Ref, folder: Path | None = None) -> str:

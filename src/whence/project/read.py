@@ -275,7 +275,7 @@ def _recipe(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
                 yield ("recipe", name), 'is not read where revocable = "routed"'
         if revocable and not METHODS[method].exact_replay:
             yield ("recipe", "method"), f"{method} cannot be replayed, so no source can be revocable"
-        if revocable and not METHODS[method].answers and table.get("revocable") != "tier":
+        if revocable and not METHODS[method].answers and table.get("revocable") == "routed":
             yield ("recipe", "revocable"), f'{method} does not answer, so nothing is routed; expected "tier"'
         for name in PARAMETERS:
             if name in table and name not in METHODS[method].parameters:

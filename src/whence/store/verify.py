@@ -35,11 +35,11 @@ def verify(
     store: Store,
     head: tuple[int, str] | None = None,
     progress: Progress = lambda *_: None,
-    altered: Callable[[Path, str, str], list[str]] | None = None,
+    altered: Callable[[Path, str, str, str | None], list[str]] | None = None,
 ) -> list[Finding]:
     """All damage found, an empty list when there is none. Raises Conflict for a record from a newer whence.
 
-    head: (seq, digest) of the chain that whence.lock keeps. altered: (folder, weights, config) → parts of an
+    head: (seq, digest) of the chain that whence.lock keeps. altered: (folder, weights, config, profile) → parts of an
     adapter that are not as recorded.
     """
     found: list[Finding] = []
@@ -174,7 +174,7 @@ def _snapshots(store: Store) -> Iterator[Finding]:
             yield bad("snapshots", name, f"run report {name[:19]}… names rows that are not there")
 
 
-def _adapters(store: Store, altered: Callable[[Path, str, str], list[str]] | None) -> Iterator[Finding]:
+def _adapters(store: Store, altered: Callable[[Path, str, str, str | None], list[str]] | None) -> Iterator[Finding]:
     if altered is None:
         return
     retired = {event.about for event in store.events("adapter.retired")}
@@ -183,7 +183,7 @@ def _adapters(store: Store, altered: Callable[[Path, str, str], list[str]] | Non
         if name in retired or not folder.is_relative_to(store.root):
             continue
         try:
-            parts = altered(folder, adapter.weights, adapter.config)
+            parts = altered(folder, adapter.weights, adapter.config, adapter.profile)
             what = f"is not the one on record: its {' and '.join(parts)} changed" if parts else None
         except Unmet as error:
             what = f"cannot be read: {error.found}"

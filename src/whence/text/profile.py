@@ -78,14 +78,17 @@ class Likeness:
     """Which of some profiles a text is most like."""
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
-        counts = np.stack([one.counts for one in profiles]) + SMOOTHING
-        self._logs = np.log(counts) - np.log(counts.sum(1, keepdims=True))
-        total = sum(one.texts for one in profiles)
-        self._prior = [math.log((one.texts + 1) / (total + len(profiles))) for one in profiles]
+        self._counts = [one.counts for one in profiles]
+        texts = sum(one.texts for one in profiles) + len(profiles)
+        weights = [math.log((one.texts + 1) / texts) for one in profiles]
+        self._prior = np.array(weights), np.log([one.counts.sum() + SMOOTHING * BUCKETS for one in profiles])
 
     def most(self, normalised: str) -> int:
         """The number of the profile; of equally likely ones the first."""
-        return int((self._logs[:, list(_features(normalised))].sum(1) + self._prior).argmax())
+        found = list(_features(normalised))
+        prior, totals = self._prior
+        seen = np.log(np.stack([counts[found] for counts in self._counts]) + SMOOTHING)
+        return int((seen.sum(1) - len(found) * totals + prior).argmax())
 
 
 def told_apart(ours: Sequence[str], others: Sequence[str]) -> float:

@@ -93,7 +93,7 @@ def outcome(store: Store, run: str) -> Outcome | None:
         return None
     adapter, folder = found.adapter, found.folder
     try:
-        differing = altered(folder, adapter.weights, adapter.config)
+        differing = altered(folder, adapter.weights, adapter.config, adapter.profile)
     except Unmet as error:
         raise Damaged(f"the adapter of run {run[:19]}… cannot be read: {error.found}\n  do: {_AGAIN}") from error
     if differing:
