@@ -98,6 +98,15 @@ def declared_use(folder: Path, store: Path) -> tuple[str, Use | None] | None:
     return str(name), None if part is None else Use(name=str(name), **asdict(part))
 
 
+def declared_wheels(folder: Path) -> Path | None:
+    """The folder of wheels that whence.toml names, whatever else is wrong with it."""
+    try:
+        said = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))["project"]["wheels"]
+        return folder / str(said)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+
+
 def read_project(path: Path) -> Project:
     """The project in a folder or file. Raises Unmet that lists every fault with its line."""
     file = path / FILE if path.is_dir() else path

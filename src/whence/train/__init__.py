@@ -5,6 +5,7 @@ from whence.train.compare import compare
 from whence.train.job import Outcome, outcome, recorded
 from whence.train.plan import plan, step_of
 from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, from_the_start, line, replay, stale
+from whence.train.room import Room, clean_room
 from whence.train.run import Progress, attempt, prepare, train
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "PassedOver",
     "Progress",
     "Replay",
+    "Room",
     "Stale",
     "attempt",
+    "clean_room",
     "compare",
     "drop",
     "from_the_start",
