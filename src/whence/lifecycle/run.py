@@ -76,6 +76,8 @@ class Outcome:
     gate: Ref | None = None
     verdict: Ref | None = None
     release: Ref | None = None
+    wheels: dict[str, str] = field(default_factory=dict)
+    """file → SHA-256 of those that the adapter's closure names"""
     outcome: str | None = None
     """of the verdict: pass, fail or abstain"""
     stages: list[Stage] = field(default_factory=list)
@@ -111,8 +113,10 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
 def judged(project: Project, store: Store, told: Told, adapter: Ref) -> Outcome:
     """The end of the path for an adapter that was not made on it: evaluated, judged by the same gate, released."""
     walk = Walk(project, store, told)
-    closure = store.get(store.get(adapter, Adapter).closure, Closure)
+    made = store.get(adapter, Adapter)
+    closure = store.get(made.closure, Closure)
     walk.out.adapter, walk.out.base, walk.out.snapshot = adapter, closure.base, closure.snapshot
+    walk.out.wheels = train.wheels_of(store, made)
     for stage in ("evaluate", "judge", "release"):
         fresh, lines = getattr(walk, stage)()
         walk.out.stages.append(Stage(stage, fresh, lines))
@@ -232,8 +236,11 @@ class Walk:
         )
         run = train.prepare(self.store, self.out.base, snapshot, self.project.recipe())
         fresh = not self.store.events("run.finished", about=run)
-        self.out.adapter = train.train(self.store, run, on_progress=self._training, code=self.project.folder)
+        self.out.adapter = train.train(
+            self.store, run, on_progress=self._training, code=self.project.folder, wheels=self.project.wheels
+        )
         made = self.store.get(self.out.adapter, Adapter)
+        self.out.wheels = train.wheels_of(self.store, made)
         return fresh, training_lines(self._report(run).facts, self.out.adapter, made)
 
     def _training(self, sign: train.Progress) -> None:

@@ -43,6 +43,11 @@ class Project:
         """Where the keys lie."""
         return self.folder / self.file.store.keys
 
+    @property
+    def wheels(self) -> Path | None:
+        """Where the wheels of the environment lie, where that is said."""
+        return self.folder / self.file.project.wheels if self.file.project.wheels else None
+
     def source(self, index: int) -> Source:
         """The record of one declared source."""
         part = self.file.sources[index]

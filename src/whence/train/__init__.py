@@ -7,6 +7,7 @@ from whence.train.plan import plan, step_of
 from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, from_the_start, line, replay, stale
 from whence.train.room import Room, clean_room
 from whence.train.run import Progress, attempt, prepare, train
+from whence.train.wheels import wheels_of
 
 __all__ = [
     "OTHER_CONDITIONS",
@@ -31,4 +32,5 @@ __all__ = [
     "stale",
     "step_of",
     "train",
+    "wheels_of",
 ]

@@ -36,7 +36,9 @@ def attest(store: Store, wheels: str | None) -> dict[str, Json]:
     """What this process is made of: how many distributions, and how many of them pip installed from a wheel with a
     digest that the closure names."""
     digests = {one.sha256 for one in named(store, wheels)} if wheels else set()
-    every = {str(one.metadata["Name"]).lower(): one for one in distributions()}
+    every: dict[str, Distribution] = {}
+    for one in distributions():  # the first of a name is the one that is imported
+        every.setdefault(str(one.metadata["Name"]).lower(), one)
     whence = every.pop("whence", None)
     held = sum(_digest(one) in digests for one in every.values())
     whole = bool(digests) and held == len(every)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from whence.records import Unmet
+from whence.records import Adapter, Closure, Unmet
 from whence.store import Store
 from whence.train import surroundings
 
@@ -69,6 +69,12 @@ def name_wheels(store: Store, folder: Path) -> str:
 def named(store: Store, blob: str) -> list[Wheel]:
     """The wheels that a closure names."""
     return [Wheel(**line) for line in store.get_lines(blob)]
+
+
+def wheels_of(store: Store, adapter: Adapter) -> dict[str, str]:
+    """File → SHA-256 of the wheels that an adapter's closure names."""
+    blob = store.get(adapter.closure, Closure).wheels
+    return {one.file: one.sha256 for one in named(store, blob)} if blob else {}
 
 
 def packages(wheels: Sequence[Wheel]) -> dict[str, str]:
