@@ -22,7 +22,8 @@ import whence
 from bench.machine import describe
 from bench.unlearning import project
 from whence.lifecycle.lines import room_line
-from whence.lifecycle.rebuild import Rebuilt
+from whence.lifecycle.rebuild import Rebuilt, Replayed
+from whence.records import RunReport
 from whence.train import recorded
 
 HERE = Path(__file__).parents[1]
@@ -58,28 +59,40 @@ def main() -> None:
             started = time.monotonic()
             adapter = w.run("train").adapter
             assert adapter
-            first = recorded(w.store, w.store.get(adapter).run)
-            assert first
-            print(
-                f"trained: {time.monotonic() - started:.0f} s, of these the process {first.report.duration_s:.0f}",
-                flush=True,
-            )
-            row = max(w.store.get_set(str(first.report.set)))
-            one = w.store.row(row)
-            for without in ((), (f"row:{one.source}:{one.record}",)):
-                started = time.monotonic()
-                made = w.model.rebuild(adapter, without=without, prove=bool(without))
-                took = time.monotonic() - started
-                runs = [made.run] if isinstance(made, Rebuilt) else [made.run, made.proof.run if made.proof else None]
-                inside = sum(recorded(w.store, run).report.duration_s for run in runs if run)
-                what = "without one row, and from the start" if without else "again"
-                print(
-                    f"{what}: {made.outcome}, {took:.0f} s, of these the processes {inside:.0f}; {room_line(made.room)}"
-                )
-                print(
-                    f"  conditions differing: {getattr(made, 'differing', None) or made.plan.differing if without else made.differing}",
-                    flush=True,
-                )
+            _say("trained", time.monotonic() - started, [_report(w, w.store.get(adapter).run)])
+            started = time.monotonic()
+            again = w.model.rebuild(adapter)
+            assert isinstance(again, Rebuilt)
+            _say(f"again: {again.outcome}", time.monotonic() - started, [_report(w, again.run)])
+            late = _late(w, adapter)
+            started = time.monotonic()
+            made = w.model.rebuild(adapter, without=[late], prove=True)
+            assert isinstance(made, Replayed)
+            assert made.run
+            assert made.proof
+            reports = [_report(w, run) for run in (made.run, made.proof.run)]
+            what = f"without one row, from step {made.plan.from_step} of {made.plan.steps}, and from the start"
+            _say(f"{what}: {made.outcome}", time.monotonic() - started, reports)
+
+
+def _report(w: whence.Session, run: str) -> RunReport:
+    done = recorded(w.store, run)
+    assert done
+    return done.report
+
+
+def _say(what: str, took: float, reports: list[RunReport]) -> None:
+    print(f"{what}; {took:.0f} s, of these the training processes {sum(one.duration_s for one in reports):.0f}")
+    for one in reports:
+        print(f"  {room_line(one.facts.get('room'))}; {one.cpu_s:.0f} CPU s", flush=True)
+
+
+def _late(w: whence.Session, adapter: str) -> str:
+    """A row that is first fed late."""
+    rows = sorted(w.store.get_set(str(_report(w, w.store.get(adapter).run).set)))[:40]
+    names = [f"row:{one.source}:{one.record}" for one in map(w.store.row, rows)]
+    plans = [w.model.rebuild(adapter, without=[name], estimate=True) for name in names]
+    return max(zip(plans, names, strict=True), key=lambda one: one[0].plan.first_step or 0)[1]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from whence.records import Adapter, Closure, Unmet
@@ -79,8 +80,8 @@ def wheels_of(store: Store, adapter: Adapter) -> dict[str, str]:
 
 def packages(wheels: Sequence[Wheel]) -> dict[str, str]:
     """Versions, as far as they decide an adapter's bytes; whence as it is installed where it is not among them."""
-    there = {one.name: one.version for one in wheels}
-    return {name: version for name, version in (surroundings.packages() | there).items() if name in {*there, "whence"}}
+    there = {"whence": version("whence")} | {one.name: one.version for one in wheels}
+    return {name: there[name] for name in surroundings.PACKAGES if name in there}
 
 
 def found_again(wheels: Sequence[Wheel], folder: Path | None) -> Mapping[str, Path]:
