@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -219,6 +220,18 @@ def test_nothing_of_the_users_has_a_part(room: Room, tmp_path: Path, monkeypatch
     assert heard["hash"] == inside(room, HOME, PYTHONHASHSEED="0")["hash"] != outside["hash"]
 
 
+def test_a_base_of_the_hub_is_found_where_it_was(
+    room: Room, tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = tmp_path / "hf" / "hub" / "models--org--tiny"
+    shutil.copytree(tiny_base, hub / "snapshots" / ("0" * 40))
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    code = "import json; from whence.models import load_base; print(json.dumps(str(load_base('org/tiny'))))"
+    assert inside(room, code) == str(hub / "snapshots" / ("0" * 40))
+
+
 def test_a_home_that_is_not_empty_is_attested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whence.train.attest.guard", lambda but: None)  # it would stay for all tests to come
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -230,7 +243,8 @@ def test_a_home_that_is_not_empty_is_attested(tmp_path: Path, monkeypatch: pytes
     assert "NOT EMPTY" in room_line({**found, "environment": "installed", "packages": 61})
 
 
-def test_a_user_of_the_database_password_file_is_not_needed_otherwise(room: Room) -> None:
+def test_what_a_database_needs_stays_out_where_there_is_none(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "secret")
     assert not [name for name in inside(room, HOME)["env"] if name.startswith("PG")]
 
 

@@ -42,7 +42,7 @@ class Progress:
     """A sign of life of the worker."""
 
     stage: str
-    """loading, tokenising, training, saving, or what it waits for"""
+    """making the room, loading, tokenising, training, saving, or what it waits for"""
     done: int = 0
     """rows or steps of this stage, counted over all processes of the run"""
     total: int = 0
@@ -134,6 +134,8 @@ def train(
         require("train", "torch", "transformers", "peft", "trl", "datasets")
     words, recipe = ("-m", "whence.train.worker", run), job(store, run).recipe
     if room:
+        if on_progress and room.wheels:
+            on_progress(Progress(stage="making the room"))
         with room.command(words, _fixed(store, recipe, code, room.wheels)) as (command, env):
             _follow_through(command, env, on_progress)
     else:
