@@ -51,9 +51,9 @@ def _compared(made: Rebuilt) -> Iterator[str]:
         yield "other rows were fed: some were erased since"
     shown = ", ".join(f"{name} {made.conditions[name]}" for name in SHOWN if name in made.conditions)
     yield f"conditions: {shown}; differing: {differing(made.differing) or 'none'}"
-    yield room_line(made.room)
     if made.outcome == "abstain":
         yield "equal bytes are promised under equal conditions only, so this shows neither that they are nor are not"
+    yield room_line(made.room)
 
 
 def _since(made: Rebuilt) -> str:
