@@ -166,6 +166,12 @@ def test_an_erasure_from_the_request_to_the_dossier(desk: Desk, says: Callable[.
             w.rights.case.act("erasure-1", "erase")
     whole = json.loads(paths[0].read_text())
     assert [one["proof"] for one in whole["dossier"]["affected"]] == ["exact", "exact", "recorded"]
+    rooms = whole["dossier"]["affected"][1]["rooms"]
+    assert [line.partition(";")[0].partition(",")[0] for line in rooms] == [
+        "made: clean room: environment as installed",
+        "proven: clean room: environment as installed",
+    ]
+    assert all("; empty home; no network (" in line and line in paths[1].read_text() for line in rooms)
     assert "letter of 3 March" in paths[1].read_text()
     assert SECRET not in paths[0].read_text() + paths[1].read_text()
     paths[0].write_text(paths[0].read_text().replace("letter of 3 March", "letter of 4 March"))

@@ -51,6 +51,16 @@ def test_what_the_lock_names_and_the_record_does_not_know_is_found(store: Store,
         assert [finding.check for finding in strangers(tmp_path, store)] == ["store.lock"], wrong
 
 
+def test_wheels_are_those_of_the_adapter(store: Store, tmp_path: Path) -> None:
+    wheels = {"torch-2.13.0-cp311-cp311-linux_x86_64.whl": "00" * 32}
+    write_lock(tmp_path, store, {"adapter": "sha256:1", "wheels": wheels})
+    write_lock(tmp_path, store, {"base": "sha256:2"})
+    assert read_lock(tmp_path)["wheels"] == wheels
+    assert [finding.about for finding in strangers(tmp_path, store)] == ["sha256:1", "sha256:2"]
+    write_lock(tmp_path, store, {"adapter": "sha256:3"})
+    assert "wheels" not in read_lock(tmp_path)
+
+
 # -- init --------------------------------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,8 @@ def text(made: Rebuilt | Replayed) -> str:
 
 
 def _compared(made: Rebuilt) -> Iterator[str]:
+    from whence.lifecycle.lines import room_line
+
     n = made.checkpoints_compared
     if made.outcome == "pass":
         yield f"the same bytes; {n} checkpoints compared"
@@ -51,6 +53,7 @@ def _compared(made: Rebuilt) -> Iterator[str]:
     yield f"conditions: {shown}; differing: {differing(made.differing) or 'none'}"
     if made.outcome == "abstain":
         yield "equal bytes are promised under equal conditions only, so this shows neither that they are nor are not"
+    yield room_line(made.room)
 
 
 def _since(made: Rebuilt) -> str:
@@ -63,6 +66,8 @@ def differing(conditions: Mapping[str, Any]) -> str:
 
 
 def _replayed(made: Replayed) -> Iterator[str]:
+    from whence.lifecycle.lines import room_line
+
     plan = made.plan
     if made.outcome == "untouched":
         yield f"nothing to do: none of the {plan.fed:,} rows that it was trained on goes"
@@ -74,6 +79,7 @@ def _replayed(made: Replayed) -> Iterator[str]:
         yield f"{made.mediated:,} rows that stay were written by a model that was trained on those that go"
     if made.adapter and made.snapshot:
         yield f"adapter {short(made.adapter)}: {plan.fed - plan.gone:,} rows, snapshot {short(made.snapshot)}"
+        yield room_line(made.room)
     if made.proof:
         yield from _proof(made, made.proof)
     elif made.outcome == "made":

@@ -9,8 +9,9 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from whence import govern
+from whence import govern, train
 from whence.lifecycle import cases
+from whence.lifecycle.lines import room_line
 from whence.records import Case, Json, NotFound, Ref, Unmet, encode, sha256, text_time, writing
 from whence.store import Store, verify
 
@@ -37,7 +38,7 @@ def dossier(store: Store, ref: Ref, case: Case) -> Json:
         "opened_at": text_time(case.opened_at),
         "due_at": text_time(case.due_at),
         "timeline": list(_timeline(store, ref, case)),
-        "affected": [_task(one) for one in tasks],
+        "affected": [_task(store, one) for one in tasks],
         "open": sum(one.done is None for one in tasks),
         "damage": [finding.message for finding in verify(store)],
         "limits": list(LIMITS),
@@ -108,7 +109,7 @@ def _timeline(store: Store, ref: Ref, case: Case) -> Iterator[Json]:
         }
 
 
-def _task(one: cases.Task) -> Json:
+def _task(store: Store, one: cases.Task) -> Json:
     return {
         "thing": one.thing,
         "what": one.what,
@@ -116,9 +117,18 @@ def _task(one: cases.Task) -> Json:
         "why": one.why,
         "done": one.action,
         "proof": one.proof,
+        "rooms": list(_rooms(store, one)),
         "event": one.done.seq if one.done else None,
         "until": one.done.data.get("until") if one.done else None,
     }
+
+
+def _rooms(store: Store, one: cases.Task) -> Iterator[str]:
+    """Where the trainings of a rebuild happened, as each of them found it."""
+    data = one.done.data if one.done and one.action == "rebuild" else {}
+    for what, run in (("made", data.get("run")), ("proven", data.get("proven_by"))):
+        if run and (found := train.recorded(store, run)):
+            yield f"{what}: {room_line(found.report.facts.get('room'))}"
 
 
 STYLE = """
@@ -140,7 +150,8 @@ def page(whole: Json) -> str:
     done = "".join(
         f"<tr><td>{esc(one['name'])}<br><code>{esc(one['thing'])}</code></td><td>{esc(one['why'])}</td>"
         f"<td>{esc(one['done'] or 'open')}{' until ' + esc(one['until'][:10]) if one['until'] else ''}</td>"
-        f"<td class={one['proof'] or 'none'}>{esc(one['proof'] or '—')}</td><td>{one['event'] or '—'}</td></tr>"
+        f"<td class={one['proof'] or 'none'}>{esc(one['proof'] or '—')}{_small(one['rooms'])}</td>"
+        f"<td>{one['event'] or '—'}</td></tr>"
         for one in found["affected"]
     )
     times = "".join(
@@ -172,6 +183,10 @@ def page(whole: Json) -> str:
 <p><small>What was signed is the same as JSON: whence rights case check {esc(found["case"])}.json</small></p>
 </body></html>
 """
+
+
+def _small(lines: list[str]) -> str:
+    return "".join(f"<br><small>{html.escape(line)}</small>" for line in lines)
 
 
 def _said(facts: Json) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from whence.records import Adapter, Evaluation, Finding, Json, Ref, RunReport, Step
 
 
@@ -34,6 +36,20 @@ def training_lines(facts: Json, ref: Ref, adapter: Adapter) -> list[str]:
     if not facts.get("exact_replay", True):
         lines.append(f"training again without some rows is not promised to be exact: {facts['why']}")
     return lines
+
+
+def room_line(room: Mapping[str, Json] | None) -> str:
+    """clean room: 58 wheels by sha256, whence as installed; empty home; no network (namespace)"""
+    if room is None:
+        return "it was not trained in a clean room"
+    if room["environment"] == "wheels":
+        whence = "from its wheel" if room["whence"] == "wheel" else "as installed"
+        made = f"{room['wheels']} wheels by sha256, whence {whence}"
+    else:
+        made = f"environment as installed, {room['packages']} packages by version"
+    home = {"empty": "empty home"}.get(room["home"], "a home that was NOT EMPTY")
+    but = " but for the catalogue" if "catalogue" in room else ""
+    return f"clean room: {made}; {home}; no network{but} ({room['network']})"
 
 
 def evaluation_line(who: str, made: Evaluation) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from whence import data, lineage, train
 from whence.models import load_base
+from whence.project import declared_wheels
 from whence.records import Adapter, Base, Closure, Json, NotFound, Recipe, Ref, Release, Run, RunReport, Unmet
 from whence.store import RowSet, Store
 
@@ -42,6 +43,8 @@ class Rebuilt:
     """how many both have"""
     first_difference: int | None
     """step of the first checkpoint that differs"""
+    room: Mapping[str, Json] | None = None
+    """what the new training found around it: environment, wheels, home, network; None: it was in no clean room"""
 
     @property
     def outcome(self) -> str:
@@ -69,6 +72,8 @@ class Replayed:
     """the rows that stay; None where nothing was made"""
     run: Ref | None = None
     """the new training run"""
+    room: Mapping[str, Json] | None = None
+    """what it found around it, as in `Rebuilt`"""
     adapter: Ref | None = None
     """the new adapter"""
     proof: Rebuilt | None = None
@@ -85,11 +90,12 @@ def again(store: Store, name: str, code: Path, told: Told) -> Rebuilt:
     _base_is_there(store, closure)
     base, snapshot, recipe = first.used
     inputs = train.from_the_start(first.inputs)
-    run = train.prepare(
-        store, base, snapshot, store.get(recipe, Recipe), inputs=inputs, attempt=_attempts(store, first, inputs)
-    )
-    _train(store, run, code, "again", told)
-    return Rebuilt(run=run, **train.compare(store, adapter.run, run))
+    with train.clean_room(store, closure.wheels, declared_wheels(code)) as room:
+        run = train.prepare(
+            store, base, snapshot, store.get(recipe, Recipe), inputs=inputs, attempt=_attempts(store, first, inputs)
+        )
+        _train(store, run, room, code, "again", told)
+    return _beside(store, adapter.run, run)
 
 
 def without(
@@ -113,16 +119,15 @@ def without(
     assert base
     assert before
     assert recipe
-    snapshot, frozen = data.leave_out(store, before, rows), store.get(recipe, Recipe)
-    inputs = plan.checkpoint.inputs if plan.checkpoint else {}
-    run = train.attempt(store, base, snapshot, frozen, inputs=inputs)
-    made = _train(store, run, code, "without the rows", told)
-    if plan.checkpoint and (differing := _conditions_differed(store, run)):
-        plan = plan.from_start(train.OTHER_CONDITIONS, differing)
-    proof = None
-    if prove:
-        asked = (base, snapshot, frozen)
-        proof = _proved(store, run, asked, 0 if inputs else store.get(run, Run).attempt + 1, code, told)
+    with train.clean_room(store, closure.wheels, declared_wheels(code)) as room:
+        snapshot, frozen = data.leave_out(store, before, rows), store.get(recipe, Recipe)
+        inputs = plan.checkpoint.inputs if plan.checkpoint else {}
+        run = train.attempt(store, base, snapshot, frozen, inputs=inputs, packages=room.packages)
+        made = _train(store, run, room, code, "without the rows", told)
+        if plan.checkpoint and (differing := _conditions_differed(store, run)):
+            plan = plan.from_start(train.OTHER_CONDITIONS, differing)
+        asked, first = (base, snapshot, frozen), 0 if inputs else store.get(run, Run).attempt + 1
+        proof = _proved(store, run, asked, first, room, code, told) if prove else None
     return Replayed(
         outcome=PROOFS[proof.outcome] if proof else "made",
         original=original,
@@ -130,6 +135,7 @@ def without(
         mediated=mediated,
         snapshot=snapshot,
         run=run,
+        room=_room(store, run),
         adapter=made,
         proof=proof,
         stale=tuple(train.stale(store, one, plan.first_step or 0) for one in train.line(store, adapter.run)),
@@ -143,23 +149,30 @@ PROOFS: dict[str, Literal["proven", "unproven", "incomparable"]] = {
 }
 
 
-def _proved(store: Store, run: Ref, asked: tuple[Ref, Ref, Recipe], first: int, code: Path, told: Told) -> Rebuilt:
+def _proved(
+    store: Store, run: Ref, asked: tuple[Ref, Ref, Recipe], first: int, room: train.Room, code: Path, told: Told
+) -> Rebuilt:
     """A training from the start beside `run`. One that was done before under other conditions proves nothing: then it
     is done once more."""
     for number in count(first):
-        scratch = train.attempt(store, *asked, first=number)
+        scratch = train.attempt(store, *asked, first=number, packages=room.packages)
         before = train.outcome(store, scratch) is not None
-        _train(store, scratch, code, "from the start", told)
-        proof = Rebuilt(run=scratch, **train.compare(store, run, scratch))
+        _train(store, scratch, room, code, "from the start", told)
+        proof = _beside(store, run, scratch)
         if proof.outcome != "abstain" or not before:
             return proof
     raise AssertionError
 
 
-def _train(store: Store, run: Ref, code: Path, what: str, told: Told) -> Ref:
-    return train.train(
-        store, run, on_progress=lambda sign: told(f"{what}: {sign.stage}", sign.done, sign.total), code=code
-    )
+def _beside(store: Store, first: Ref, run: Ref) -> Rebuilt:
+    return Rebuilt(run=run, room=_room(store, run), **train.compare(store, first, run))
+
+
+def _train(store: Store, run: Ref, room: train.Room, code: Path, what: str, told: Told) -> Ref:
+    def tell(sign: train.Progress) -> None:
+        told(f"{what}: {sign.stage}", sign.done, sign.total)
+
+    return train.train(store, run, on_progress=tell, code=code, room=room)
 
 
 def _trained_here(store: Store, name: str) -> tuple[Ref, Adapter, Closure]:
@@ -196,6 +209,11 @@ def _attempts(store: Store, run: Run, inputs: Mapping[str, str]) -> int:
 def _conditions_differed(store: Store, run: Ref) -> Mapping[str, Json]:
     """What kept the run's process from going on from the checkpoint, as it found."""
     return _report(store, run).facts.get("conditions_differ") or {}
+
+
+def _room(store: Store, run: Ref) -> Mapping[str, Json] | None:
+    """What the run's last process found around it."""
+    return _report(store, run).facts.get("room")
 
 
 def _mediated(store: Store, run: Ref, rows: RowSet) -> int:

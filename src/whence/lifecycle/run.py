@@ -72,12 +72,14 @@ class Outcome(Made):
     ingests: list[Ref] = field(default_factory=list)
     beside: list[Made] = field(default_factory=list)
     """adapters of revocable sources, to which requests are routed"""
+    wheels: dict[str, str] = field(default_factory=dict)
+    """file → SHA-256 of those that the adapter's closure names"""
     stages: list[Stage] = field(default_factory=list)
     """in order"""
 
     def resolved(self) -> dict[str, Json]:
         """What each stage came to, for the lock file and for --json."""
-        mine = Made.resolved(self) | ({"ingests": self.ingests} if self.ingests else {})
+        mine = Made.resolved(self) | {k: v for k, v in (("ingests", self.ingests), ("wheels", self.wheels)) if v}
         kinds = {kind: [one.resolved()[kind] for one in self.beside if kind in one.resolved()] for kind in BESIDE}
         return mine | {f"beside_{kind}s": found for kind, found in kinds.items() if found}
 
@@ -107,6 +109,7 @@ def judged(project: Project, store: Store, told: Told, adapter: Ref) -> Made:
     """The end of the path for an adapter that was not made on it: evaluated, judged by the same gate, released."""
     walk = Walk(project, store, told)
     walk.take(adapter)
+    walk.out.wheels = train.wheels_of(store, store.get(adapter, Adapter))
     for stage in ("evaluate", "judge", "release"):
         fresh, lines = getattr(walk, stage)()
         walk.out.stages.append(Stage(stage, fresh, lines))
@@ -256,8 +259,11 @@ class Walk:
             one.base = base
             run = train.prepare(self.store, base, one.snapshot, recipe)
             any_fresh |= not self.store.events("run.finished", about=run)
-            one.adapter = train.train(self.store, run, on_progress=self._training, code=self.project.folder)
+            one.adapter = train.train(
+                self.store, run, on_progress=self._training, code=self.project.folder, wheels=self.project.wheels
+            )
             made = self.store.get(one.adapter, Adapter)
+            self.out.wheels = train.wheels_of(self.store, made)
             lines += self._of(one, training_lines(self._report(run).facts, one.adapter, made))
         return any_fresh, lines
 

@@ -19,11 +19,13 @@ class _Strict:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectPart(_Strict):
-    """Who answers for it."""
+    """Who answers for it. ``wheels``: a folder with the packages that train, each named by its SHA-256 in what is
+    recorded, and installed from there when an adapter is made again (docs/unlearning.md)."""
 
     name: Name
     owner: str
     backup: str | None = None
+    wheels: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

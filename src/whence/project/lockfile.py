@@ -27,13 +27,17 @@ KINDS = {
     "beside_verdicts": "Verdict",
     "beside_releases": "Release",
 }
-"""What a project resolves to → the kind of record."""
+"""What a project resolves to → the kind of record. ``wheels``, file name → SHA-256 of what
+the adapter was made with, is no record."""
 
 
 def write_lock(folder: Path, store: Store, resolved: Mapping[str, Json]) -> None:
     """Write what each stage resolved to, and the head of the event chain, so that a truncated store is found out."""
     seq, digest = store.head()
-    known = {**read_lock(folder), **resolved}
+    before = read_lock(folder)
+    if "adapter" in resolved:
+        before.pop("wheels", None)
+    known = {**before, **resolved}
     known |= {"version": VERSION, "head": {"events": seq, "digest": digest}}
     partial = folder / f".{FILE}.{secrets.token_hex(4)}.part"
     try:
@@ -70,7 +74,7 @@ def strangers(folder: Path, store: Store) -> list[Finding]:
     """What the lock file names and the record does not know."""
     filed, found = store.filed(), []
     for name, value in read_lock(folder).items():
-        if name in ("version", "head"):
+        if name in ("version", "head", "wheels"):
             continue
         for digest in value if isinstance(value, list) else [value]:
             kind = filed.get(digest, ("nothing",))[0] if isinstance(digest, str) else "nothing"

@@ -45,6 +45,11 @@ class Project:
         """Where the keys lie."""
         return self.folder / self.file.store.keys
 
+    @property
+    def wheels(self) -> Path | None:
+        """Where the wheels of the environment lie, where that is said."""
+        return self.folder / self.file.project.wheels if self.file.project.wheels else None
+
     def source(self, index: int) -> Source:
         """The record of one declared source."""
         part = self.file.sources[index]
@@ -107,6 +112,15 @@ def declared_use(folder: Path, store: Path) -> tuple[str, Use | None] | None:
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
     return str(name), None if part is None else Use(name=str(name), **asdict(part))
+
+
+def declared_wheels(folder: Path) -> Path | None:
+    """The folder of wheels that whence.toml names, whatever else is wrong with it."""
+    try:
+        said = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))["project"]["wheels"]
+        return folder / str(said)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
 
 
 def read_project(path: Path) -> Project:

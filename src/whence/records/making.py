@@ -176,6 +176,8 @@ class Closure:
     """the Adapters that it was merged from"""
     teachers: tuple[Ref, ...] | None = None
     """the Adapters that it was distilled from"""
+    wheels: str | None = None
+    """blob: lines {file, sha256} of the wheels that hold its environment; absent: nobody named a folder of them"""
 
 
 @noun

@@ -62,6 +62,15 @@ def address(catalogue: str) -> sa.URL:
     return parsed
 
 
+def host_of(engine: sa.Engine) -> str | None:
+    """The host that the catalogue is reached at over TCP; None: a file, or a socket in a folder of this machine."""
+    if engine.dialect.name == "sqlite":
+        return None
+    url = engine.url
+    named = url.host or url.query.get("hostaddr") or url.query.get("host") or os.environ.get("PGHOST") or ""
+    return None if not named or str(named).startswith("/") else str(named)
+
+
 def _sqlite(url: sa.URL) -> sa.Engine:
     path = Path(url.database or "")
     sealed = path.exists() and not os.access(path.parent, os.W_OK)

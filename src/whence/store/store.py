@@ -40,7 +40,7 @@ from whence.store.actor import UNIDENTIFIED
 from whence.store.blobs import Blobs
 from whence.store.catalogue import Catalogue
 from whence.store.columns import ids_array, sorted_ids
-from whence.store.database import SessionLock, connect, migrate
+from whence.store.database import SessionLock, connect, host_of, migrate
 from whence.store.head import HeadFile
 from whence.store.index import Index
 from whence.store.journal import Entry, Journal
@@ -77,6 +77,7 @@ class Store(Catalogue):
         self._at_start: Index | None = None  # of the write under way; keys that it makes are in memory
         self.blobs = Blobs(str(root / "blobs"))
         self.rows = rowfile.RowFile(str(root / "rows.lance"), root / "index")
+        self.host = host_of(engine)
         self._exclusive = SessionLock(engine) if catalogue else FileLock(root / "lock")
         self._lock = WriterLock(self._exclusive, str(root))
         self._journals: dict[str, Journal] = {}

@@ -6,7 +6,9 @@ from whence.train.compare import compare
 from whence.train.job import Outcome, outcome, recorded
 from whence.train.plan import plan, step_of
 from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, from_the_start, line, replay, stale
+from whence.train.room import Room, clean_room
 from whence.train.run import Progress, attempt, prepare, train
+from whence.train.wheels import wheels_of
 
 __all__ = [
     "OTHER_CONDITIONS",
@@ -15,8 +17,10 @@ __all__ = [
     "PassedOver",
     "Progress",
     "Replay",
+    "Room",
     "Stale",
     "attempt",
+    "clean_room",
     "compare",
     "drop",
     "from_the_start",
@@ -30,4 +34,5 @@ __all__ = [
     "stale",
     "step_of",
     "train",
+    "wheels_of",
 ]

@@ -126,8 +126,9 @@ def _report(store: Store, run: str) -> tuple[Ref, RunReport]:
     return found[-1]
 
 
-def planned(store: Store, asked: Job) -> Planned | None:
-    """The frozen plan of a run that has started before, or None.
+def planned(store: Store, asked: Job, packages: Mapping[str, str] | None = None) -> Planned | None:
+    """The frozen plan of a run that has started before, or None. packages: versions that it goes on with; None: those
+    that are installed.
 
     Raises Unmet where a package that decides the adapter's bytes has changed since.
     """
@@ -138,7 +139,7 @@ def planned(store: Store, asked: Job) -> Planned | None:
     recipe, closure = store.get(recipe_ref, Recipe), store.get(closure_ref, Closure)
     if recipe.schedule is None:
         raise Damaged(f"the frozen recipe of run {asked.run[:19]}… has no schedule")
-    differing = surroundings.changed(store.get_lines(closure.environment), surroundings.packages())
+    differing = surroundings.changed(store.get_lines(closure.environment), packages or surroundings.packages())
     if differing:
         raise Unmet(
             f"since this run was planned: {', '.join(differing)}",
@@ -148,12 +149,15 @@ def planned(store: Store, asked: Job) -> Planned | None:
     return Planned(recipe_ref, recipe, recipe.schedule, closure_ref)
 
 
-def freeze(store: Store, asked: Job, sources: Sequence[str], units: int, code: Path) -> Planned:
+def freeze(
+    store: Store, asked: Job, sources: Sequence[str], units: int, code: Path, wheels: str | None = None
+) -> Planned:
     """Fix the plan before the first step: the schedule, the closure, and the event ``run.planned`` that names both.
 
     sources: of each row that is fed. units: what one epoch's losses are added over, tokens learnt or rows, as the
     method has it. A schedule that came with the recipe (the replay of an older plan) is kept as it is. code: the folder
-    whose git state counts. Raises Unmet where every row has a tier.
+    whose git state counts. wheels: the blob that names those of its environment. Raises Unmet where every row has a
+    tier.
     """
     schedule = asked.recipe.schedule or _schedule(asked, sources, units)
     check(schedule)
@@ -169,6 +173,7 @@ def freeze(store: Store, asked: Job, sources: Sequence[str], units: int, code: P
             code_commit=commit,
             code_clean=clean,
             environment=environment,
+            wheels=wheels,
         )
         closure_ref = store.put(closure)
         store.append("run.planned", asked.run, {"recipe": recipe_ref, "closure": closure_ref})

@@ -24,6 +24,7 @@ from whence.train.checkpoints import FOLDER, Checkpoint, made_under, whole
 from whence.train.compare import conditions as against
 from whence.train.job import Outcome, job, recorded
 from whence.train.plan import steps_of
+from whence.train.wheels import named, packages
 
 CHECKPOINT, MADE_BY = "checkpoint", "checkpoint_of"
 """Inputs of a run that goes on from another's checkpoint: the checkpoint's digest, and the run that made it."""
@@ -155,7 +156,7 @@ def _chosen(store: Store, known: Outcome, recipe: Recipe, left: RowSet, found: R
     if not METHODS[recipe.method].exact_replay:
         return found.from_start(f"{recipe.method}: {METHODS[recipe.method].why}", {})
     then = known.report.conditions
-    if then and (differing := against(then, _here(then))[1]):
+    if then and (differing := against(then, _here(store, known, then))[1]):
         return found.from_start(OTHER_CONDITIONS, differing)
     over: list[PassedOver] = []
     for made, step, digest in _early_enough(store, known, left):
@@ -211,9 +212,11 @@ def place_of(store: Store, made: Outcome, step: int) -> Path:
     return job(store, made.adapter.run).folder / f"{FOLDER}{step}"
 
 
-def _here(then: Conditions) -> Conditions:
-    """The conditions of a training now, as far as they can be told without torch."""
-    return surroundings.conditions(then.threads, then.device, then.cpu_capability.partition(" ")[0])
+def _here(store: Store, known: Outcome, then: Conditions) -> Conditions:
+    """The conditions of a rebuild now, as far as they can be told without torch."""
+    here = surroundings.conditions(then.threads, then.device, then.cpu_capability.partition(" ")[0])
+    wheels = store.get(known.adapter.closure, Closure).wheels
+    return replace(here, packages=packages(named(store, wheels))) if wheels else here
 
 
 def _priced(store: Store, known: Outcome, schedule: Schedule, left: RowSet, found: Replay) -> Replay:

@@ -39,6 +39,7 @@ from whence.store.lock import FileLock, WriterLock
 from whence.text import profile
 from whence.train import rewards, surroundings
 from whence.train.asks import questions
+from whence.train.attest import attest
 from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
 from whence.train.checkpoints import Checkpoint, made_under, sweep
 from whence.train.job import Job, Planned, finish, freeze, job, outcome, planned
@@ -47,6 +48,19 @@ from whence.train.rows import read
 from whence.train.takeover import take_over
 
 Say = Callable[[Json], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a training process was told beside its run, and what it found when it began."""
+
+    code: Path | None = None
+    """folder whose git state the closure names; None: the one that the store lies in"""
+    wheels: str | None = None
+    """blob that names the wheels of its environment; None: nobody named any"""
+    room: dict[str, Json] | None = None
+    """of home and network, what `attest.enter` found; None: outside of a room"""
+
 
 BEAT_S = 0.2
 """Seconds between two signs of life while rows are tokenised or steps trained."""
@@ -77,11 +91,11 @@ class Trained:
     """facts of this method alone"""
 
 
-def work(store: Store, run: str, say: Say, code: Path | None = None) -> Ref:
+def work(store: Store, run: str, say: Say, given: Given = Given()) -> Ref:
     """Train a run to its end, or go on where a killed process stopped. One process a run, by a lock in its folder.
 
     A checkpoint counts only for the closure, the rows and the conditions that it was made under: what the report says
-    then holds for every step, and a row erased meanwhile is in none of them. code: see `train.train`.
+    then holds for every step, and a row erased meanwhile is in none of them.
     """
     asked = job(store, run)
     asked.folder.mkdir(parents=True, exist_ok=True)
@@ -93,10 +107,10 @@ def work(store: Store, run: str, say: Say, code: Path | None = None) -> Ref:
             return done.adapter_ref
         say({"stage": "loading"})
         with held_base(store, asked.base) as base:
-            return _work(store, asked, base, say, code or store.root.parent)
+            return _work(store, asked, base, say, given)
 
 
-def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
+def _work(store: Store, asked: Job, base: Held, say: Say, given: Given) -> Ref:
     meter = Meter(store.clock(), time.monotonic())
     before = planned(store, asked)
     before_import = time.process_time()
@@ -105,7 +119,8 @@ def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
     check_template(tokenizer)
     rows = _tokenise(store, asked, tokenizer, say)
     units = rows.learnt() if METHODS[asked.recipe.method].divisor == "tokens" else len(rows.ids)
-    frozen = before or freeze(store, asked, rows.sources, units, code)
+    code = given.code or store.root.parent
+    frozen = before or freeze(store, asked, rows.sources, units, code, given.wheels)
     conditions = _conditions(torch, asked.recipe.threads)
     fed = store.put_set(row_set(rows.ordinals))
     under = made_under(frozen.closure, fed, conditions)
@@ -120,6 +135,8 @@ def _work(store: Store, asked: Job, base: Held, say: Say, code: Path) -> Ref:
         asks = profile(questions(store, row_set(rows.ordinals))).to_json() if asked.recipe.profile else None
         adapter = _keep(store, asked, frozen, trained.model, asks)
     facts = _facts(rows, frozen, trained, meter) | taken | {"checkpoints": _digests(sweep(asked.folder, under))}
+    if given.room is not None:
+        facts["room"] = given.room | attest(store, given.wheels)
     report = RunReport(
         run=asked.run,
         started_at=meter.started_at,
