@@ -7,12 +7,13 @@ model that is trained on the rows while the case is open is in it as well. Each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
-from whence import govern, lineage, train
+from whence import govern, lineage, register, train
 from whence.govern import Told
 from whence.govern.scopes import ABOUT
 from whence.lifecycle.blast import BlastRadius, Reached, blast_radius
@@ -149,19 +150,21 @@ def _rows(store: Store, ref: Ref, case: Case, done: dict[str, Event]) -> Iterato
     rows = rows_of(store, case)
     blast = reach(store, case)
     if case.kind == "erasure":
-        every = rows | blast.derived
-        gone = len(every & erased(store).rows)
+        every, taken = rows | blast.derived, erased(store)
+        left = every - (taken.rows - taken.under_way)
+        more = ", an erasure of some is under way" if every & taken.under_way else ""
         yield Task(
             thing="content",
             what="content",
             name=f"{len(every):,} rows",
-            why=f"{len(rows):,} of the request, {len(every) - len(rows):,} made from them; {gone:,} erased",
+            why=f"{len(rows):,} of the request, {len(every) - len(rows):,} made from them; "
+            f"{len(every) - len(left):,} erased{more}",
             actions=("erase", "waive"),
             cost="the row files that hold them are written anew",
-            done=done.get("content") if not every - erased(store).rows else _waived(done.get("content")),
+            done=_waived(done.get("content")) if left else done.get("content"),
         )
     for one in blast.adapters:
-        yield _model(store, one, every_row(store, rows), done)
+        yield _model(store, case, one, every_row(store, rows), done)
     yield from _served(store, blast, done)
 
 
@@ -189,7 +192,7 @@ def _waived(event: Event | None) -> Event | None:
     return event if event and event.data["action"] == "waive" else None
 
 
-def _model(store: Store, one: Reached, rows: RowSet, done: dict[str, Event]) -> Task:
+def _model(store: Store, case: Case, one: Reached, rows: RowSet, done: dict[str, Event]) -> Task:
     adapter = store.get(one.id, Adapter)
     actions: list[Action] = ["retire"]
     cost = "its weights are deleted, and it answers no more"
@@ -211,12 +214,29 @@ def _model(store: Store, one: Reached, rows: RowSet, done: dict[str, Event]) -> 
         why=", ".join(how),
         actions=(*actions, "waive"),
         cost=cost,
-        done=done.get(one.id) or _retired(store, one.id),
+        done=done.get(one.id) or _retired(store, case, one.id, rows),
     )
 
 
-def _retired(store: Store, adapter: Ref) -> Event | None:
-    return next(iter(store.events("adapter.retired", about=adapter, last=True)), None)
+def _retired(store: Store, case: Case, adapter: Ref, rows: RowSet) -> Event | None:
+    """The event of another case that took an adapter away, where nothing of it is left; our own counts once all of it
+    is done, which ``case.acted`` says."""
+    event = next(iter(store.events("adapter.retired", about=adapter, last=True)), None)
+    if event is None or event.data["for"] == case.name or register.remains(store, adapter):
+        return None
+    return None if stale(store, train.line(store, store.get(adapter, Adapter).run), rows) else event
+
+
+def stale(store: Store, runs: Iterable[Ref], rows: RowSet) -> list[Path]:
+    """What these training runs left on disk that had seen any of the rows: checkpoints, and the adapter of a run that
+    did not end."""
+    found: list[Path] = []
+    for run in runs:
+        if (step := train.reached(store, run, rows)) is not None:
+            left = train.stale(store, run, step)
+            found += left.checkpoints
+            found += [left.adapter] if left.adapter and not train.recorded(store, run) else []
+    return found
 
 
 def _called(store: Store, adapter: Ref, name: str) -> str:
@@ -269,5 +289,5 @@ def _ended(store: Store, case: Case, done: dict[str, Event]) -> Iterator[Task]:
                 why="it stands on the base",
                 actions=("retire", "waive"),
                 cost="its weights are deleted, and it answers no more",
-                done=done.get(ref) or _retired(store, ref),
+                done=done.get(ref) or _retired(store, case, ref, row_set([])),
             )

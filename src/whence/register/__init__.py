@@ -16,7 +16,7 @@ from whence.register.releases import (
     waive,
     waive_binding,
 )
-from whence.register.retired import retire, retired
+from whence.register.retired import remains, retire, retired
 
 __all__ = [
     "Calendar",
@@ -39,6 +39,7 @@ __all__ = [
     "read_folder",
     "register_base",
     "release",
+    "remains",
     "retire",
     "retired",
     "rollback",
