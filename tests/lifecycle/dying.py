@@ -1,13 +1,15 @@
-"""One command line that is killed at a moment: ``python dying.py MOMENT MOMENTS WORDS…``.
+"""One command line that is killed at a moment, or finds the disk full from then on: ``python dying.py kill|full MOMENT
+MOMENTS WORDS…``.
 
 Moments are counted from 0: each file that is opened for writing, moved or removed in the store or beside it, each event
-before and after it is added to the chain, each sign of progress. MOMENT -1 kills nothing; MOMENTS is a file that gets a
-line for each one that was passed.
+before and after it is added to the chain, each sign of progress. With MOMENT -1 nothing happens; MOMENTS is a file that
+gets a line for each one that was passed. A full disk is a limit on the size of files: no byte more can be written.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -19,17 +21,23 @@ CHANGES = {"os.remove": 0, "os.rename": 1, "os.rmdir": 0, "os.mkdir": 0}
 
 
 class Moments:
-    """Counts them, and kills the whole process group at one."""
+    """Counts them; at one, kills the whole process group or lets no file be written any more."""
 
-    def __init__(self, last: int, out: Path, root: Path) -> None:
-        self._left, self._root = last, str(root)
+    def __init__(self, how: str, last: int, out: Path, root: Path) -> None:
+        self._kill, self._left, self._root = how == "kill", last, str(root)
+        self._full = False
         self._out = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def pass_(self, what: str) -> None:
         """One of them."""
+        if self._full:
+            return
         os.write(self._out, f"{what}\n".encode())
-        if self._left == 0:
+        if self._left == 0 and self._kill:
             os.killpg(0, signal.SIGKILL)
+        elif self._left == 0:
+            self._full = True
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         self._left -= 1
 
     def heard(self, event: str, args: tuple[Any, ...]) -> None:
@@ -48,7 +56,7 @@ def main() -> int:
     from whence.cli.session import Teller
     from whence.store.catalogue import Catalogue
 
-    moments = Moments(int(sys.argv[1]), Path(sys.argv[2]), Path.cwd())
+    moments = Moments(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path.cwd())
     append, progress = Catalogue.append, Teller.progress
 
     def appended(self: Catalogue, kind: str, *args: Any, **named: Any) -> Any:
@@ -63,7 +71,7 @@ def main() -> int:
 
     Catalogue.append, Teller.progress = appended, told  # type: ignore[method-assign]
     sys.addaudithook(moments.heard)
-    return command(sys.argv[3:])
+    return command(sys.argv[4:])
 
 
 if __name__ == "__main__":

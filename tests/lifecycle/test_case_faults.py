@@ -1,5 +1,5 @@
-"""``rights case act`` killed at one moment after the other: what is half done is not called done, the store verifies,
-and the same command ends it."""
+"""``rights case`` killed at one moment after the other, on a disk that is full from some moment on, twice at once: what
+is half done is not called done, the store verifies, and the same command ends it."""
 
 from __future__ import annotations
 
@@ -28,31 +28,48 @@ class Trials:
 
     def __init__(self, desk: Desk, *action: str) -> None:
         desk.store.close()
-        self.desk, self.action, self.place = desk, action, desk.folder.parent / "trial"
+        self.desk, self.action, self.place = desk, ("act", "erasure-1", *action), desk.folder.parent / "trial"
 
     def fresh(self) -> None:
         """A new copy."""
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self.desk.folder, self.place)
 
-    def run(self, moment: int) -> tuple[int, list[str]]:
-        """(exit code, moments that were passed) of the action, killed at a moment; -1: not killed."""
+    def run(self, moment: int = -1, how: str = "kill") -> tuple[int, str]:
+        """(exit code, what it said) of the action, disturbed at a moment; -1: not at all."""
         out = self.place / "moments"
         out.unlink(missing_ok=True)
-        words = [sys.executable, str(DYING), str(moment), str(out), "rights", "case", "act", "erasure-1", *self.action]
-        env = {**os.environ, "WHENCE_ACTOR": "ann@example.org", "WHENCE_STORE": str(self.place / ".whence")}
+        words = [sys.executable, str(DYING), how, str(moment), str(out), "rights", "case", *self.action]
         done = subprocess.run(
-            words, cwd=self.place, env=env, start_new_session=True, capture_output=True, text=True, check=False
-        )
-        assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
-        return done.returncode, out.read_text().splitlines()
+            words, cwd=self.place, env=self.environment(), start_new_session=True, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        assert "Traceback" not in said, said
+        return done.returncode, said
+
+    def twice(self) -> None:
+        """The action in two processes at once."""
+        words = [sys.executable, "-m", "whence", "rights", "case", *self.action]
+        out: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        both = [subprocess.Popen(words, cwd=self.place, env=self.environment(), **out) for _ in range(2)]
+        said = [one.communicate()[0] for one in both]
+        assert [one.returncode for one in both] == [0, 0], said
+
+    def full(self, passed: list[str], part: str) -> None:
+        """The action, on a disk that is full from the first moment of this part on."""
+        code, said = self.run(next(n for n, what in enumerate(passed) if what.startswith(part)), "full")
+        assert (code, "cannot be written" in said, "do: " in said) == (1, True, True), (part, said)
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "WHENCE_ACTOR": "ann@example.org", "WHENCE_STORE": str(self.place / ".whence")}
 
     def moments(self) -> list[str]:
         """Of the undisturbed action."""
         self.fresh()
-        code, passed = self.run(-1)
-        assert code == 0
-        return passed
+        code, said = self.run()
+        assert code == 0, said
+        return (self.place / "moments").read_text().splitlines()
 
     def acted(self) -> bool:
         """Whether the chain says that the action was done."""
@@ -97,7 +114,7 @@ def test_a_killed_erasure_is_not_called_done_and_is_ended(desk: Desk) -> None:
         assert (task.done is not None) == trials.acted(), passed[moment]
         if task.done or task.why.endswith("; 5 erased"):
             assert left == [], (passed[moment], task.why)
-        trials.run(-1)
+        trials.run()
         task, left = trials.looked_at("content")
         assert (task.action, task.proof, left) == ("erase", "exact", []), passed[moment]
         with contextlib.closing(Store.open(trials.place / ".whence")) as store:
@@ -115,7 +132,7 @@ def test_a_killed_retirement_is_not_called_done_and_is_ended(desk: Desk) -> None
         trials.run(moment)
         task, _ = trials.looked_at("adapter")
         assert (task.done is not None) == trials.acted(), passed[moment]
-        trials.run(-1)
+        trials.run()
         task, _ = trials.looked_at("adapter")
         assert (task.action, task.proof) == ("retire", "exact"), passed[moment]
         assert not list((trials.place / ".whence" / "runs").glob("*/adapter"))
@@ -133,10 +150,74 @@ def test_a_killed_rebuild_is_not_called_done_and_is_ended(desk: Desk) -> None:
         if code == 0:  # it had fewer signs of progress this time
             continue
         assert (task.done is not None) == trials.acted(), passed[moment]
-        trials.run(-1)
+        trials.run()
         task, _ = trials.looked_at("adapter")
         assert (task.action, task.proof) == ("rebuild", "exact"), passed[moment]
         with contextlib.closing(Store.open(trials.place / ".whence")) as store:
             made = store.events("case.acted", last=True)[0].data
             assert made["outcome"] == "made"
             assert (store.root / store.get(made["adapter"]).location / "adapter_model.safetensors").exists()
+
+
+def test_a_disk_that_fills_up_during_an_erasure(desk: Desk) -> None:
+    """In each of its parts: rows, keys, words, blobs, the catalogue. It says so, and ends once there is space."""
+    trials = Trials(opened(desk), "erase")
+    passed = trials.moments()
+    for part in ("before erasure.begun", "after erasure.begun", "progress erase rows 0", "open whence.key",
+                 "open .whence/journal/payload", "progress erase blobs 0", "before erasure.done",
+                 "before case.acted"):  # fmt: skip
+        trials.fresh()
+        trials.full(passed, part)
+        task, _ = trials.looked_at("content")
+        assert task.done is None, part
+        code, said = trials.run()
+        assert code == 0, (part, said)
+        task, left = trials.looked_at("content")
+        assert (task.action, task.proof, left) == ("erase", "exact", []), part
+
+
+def test_a_disk_that_fills_up_while_an_adapter_is_deleted(desk: Desk) -> None:
+    trials = Trials(opened(desk), "retire", "desk@1")
+    passed = trials.moments()
+    for part in ("before adapter.retired", "before case.acted"):
+        trials.fresh()
+        trials.full(passed, part)
+        assert trials.looked_at("adapter")[0].done is None, part
+        assert trials.run()[0] == 0
+        assert trials.looked_at("adapter")[0].action == "retire"
+
+
+def test_a_disk_that_fills_up_while_a_dossier_is_written(desk: Desk) -> None:
+    with opened(desk).open() as w:
+        w.rights.case.act("erasure-1", "erase")
+        w.rights.case.act("erasure-1", "retire", "desk@1")
+        w.rights.case.act("erasure-1", "ended", "desk@1")
+    trials = Trials(desk)
+    trials.action = ("close", "erasure-1", "--to", "dossiers")
+    passed = trials.moments()
+    dossier = trials.place / "dossiers" / "erasure-1.json"
+    for part in ("open whence.key", "open dossiers/erasure-1.json", "open dossiers/erasure-1.html",
+                 "before case.closed"):  # fmt: skip
+        trials.fresh()
+        trials.full(passed, part)
+        with whence.open(trials.place, project=False) as w:
+            assert w.rights.case.show("erasure-1").closed is None
+            assert w.verify() == []
+        code, said = trials.run()
+        assert code == 0, (part, said)
+        with whence.open(trials.place, project=False) as w:
+            assert w.rights.case.check(dossier) is None
+            assert w.rights.case.show("erasure-1").closed is not None
+            assert w.verify() == []
+
+
+def test_two_processes_act_on_one_case_at_once(desk: Desk) -> None:
+    trials = Trials(opened(desk), "erase")
+    trials.fresh()
+    trials.twice()
+    task, left = trials.looked_at("content")
+    assert (task.action, task.proof, left) == ("erase", "exact", [])
+    trials.action = ("act", "erasure-1", "retire", "desk@1")
+    trials.twice()
+    task, _ = trials.looked_at("adapter")
+    assert (task.action, task.proof) == ("retire", "exact")
