@@ -37,7 +37,8 @@ class Holding:
 
 
 def holding(store: Store, rows: RowSet, people: Iterable[str] = (), progress: Progress = lambda *_: None) -> Holding:
-    """Look for the words of these rows, and for what people (pseudonyms) are called, in all that the store keeps."""
+    """Look for the words of these rows, and for what people (pseudonyms) are called, in all that the store keeps.
+    Raises Damaged where the keys are gone by which people are known."""
     about = _About(store, rows, frozenset(people), progress)
     return Holding(words=frozenset(_words(store, about, progress)), blobs=dict(_blobs(store, about, progress)))
 
@@ -46,6 +47,7 @@ class _About:
     """Whether something is about these rows or people."""
 
     def __init__(self, store: Store, rows: RowSet, people: frozenset[str], progress: Progress) -> None:
+        store.keys.need((PSEUDONYMS, IDENTIFIERS))
         self.rows, self.people = rows, people
         self._texts = sorted(_telling(store, rows, progress))
         marks = [one.mark for one in govern.kept(store) if one.subject in people and one.strength == "strong"]
