@@ -219,11 +219,11 @@ def test_another_session_does_not_go_on_with_a_destroyed_key(filled: Store, take
     assert verify(filled) == []
 
 
-def test_a_full_disk_while_small_files_are_joined(filled: Store, take: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_full_disk_while_small_files_are_joined(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Compaction ends with a clear error and loses nothing; the next one, with space, joins them, and an erasure after
     either leaves nothing."""
-    for n in range(33):
-        take([{"id": f"s{n}", "text": f"small {n}", "who": "cyd"}], f"small{n}", id="id", subject="who")
     script = tmp_path / "full.py"
     script.write_text(textwrap.dedent(CRAMPED))
     before = stored(filled)
@@ -231,6 +231,7 @@ def test_a_full_disk_while_small_files_are_joined(filled: Store, take: Callable[
     assert "rows.lance cannot be written" in done.stdout, done.stdout + done.stderr
     assert stored(filled) == before
     assert verify(filled) == []
+    monkeypatch.setattr("whence.store.rows.SMALL_FRAGMENTS", 2)
     with filled.writer("settle"):
         filled.settle()
     erase(filled, "case:1", row_set([8, 19]))
@@ -242,10 +243,10 @@ CRAMPED = """
     import resource, sys
     from pathlib import Path
     from whence.records import BackendFailed
-    from whence.store import Store
+    from whence.store import Store, rows
     from whence.store.index import Index
 
-    save = Index.save
+    rows.SMALL_FRAGMENTS, save = 2, Index.save
 
     def saved(self, folder):
         save(self, folder)
