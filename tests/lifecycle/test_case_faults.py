@@ -221,3 +221,37 @@ def test_two_processes_act_on_one_case_at_once(desk: Desk) -> None:
     trials.twice()
     task, _ = trials.looked_at("adapter")
     assert (task.action, task.proof) == ("retire", "exact")
+
+
+def test_what_killed_processes_left_is_swept(desk: Desk) -> None:
+    """A line that nobody noted, a torn one, half a blob, rows without their event: the finder finds each before."""
+    opened(desk)
+    done = subprocess.run([sys.executable, "-c", LEFT, str(desk.store.root), SECRET], check=False)
+    assert done.returncode == -signal.SIGKILL
+    root = desk.store.root
+    assert verify(desk.store) == []
+    found = places(root, f"{SECRET} left") + places(root, f"{SECRET} torn")
+    assert {place.split("/")[0].partition(":")[0] for place in found} == {"journal", "blobs", "rows.lance"}
+    assert len([place for place in found if place.startswith("journal")]) == 2
+    with desk.open() as w:
+        w.rights.case.act("erasure-1", "erase")
+        assert w.verify() == []
+    assert places(root, SECRET) == []
+
+
+LEFT = """
+import os, signal, sys
+from pathlib import Path
+from whence.store import Store
+from whence.store.rows import batch
+
+store, text = Store.open(Path(sys.argv[1])), f"{sys.argv[2]} left"
+store.journal("feedback").append({"text": text})
+torn = store.journal("payload")
+torn.append({"text": "whole"})
+os.write(torn._fd, ('{"salt":"' + f"{sys.argv[2]} torn").encode())
+row = (b"1" * 32, "chats", "x", "text", '{"shape":"text","text":"' + text + '"}', b"2" * 32)
+store.rows.append(batch([[value] for value in (*row, None, None, None, None, None, None)]), store.committed())
+store.blobs._fs.mv = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+store.blobs.put(text.encode())
+"""

@@ -114,7 +114,8 @@ def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
     theirs |= {one.content for _, one in store.all(Feedback) if one.trace in named}
     theirs.update(_shown(store, about))
     by_kind: dict[str, list[Entry]] = {}
-    for kind, entry in store.all_words():
+    strays = {entry.digest: (kind, entry) for kind, entry in store.stray_words()}
+    for kind, entry in (*store.all_words(), *strays.values()):
         by_kind.setdefault(kind, []).append(entry)
     by_kind.pop(IDENTIFIERS, None)
     done, total = 0, sum(map(len, by_kind.values()))
@@ -123,6 +124,8 @@ def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
             progress("words", done, total)
             done += 1
             if digest in theirs or about.told(body):
+                if digest in strays:
+                    store.note_words(kind, [strays[digest][1]])
                 yield digest
 
 

@@ -176,13 +176,13 @@ def words(store: Store) -> Iterator[Finding]:
     named = dict(_words_named(store))
     for digest in sorted(named.keys() - store.noted(named) - gone):
         yield bad("words", digest, f"the words {digest[:19]}… of {named[digest]} are nowhere noted")
-    for folder in sorted((store.root / "journal").glob("*")):
-        journal = store.journal(folder.name)
+    for kind in store.journals():
+        journal = store.journal(kind)
         for segment in journal.segments():
             with suppress(FileNotFoundError):  # of an ingest that did not end, cleared by the next one meanwhile
                 for entry, _ in journal.scan(segment):
-                    if not entry.digest and (folder.name, segment, entry.offset) not in read:
-                        where = f"journal {folder.name}/{segment} at byte {entry.offset}"
+                    if not entry.digest and (kind, segment, entry.offset) not in read:
+                        where = f"journal {kind}/{segment} at byte {entry.offset}"
                         yield bad("words", where, f"{where} cannot be read")
 
 

@@ -188,6 +188,9 @@ def _carry_out(store: Store, begun: Event, progress: Progress) -> Event:
     for done, (name, now) in enumerate(blobs):
         progress("blobs", done, len(blobs))
         store.blobs.erase(name, now)
+    store.blobs.sweep()
+    for kind in store.journals():
+        store.journal(kind).blank_torn()
     facts = {"begun": begun.seq, "rows": len(rows), "words": len(words), "blobs": len(blobs), "others": len(renewed)}
     return store.append("erasure.done", begun.about, facts)
 

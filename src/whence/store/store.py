@@ -12,7 +12,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -323,6 +323,21 @@ class Store(Catalogue):
         if kind not in self._journals:
             self._journals.setdefault(kind, Journal(self.root / "journal" / kind))
         return self._journals[kind]
+
+    def journals(self) -> list[str]:
+        """Kinds of words that the store keeps."""
+        return sorted(path.name for path in (self.root / "journal").glob("*"))
+
+    def stray_words(self) -> Iterator[tuple[str, Entry]]:
+        """(kind, place) of whole lines that nobody noted: a killed process left them, or a gateway is about to."""
+        noted = {entry.digest for _, entry in self.all_words()}
+        for kind in self.journals():
+            journal = self.journal(kind)
+            for segment in journal.segments():
+                with suppress(FileNotFoundError):  # of an ingest that did not end, cleared by the next one meanwhile
+                    for entry, _ in journal.scan(segment):
+                        if entry.digest and entry.digest not in noted:
+                            yield kind, entry
 
     def write_words(self, kind: str, body: Json) -> str:
         """Keep words apart; returns their salted digest."""
