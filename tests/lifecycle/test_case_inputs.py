@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from lifecycle.matters import SECRET, Desk
 from store.finder import places
-from whence.records import Adapter, Damaged, Run, Unmet
+from whence.records import Adapter, Damaged, Run, Trace, Unmet
+from whence.serve.traces import TraceLog
 
 pytestmark = pytest.mark.tiny
 
@@ -44,7 +46,7 @@ def test_everybody_of_a_snapshot_is_erased(desk: Desk, says: Callable[..., Any])
         w.rights.case.open("erasure", source="chats")
         assert [one.actions for one in w.rights.case.show("erasure-1").tasks[:2]] == [
             ("erase", "waive"),
-            ("retire", "waive"),
+            ("retire", "note", "waive"),
         ]
         w.rights.case.act("erasure-1", "erase")
         assert not list((desk.store.root / "runs").glob("*/checkpoint-*"))
@@ -128,6 +130,29 @@ def test_a_training_that_never_ended_is_swept_too(desk: Desk) -> None:
     assert [path.name for path in folder.iterdir()] == ["checkpoint-0"]
 
 
+def test_a_trace_that_a_gateway_has_not_recorded_yet(desk: Desk) -> None:
+    """It is recorded by the erasure, its words go, and the gateway brings nothing back."""
+    store = desk.store
+    log = TraceLog(store)
+    trace = Trace(id="t9", deployment=desk.served, release=desk.release, at=store.clock(), duration_s=None,
+                  prompt_tokens=None, completion_tokens=None, finish=None, consent="none",
+                  subject=store.keys.pseudonym("p3"), content="")  # fmt: skip
+    log.keep(trace, {"request": {"messages": [{"role": "user", "content": "my lilac kite"}]}})
+    other = replace(trace, id="t10", subject=None)
+    log.keep(other, {"request": {"messages": [{"role": "user", "content": "of somebody else"}]}})
+    with desk.open() as w:
+        w.rights.case.open("erasure", subject="p3")
+        w.rights.case.act("erasure-1", "erase")
+        assert places(store.root, "my lilac kite") == []
+        log.flush()
+        assert w.verify() == []
+        w.rights.case.open("erasure", subject="p4")
+        w.rights.case.act("erasure-2", "erase")
+        assert w.verify() == []
+    assert sorted(one.id for _, one in store.all(Trace)) == ["t10", "t9"]
+    assert len(places(store.root, "of somebody else")) == 1
+
+
 def test_what_another_case_took_away_counts_once_nothing_is_left(desk: Desk) -> None:
     """An end of life deletes the weights and leaves checkpoints: for a takedown of their rows something is to do."""
     with desk.open() as w:
@@ -138,3 +163,28 @@ def test_what_another_case_took_away_counts_once_nothing_is_left(desk: Desk) -> 
         w.rights.case.act("takedown-1", "retire", "desk@1")
         w.rights.case.open("takedown", subject="p3")
         assert [one.what for one in w.rights.case.show("takedown-2").open] == ["deployment"]
+
+
+def test_an_approximate_method_is_noted_and_settles_nothing(desk: Desk, says: Callable[..., Any]) -> None:
+    says("rights", "case", "open", "takedown", "--row", "chats:r5")
+    act = ("rights", "case", "act", "takedown-1")
+    assert "nothing is said of the method" in says(*act, "note", "desk@1", code=1)
+    said = says(*act, "note", "desk@1", "--reason", "gradient ascent, 3 steps; membership AUC .71 to .52")
+    assert "proof: approximate" in said
+    assert "2 of 2 to do" in said
+    shown = says("rights", "case", "show", "takedown-1", code=2)
+    assert "approximate, never exact: event" in shown
+    assert "gradient ascent" not in shown
+    with desk.open() as w:
+        with pytest.raises(Unmet, match="2 of 2 are open"):
+            w.rights.case.close("takedown-1")
+        w.rights.case.act("takedown-1", "retire", "desk@1")
+        w.rights.case.act("takedown-1", "ended", "desk@1")
+        paths = w.rights.case.close("takedown-1", desk.folder)
+        assert w.verify() == []
+    one = json.loads(paths[0].read_text())["dossier"]["affected"][0]
+    assert (one["done"], one["proof"]) == ("retire", "exact")
+    assert one["approximate"][0]["method"].startswith("gradient ascent")
+    assert "approximate, never exact: gradient ascent" in paths[1].read_text()
+    assert places(desk.store.root, "gradient ascent")[0].startswith("journal/")
+    assert len(places(desk.store.root, "gradient ascent")) == 1

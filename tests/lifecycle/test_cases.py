@@ -34,7 +34,7 @@ def test_an_erasure_from_the_request_to_the_dossier(desk: Desk, says: Callable[.
         matter = w.rights.case.show("erasure-1")
         assert [(one.what, one.actions) for one in matter.tasks] == [
             ("content", ("erase", "waive")),
-            ("adapter", ("rebuild", "retire", "waive")),
+            ("adapter", ("rebuild", "retire", "note", "waive")),
             ("deployment", ("ended", "waive")),
         ]
         erased = w.rights.case.act("erasure-1", "erase")

@@ -24,11 +24,11 @@ class Acted:
     """What an action came to."""
 
     action: str
-    """erase, retire, rebuild, ended, own or waive"""
+    """erase, retire, rebuild, ended, own, note or waive"""
     thing: str
     """digest or name, or ``content``"""
     proof: str
-    """exact, recorded or none"""
+    """exact, recorded, approximate or none"""
     event: int
     """its number in the chain"""
     facts: dict[str, object]
@@ -56,8 +56,8 @@ def act(
 ) -> Acted:
     """Do one thing of a case; a person does. thing: as a task names it, by digest, its first digits or its name; None:
     the content. code: the folder whose git state a rebuild's closure names. release: judges a rebuilt adapter and
-    releases it; None where it may not. until, reason: of a waiver. to: who takes over. Raises Unmet, NotFound,
-    BackendFailed.
+    releases it; None where it may not. until, reason: of a waiver; reason: of a note, the method. to: who takes over.
+    Raises Unmet, NotFound, BackendFailed, Damaged where keys are gone.
     """
     store.person()
     if cases.closed(store, ref):
@@ -93,12 +93,16 @@ def act(
             raise Unmet("nobody is named who takes over", "a person", "name one: --to")
         govern.own(store, task.thing, to)
         facts = {"to": to}
+    elif action == "note":
+        if not reason:
+            do = "say what was done, and by what measure it helped: --reason"
+            raise Unmet("nothing is said of the method", "which one was applied", do)
     elif until is None or until <= store.clock() or not reason:
         raise Unmet("a waiver needs a reason, and a day on which it ends", "both", "say --reason and --until")
     words = store.write_words("payload", {"reason": reason}) if reason else None
     ends = until.isoformat() if until and action == "waive" else None
     data = {"action": action, "thing": task.thing, "until": ends, **facts}
-    event = store.append("case.acted", ref, data, None, words)
+    event = store.append("case.noted" if action == "note" else "case.acted", ref, data, None, words)
     return Acted(
         action=action,
         thing=task.thing,

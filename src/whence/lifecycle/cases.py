@@ -8,7 +8,7 @@ model that is trained on the rows while the case is open is in it as well. Each 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from whence.serve import leases
 from whence.store import RowSet, Store, erased, row_set
 
 Kind = Literal["erasure", "takedown", "departure", "end-of-life"]
-Action = Literal["erase", "retire", "rebuild", "ended", "own", "waive"]
+Action = Literal["erase", "retire", "rebuild", "ended", "own", "note", "waive"]
 DAYS = {"erasure": 30, "takedown": 14, "departure": 30, "end-of-life": 180}
 """Days until a case is due, where nobody says: for an erasure the month that European law gives."""
 PROOF: dict[str, str] = {
@@ -31,9 +31,11 @@ PROOF: dict[str, str] = {
     "rebuild": "exact",
     "ended": "recorded",
     "own": "recorded",
+    "note": "approximate",
     "waive": "none",
 }
-"""Action → what it proves. exact: nothing is left, to the byte; recorded: a person says so; none: it stays."""
+"""Action → what it proves. exact: nothing is left, to the byte; recorded: a person says so; approximate: a person says
+that a method lessened what is left, which settles nothing; none: it stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Task:
     """of the dearest of them"""
     done: Event | None
     """the event ``case.acted`` that settled it, or ``adapter.retired`` of another case; None: it is open"""
+    noted: tuple[Event, ...] = ()
+    """events ``case.noted``: approximate methods that somebody applied; they settle nothing"""
 
     @property
     def action(self) -> str | None:
@@ -131,7 +135,11 @@ def tasks(store: Store, ref: Ref, case: Case) -> list[Task]:
     """What a case affects, as of now."""
     done = _settled(store, ref)
     makers = {"departure": _departed, "end-of-life": _ended}
-    return list(makers[case.kind](store, case, done) if case.kind in makers else _rows(store, ref, case, done))
+    found = makers[case.kind](store, case, done) if case.kind in makers else _rows(store, ref, case, done)
+    noted: dict[str, list[Event]] = {}
+    for event in store.events("case.noted", about=ref):
+        noted.setdefault(event.data["thing"], []).append(event)
+    return [replace(one, noted=tuple(noted.get(one.thing, ()))) for one in found]
 
 
 def _settled(store: Store, ref: Ref) -> dict[str, Event]:
@@ -212,7 +220,7 @@ def _model(store: Store, case: Case, one: Reached, rows: RowSet, done: dict[str,
         what="adapter",
         name=_called(store, one.id, one.name),
         why=", ".join(how),
-        actions=(*actions, "waive"),
+        actions=(*actions, "note", "waive"),
         cost=cost,
         done=done.get(one.id) or _retired(store, case, one.id, rows),
     )

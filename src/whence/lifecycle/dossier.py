@@ -37,7 +37,7 @@ def dossier(store: Store, ref: Ref, case: Case) -> Json:
         "opened_at": text_time(case.opened_at),
         "due_at": text_time(case.due_at),
         "timeline": list(_timeline(store, ref, case)),
-        "affected": [_task(one) for one in tasks],
+        "affected": [_task(store, one) for one in tasks],
         "open": sum(one.done is None for one in tasks),
         "damage": [finding.message for finding in verify(store)],
         "limits": list(LIMITS),
@@ -108,7 +108,7 @@ def _timeline(store: Store, ref: Ref, case: Case) -> Iterator[Json]:
         }
 
 
-def _task(one: cases.Task) -> Json:
+def _task(store: Store, one: cases.Task) -> Json:
     return {
         "thing": one.thing,
         "what": one.what,
@@ -118,6 +118,10 @@ def _task(one: cases.Task) -> Json:
         "proof": one.proof,
         "event": one.done.seq if one.done else None,
         "until": one.done.data.get("until") if one.done else None,
+        "approximate": [
+            {"event": event.seq, "by": event.actor, "method": _words(store, event.payload, "reason")}
+            for event in one.noted
+        ],
     }
 
 
@@ -138,7 +142,7 @@ def page(whole: Json) -> str:
     found = whole["dossier"]
     esc = html.escape
     done = "".join(
-        f"<tr><td>{esc(one['name'])}<br><code>{esc(one['thing'])}</code></td><td>{esc(one['why'])}</td>"
+        f"<tr><td>{esc(one['name'])}<br><code>{esc(one['thing'])}</code></td><td>{esc(one['why'])}{_noted(one)}</td>"
         f"<td>{esc(one['done'] or 'open')}{' until ' + esc(one['until'][:10]) if one['until'] else ''}</td>"
         f"<td class={one['proof'] or 'none'}>{esc(one['proof'] or '—')}</td><td>{one['event'] or '—'}</td></tr>"
         for one in found["affected"]
@@ -172,6 +176,12 @@ def page(whole: Json) -> str:
 <p><small>What was signed is the same as JSON: whence rights case check {esc(found["case"])}.json</small></p>
 </body></html>
 """
+
+
+def _noted(one: Json) -> str:
+    """Methods that are no proof."""
+    said = (f"{note['method']} (event {note['event']}, {note['by']})" for note in one["approximate"])
+    return "".join(f"<br><small>approximate, never exact: {html.escape(text)}</small>" for text in said)
 
 
 def _said(facts: Json) -> str:

@@ -49,7 +49,10 @@ class _About:
     def __init__(self, store: Store, rows: RowSet, people: frozenset[str], progress: Progress) -> None:
         store.keys.need((PSEUDONYMS, IDENTIFIERS))
         self.rows, self.people = rows, people
-        self._texts = sorted(_telling(store, rows, progress))
+        self._texts = _telling(store, rows, progress)
+        self._lengths: dict[str, set[int]] = {}  # how a text begins → how long those are that begin so
+        for one in self._texts:
+            self._lengths.setdefault(one[:TELLING], set()).add(len(one))
         marks = [one.mark for one in govern.kept(store) if one.subject in people and one.strength == "strong"]
         self._finder = Finder(store.keys.get(IDENTIFIERS), marks) if marks else None
         known = PSEUDONYMS in store.keys
@@ -66,7 +69,11 @@ class _About:
         if len(text) < TELLING or not self._texts:
             return False
         whole = normalise(text)
-        return any(one in whole for one in self._texts)
+        return any(
+            whole[at : at + length] in self._texts
+            for at in range(len(whole) - TELLING + 1)
+            for length in self._lengths.get(whole[at : at + TELLING], ())
+        )
 
     def told(self, value: Json) -> bool:
         """Whether any string within is or says so."""
@@ -109,6 +116,7 @@ def _strings(value: Json) -> Iterator[str]:
 
 
 def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
+    store.recover_traces()  # a gateway's last second among them
     theirs = {trace.content for _, trace in store.all(Trace) if trace.subject in about.people}
     named = {trace.id for _, trace in store.all(Trace) if trace.content in theirs}
     theirs |= {one.content for _, one in store.all(Feedback) if one.trace in named}

@@ -329,7 +329,7 @@ class Store(Catalogue):
         return sorted(path.name for path in (self.root / "journal").glob("*"))
 
     def stray_words(self) -> Iterator[tuple[str, Entry]]:
-        """(kind, place) of whole lines that nobody noted: a killed process left them, or a gateway is about to."""
+        """(kind, place) of whole lines that nobody noted: a killed process left them. Traces: `recover_traces`."""
         noted = {entry.digest for _, entry in self.all_words()}
         for kind in self.journals():
             journal = self.journal(kind)
@@ -360,9 +360,12 @@ class Store(Catalogue):
         return {d: body for kind, entries in by_kind.items() for d, body in self.journal(kind).read_many(entries)}
 
     def add_traces(self, entries: Sequence[tuple[Entry, Trace]]) -> None:
-        """Record served requests whose words are in the journal already; those that are recorded already stay."""
+        """Record served requests whose words are in the journal already; those that are recorded already stay, and what
+        was erased meanwhile does too."""
+        from whence.store.erasure import erased  # noqa: PLC0415  it is made of a store
+
         with self.transaction():
-            known = self.noted(entry.digest for entry, _ in entries)
+            known = self.noted(entry.digest for entry, _ in entries) | erased(self).words
             fresh = [(entry, trace) for entry, trace in entries if entry.digest not in known]
             if fresh:
                 self.note_words("trace", (entry for entry, _ in fresh))
