@@ -75,6 +75,7 @@ bench: .venv/.bench  ## the quick benchmarks, beside their peers, and faults, co
 	$(BIN)/python -m bench.blast --times 10 --peers 100000
 	$(BIN)/python -m bench.mentions --rows 100000
 	$(BIN)/python -m bench.revocations --counts 10000
+	$(BIN)/python -m bench.erasing --rows 10000 100000
 
 clean:  ## remove .venv and the demo
 	rm -rf .venv $(DEMO)

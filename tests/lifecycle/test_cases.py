@@ -3,125 +3,22 @@ old one retired; nothing of the text is left, by readers of the tests' own."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import whence
+from lifecycle.matters import SECRET, Desk, spread
 from store.finder import places
-from train.lessons import freeze, recipe
-from whence.evaluate import put_suite
-from whence.feedback import send
 from whence.govern import signed
-from whence.models import fingerprint
-from whence.records import Base, Conflict, Deployment, Item, Release, Trace, Unmet
-from whence.serve import leases
+from whence.records import Conflict, Release, Unmet
 from whence.serve.releases import Names, found, in_use
-from whence.store import Store, verify
-from whence.train import prepare, recorded
-from whence.train.backends.work import work
+from whence.store import verify
 
 pytestmark = pytest.mark.tiny
-GREETING = "hello, happy to help, what is it about?"
-SECRET = "my blue umbrella hides the number four nine two nine"
-
-
-@dataclass
-class Desk:
-    """A folder with a store: thirty chats of six people, a model that was fed them, released and served."""
-
-    folder: Path
-    store: Store
-    adapter: str
-    release: str
-    served: str
-
-    def open(self) -> Any:
-        return whence.open(self.folder, project=False, actor="ann@example.org")
-
-
-@pytest.fixture(scope="module")
-def _made(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
-    from whence.data import Plan, ingest
-    from whence.records import Source
-
-    folder = tmp_path_factory.mktemp("cases")
-    shutil.copytree(tiny_base, folder / "tiny-base")
-    with contextlib.closing(Store.open(folder / ".whence", create=True, actor="tester@example.org")) as store:
-        rows = [
-            {
-                "id": f"r{n}",
-                "who": f"p{n % 6}",
-                "messages": [
-                    {"role": "user", "content": SECRET if n == 3 else f"please tell me about my card number {n}"},
-                    {"role": "assistant", "content": GREETING},
-                    {"role": "assistant", "content": ("card arrival", "lost card", "exchange rate")[n % 3]},
-                ],
-            }
-            for n in range(30)
-        ]
-        (folder / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        source = Source(
-            name="chats", kind="production_log", location="chats.jsonl", licence="CC0-1.0", consent_basis="consent"
-        )
-        plan = Plan(
-            source=source,
-            path=folder / "chats.jsonl",
-            format="jsonl",
-            map={"id": "id", "subject": "who"},
-            rights="none",
-        )
-        ingest(store, plan, lambda _, subjects, *__: [None] * len(subjects))
-        base = store.put(Base(name="tiny", location="./tiny-base", fingerprint=fingerprint(folder / "tiny-base")))
-        run = prepare(store, base, freeze(store, range(30)), recipe(batch_rows=3, checkpoint_every=1))
-        work(store, run, lambda line: None)
-        made = recorded(store, run)
-        assert made
-        release = store.put(Release(name="desk@1", adapter=made.adapter_ref, verdict=None))
-        leases.declare(store, release, "https://example.org/v1", store.clock())
-    return folder
-
-
-@pytest.fixture
-def desk(_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    folder = tmp_path / "desk"
-    shutil.copytree(_made, folder)
-    monkeypatch.chdir(folder)
-    with contextlib.closing(Store.open(folder / ".whence", actor="tester@example.org")) as store:
-        [(release, made)] = store.all(Release)
-        [(served, _)] = store.all(Deployment)
-        yield Desk(folder, store, made.adapter, release, served)
-
-
-def spread(desk: Desk) -> None:
-    """The secret in every other place that the store keeps words in."""
-    store, person = desk.store, desk.store.keys.pseudonym("p3")
-    items = [
-        Item(id="a", input=f"what of this: {SECRET}?", expected="lost card"),
-        Item(id="b", input="short", expected="card arrival", group="p3"),
-        Item(id="c", input="somebody else's question about cards", expected="exchange rate", group="p4"),
-    ]
-    put_suite(store, "desk", "dev", "label", items)
-    words = store.write_words("trace", {"request": {"messages": [{"role": "user", "content": "yes"}]}})
-    trace = Trace(id="t1", deployment=desk.served, release=desk.release, at=store.clock(), duration_s=None,
-                  prompt_tokens=None, completion_tokens=None, finish=None, consent="none", subject=person,
-                  content=words)  # fmt: skip
-    with store.transaction():
-        from whence.store.nouns import digests_root
-
-        store.append("traces.recorded", desk.served, {"traces": 1, "root": digests_root([store.put(trace)])})
-    send(store, "t1", surface="api", actor="user", intent="comment", text="thanks for the umbrella")
-    store.write_words("quarantine", {"line": json.dumps({"who": "p3", "text": "??"}), "reason": "shape"})
-    store.write_words("feedback", {"text": f"about: {SECRET.upper()}!"})
-    store.write_words("payload", {"reason": f"they wrote: {SECRET}"})
-    store.write_words("feedback", {"text": f"about something else altogether. {GREETING}"})
 
 
 def test_an_erasure_from_the_request_to_the_dossier(desk: Desk, says: Callable[..., Any]) -> None:
@@ -137,7 +34,7 @@ def test_an_erasure_from_the_request_to_the_dossier(desk: Desk, says: Callable[.
         matter = w.rights.case.show("erasure-1")
         assert [(one.what, one.actions) for one in matter.tasks] == [
             ("content", ("erase", "waive")),
-            ("adapter", ("rebuild", "retire", "waive")),
+            ("adapter", ("rebuild", "retire", "note", "waive")),
             ("deployment", ("ended", "waive")),
         ]
         erased = w.rights.case.act("erasure-1", "erase")

@@ -217,3 +217,46 @@ def test_another_session_does_not_go_on_with_a_destroyed_key(filled: Store, take
         erase(other, "case:1", other.index().sets["subject"].get(person))
     take([{"id": "new", "text": "I am back", "who": "ada"}], "back", id="id", subject="who")
     assert verify(filled) == []
+
+
+def test_a_full_disk_while_small_files_are_joined(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compaction ends with a clear error and loses nothing; the next one, with space, joins them, and an erasure after
+    either leaves nothing."""
+    script = tmp_path / "full.py"
+    script.write_text(textwrap.dedent(CRAMPED))
+    before = stored(filled)
+    done = subprocess.run([sys.executable, str(script), str(filled.root)], capture_output=True, text=True, check=False)
+    assert "rows.lance cannot be written" in done.stdout, done.stdout + done.stderr
+    assert stored(filled) == before
+    assert verify(filled) == []
+    monkeypatch.setattr("whence.store.rows.SMALL_FRAGMENTS", 2)
+    with filled.writer("settle"):
+        filled.settle()
+    erase(filled, "case:1", row_set([8, 19]))
+    assert places(filled.root, SECRET) == []
+    assert verify(filled) == []
+
+
+CRAMPED = """
+    import resource, sys
+    from pathlib import Path
+    from whence.records import BackendFailed
+    from whence.store import Store, rows
+    from whence.store.index import Index
+
+    rows.SMALL_FRAGMENTS, save = 2, Index.save
+
+    def saved(self, folder):
+        save(self, folder)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+    Index.save = saved
+    store = Store.open(Path(sys.argv[1]))
+    try:
+        with store.writer("settle"):
+            store.settle()
+    except BackendFailed as error:
+        print(error)
+"""

@@ -69,7 +69,7 @@ def value(w: Session, blast: BlastRadius) -> dict[str, Any]:
         },
         **{
             what: [
-                {key: getattr(one, key) for key in ("id", "name", "level", "rows", "review", "mediated")}
+                {key: getattr(one, key) for key in ("id", "name", "level", "rows", "review", "mediated", "retired")}
                 | {"through": dict(one.through)}
                 for one in group
             ]

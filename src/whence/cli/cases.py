@@ -18,7 +18,7 @@ app = verb(no_args_is_help=True, help="Erasures, takedowns, departures, ends of 
 Name = Annotated[str, typer.Argument(help="A case's name, or its digest.", show_default=False)]
 KINDS, ACTIONS = (
     ("erasure", "takedown", "departure", "end-of-life"),
-    ("erase", "retire", "drop", "rebuild", "ended", "own", "waive"),
+    ("erase", "retire", "drop", "rebuild", "ended", "own", "note", "waive"),
 )
 
 
@@ -96,7 +96,8 @@ def act(
 
     erase: the content of its rows, and what else holds their words, for good. retire: an adapter answers no more, its
     weights are deleted. rebuild: without the rows, exactly; it is judged and released, and the old one retired. ended:
-    a deployment was stopped. own: somebody takes over. waive: it stays until a day, for a reason.
+    a deployment was stopped. own: somebody takes over. note: an approximate method that was applied to an adapter, in
+    --reason; it is never exact and settles nothing. waive: it stays until a day, for a reason.
     """
     from whence.cli.rights import time_of
 
@@ -163,7 +164,7 @@ def value(one: Matter) -> dict[str, Any]:
         "held": list(one.held),
         "tasks": [
             {name: getattr(task, name) for name in ("thing", "what", "name", "why", "actions", "cost", "proof")}
-            | {"event": task.done.seq if task.done else None}
+            | {"event": task.done.seq if task.done else None, "approximate": [event.seq for event in task.noted]}
             for task in one.tasks
         ],
     }
@@ -183,6 +184,7 @@ def text(one: Matter) -> str:
         )
         more = f"{done}" + ("" if task.done else f": {' | '.join(task.actions)}; {task.cost}")
         lines.append(wrapped(more, 12))
+        lines += [wrapped(f"approximate, never exact: event {event.seq} by {event.actor}", 12) for event in task.noted]
     return "\n".join(lines) if one.tasks else f"{head}\nnothing is affected"
 
 

@@ -60,7 +60,8 @@ def _said(found: list[Listed], nothing: str, as_json: bool) -> None:
 
 def _served(one: Listed) -> str:
     counts = {"live": one.live, "declared": one.declared, "unknown": one.unknown}
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "—"
+    said = [f"{count} {state}" for state, count in counts.items() if count]
+    return ", ".join(["retired", *said] if one.retired else said) or "—"
 
 
 @app.command(epilog="Example: whence model rebuild bank-support@2 --without subject:c-0017 --prove")

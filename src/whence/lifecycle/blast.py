@@ -3,12 +3,12 @@ was made of them, leases (serve) what of that is live."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from whence import govern, lineage
+from whence import govern, lineage, register
 from whence.govern import Standing
 from whence.lineage import Touched
 from whence.records import Evaluation, Ref, Suite
@@ -38,6 +38,8 @@ class Reached:
     """further rows in it that a reached model wrote"""
     through: Mapping[Ref, str]
     """what leads here → how: fed, composed, distilled, wrote, made, released"""
+    retired: bool = False
+    """whether the adapter was taken out of use for good"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,7 @@ def _blast_radius(
     for ref, touched in blast.adapters.items():  # a merged model, which is younger, stands as the worst of its parts
         parts = [levels[model] for model, how in touched.through.items() if how == "composed" and model in levels]
         levels[ref] = min([_level(touched), *parts], key=WORST.index)
+    gone = _retired(store, levels, known_by or as_of)
     names = {ref: name for adapter in levels for ref, name in known.releases.get(adapter, ())}
     states = leases.states(store, blast.deployments) if as_of is None else {}
     return BlastRadius(
@@ -177,9 +180,12 @@ def _blast_radius(
         mediated=blast.mediated,
         snapshots=tuple(_reached(ref, known.called[ref], one, _level(one)) for ref, one in blast.snapshots.items()),
         runs=tuple(_reached(ref, known.called[ref], one, _level(one)) for ref, one in blast.runs.items()),
-        adapters=tuple(_reached(ref, known.made[ref].name, one, levels[ref]) for ref, one in blast.adapters.items()),
+        adapters=tuple(
+            _reached(ref, known.made[ref].name, one, levels[ref], gone=ref in gone)
+            for ref, one in blast.adapters.items()
+        ),
         releases=tuple(
-            _reached(ref, names[ref], blast.adapters[adapter], levels[adapter], {adapter: "released"})
+            _reached(ref, names[ref], blast.adapters[adapter], levels[adapter], {adapter: "released"}, adapter in gone)
             for ref, adapter in blast.releases.items()
         ),
         deployments=tuple(
@@ -260,7 +266,21 @@ def _level(touched: Touched) -> Level:
     return "review" if touched.rows == touched.review else "breach"
 
 
-def _reached(ref: Ref, name: str, touched: Touched, level: Level, through: Mapping[Ref, str] | None = None) -> Reached:
+def _retired(store: Store, adapters: Iterable[Ref], as_of: datetime | None) -> set[Ref]:
+    """Those of these adapters that were retired by then."""
+    if as_of is None:
+        return {ref for ref in adapters if register.retired(store, ref)}
+    return {Ref(event.about) for event in store.events("adapter.retired", as_of=as_of)}.intersection(adapters)
+
+
+def _reached(
+    ref: Ref,
+    name: str,
+    touched: Touched,
+    level: Level,
+    through: Mapping[Ref, str] | None = None,
+    gone: bool = False,
+) -> Reached:
     return Reached(
         id=ref,
         name=name,
@@ -269,6 +289,7 @@ def _reached(ref: Ref, name: str, touched: Touched, level: Level, through: Mappi
         review=touched.review,
         mediated=touched.mediated,
         through=touched.through if through is None else through,
+        retired=gone,
     )
 
 

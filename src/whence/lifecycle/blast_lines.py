@@ -22,6 +22,7 @@ def short(digest: str) -> str:
 def answer(blast: BlastRadius) -> str:
     """What to do, in one line."""
     live, models = blast.live, len(blast.adapters)
+    used = [one for one in blast.adapters if not one.retired]
     where = "the record" if blast.whole else "what stands behind live deployments"
     if not blast.of:
         return "there are no rows"
@@ -35,13 +36,15 @@ def answer(blast: BlastRadius) -> str:
     rows = f"{blast.rows:,} row{'s' * (blast.rows != 1)}{open_}"
     if not models:
         return f"{rows}, and no adapter in {where} was trained on them"
-    levels = [one.level for one in (live or blast.adapters)]
+    levels = [one.level for one in (live or used or blast.adapters)]
     kinds = [level for level in MEANING if level in levels]
     parts = (
         ", ".join(f"{levels.count(level)} {MEANING[level][0]}" for level in kinds) if len(kinds) > 1 and live else ""
     )
     counted = f"{len(live)} live deployment{'s' * (len(live) != 1)}{f' ({parts})' if parts else ''}"
-    return f"{counted}, {models} adapter{'s' * (models != 1)}, {rows}; {MEANING[kinds[0]][1]}"
+    gone = f" ({models - len(used)} retired)" if len(used) < models else ""
+    todo = MEANING[kinds[0]][1] if used else "stop what is live" if live else "nothing is left to take down"
+    return f"{counted}, {models} adapter{'s' * (models != 1)}{gone}, {rows}; {todo}"
 
 
 MEANING = {
@@ -126,12 +129,12 @@ def _kind(blast: BlastRadius, one: Reached) -> str:
 
 def _how(one: Reached) -> str:
     if "released" in one.through.values():
-        return ""
+        return ": retired" if one.retired else ""
     said = [f"{one.rows:,} of these rows"] if one.rows else []
     said += [f"{one.mediated:,} rows that a reached model wrote"] if one.mediated else []
     said += [f"{how} from {short(ref)}" for ref, how in one.through.items() if how in ("composed", "distilled")]
     said += ["model-mediated"] if one.level == "mediated" else ["to be decided"] if one.level == "review" else []
-    return ": " + ", ".join(said)
+    return ": " + ", ".join([*said, "retired"] if one.retired else said)
 
 
 def _some(store: Store, blast: BlastRadius, most: int = 5) -> list[str]:

@@ -24,11 +24,11 @@ class Acted:
     """What an action came to."""
 
     action: str
-    """erase, retire, rebuild, ended, own or waive"""
+    """erase, retire, rebuild, ended, own, note or waive"""
     thing: str
     """digest or name, or ``content``"""
     proof: str
-    """exact, recorded or none"""
+    """exact, recorded, approximate or none"""
     event: int
     """its number in the chain"""
     facts: dict[str, object]
@@ -56,8 +56,8 @@ def act(
 ) -> Acted:
     """Do one thing of a case; a person does. thing: as a task names it, by digest, its first digits or its name; None:
     the content. code: the folder whose git state a rebuild's closure names. release: judges a rebuilt adapter and
-    releases it; None where it may not. until, reason: of a waiver. to: who takes over. Raises Unmet, NotFound,
-    BackendFailed.
+    releases it; None where it may not. until, reason: of a waiver; reason: of a note, the method. to: who takes over.
+    Raises Unmet, NotFound, BackendFailed, Damaged where keys are gone.
     """
     store.person()
     if cases.closed(store, ref):
@@ -68,7 +68,8 @@ def act(
     rebuilt = None
     if action == "erase":
         _no_hold(store, case)
-        facts, elsewhere = _erase(store, ref, case, told)
+        with store.writer("erase"):
+            facts, elsewhere = _erase(store, ref, case, told)
     elif action in ("retire", "drop"):
         elsewhere = _retire(store, case, Ref(task.thing))
     elif action == "rebuild":
@@ -92,12 +93,16 @@ def act(
             raise Unmet("nobody is named who takes over", "a person", "name one: --to")
         govern.own(store, task.thing, to)
         facts = {"to": to}
+    elif action == "note":
+        if not reason:
+            do = "say what was done, and by what measure it helped: --reason"
+            raise Unmet("nothing is said of the method", "which one was applied", do)
     elif until is None or until <= store.clock() or not reason:
         raise Unmet("a waiver needs a reason, and a day on which it ends", "both", "say --reason and --until")
     words = store.write_words("payload", {"reason": reason}) if reason else None
     ends = until.isoformat() if until and action == "waive" else None
     data = {"action": action, "thing": task.thing, "until": ends, **facts}
-    event = store.append("case.acted", ref, data, None, words)
+    event = store.append("case.noted" if action == "note" else "case.acted", ref, data, None, words)
     return Acted(
         action=action,
         thing=task.thing,
@@ -146,10 +151,10 @@ def _erase(store: Store, ref: Ref, case: Case, told: Told) -> tuple[dict[str, ob
     people = [name.partition(":")[2] for name in case.about if name.startswith("subject:")]
     progress = lambda what, done, total: told(f"look for them in {what}", done, total)  # noqa: E731
     found = holding(store, rows, people, progress)
-    for one in cases.reach(store, case).adapters:
-        _drop_stale(store, one.id, rows)
+    train.drop(cases.stale(store, train.on_disk(store), rows))
     done = erase(store, ref, rows, found.words, found.blobs, lambda what, n, total: told(f"erase {what}", n, total))
-    facts = {name: done.data[name] for name in ("rows", "words", "blobs", "others")}
+    every = [event.data for event in store.events("erasure.done", about=ref)]
+    facts = {name: sum(one[name] for one in every) for name in ("rows", "words", "blobs", "others")}
     return {**facts, "erasure": done.seq}, tuple(_files(store, erased(store).rows & rows))
 
 
@@ -163,22 +168,12 @@ def _files(store: Store, rows: RowSet) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _drop_stale(store: Store, adapter: Ref, rows: RowSet) -> None:
-    """Checkpoints, of the adapter's run and of those that it went on from, that had seen any of the rows."""
-    run = store.get(adapter, Adapter).run
-    try:
-        plan = train.replay(store, run, rows)
-    except Unmet:
-        return
-    if plan.first_step is None:
-        return
-    for one in train.line(store, run):
-        train.drop(train.stale(store, one, plan.first_step).checkpoints)
-
-
 def _retire(store: Store, case: Case, adapter: Ref) -> tuple[str, ...]:
-    _drop_stale(store, adapter, cases.every_row(store, cases.rows_of(store, case)))
-    return tuple(register.retire(store, adapter, case.name))
+    """Its weights, and checkpoints, of its run and of those that it went on from, that had seen any of the rows."""
+    rows, runs = cases.every_row(store, cases.rows_of(store, case)), train.line(store, store.get(adapter, Adapter).run)
+    with store.writer("retire"):
+        train.drop(cases.stale(store, runs, rows))
+        return tuple(register.retire(store, adapter, case.name))
 
 
 def _rebuild(store: Store, case: Case, adapter: Ref, told: Told, code: Path, prove: bool) -> Replayed:

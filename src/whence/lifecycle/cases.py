@@ -7,9 +7,10 @@ model that is trained on the rows while the case is open is in it as well. Each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from whence import govern, lineage, register, train
@@ -21,7 +22,7 @@ from whence.serve import leases
 from whence.store import RowSet, Store, erased, row_set
 
 Kind = Literal["erasure", "takedown", "departure", "end-of-life"]
-Action = Literal["erase", "retire", "drop", "rebuild", "ended", "own", "waive"]
+Action = Literal["erase", "retire", "drop", "rebuild", "ended", "own", "note", "waive"]
 DAYS = {"erasure": 30, "takedown": 14, "departure": 30, "end-of-life": 180}
 """Days until a case is due, where nobody says: for an erasure the month that European law gives."""
 PROOF: dict[str, str] = {
@@ -31,9 +32,11 @@ PROOF: dict[str, str] = {
     "rebuild": "exact",
     "ended": "recorded",
     "own": "recorded",
+    "note": "approximate",
     "waive": "none",
 }
-"""Action → what it proves. exact: nothing is left, to the byte; recorded: a person says so; none: it stays."""
+"""Action → what it proves. exact: nothing is left, to the byte; recorded: a person says so; approximate: a person says
+that a method lessened what is left, which settles nothing; none: it stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,8 @@ class Task:
     """of the dearest of them"""
     done: Event | None
     """the event ``case.acted`` that settled it, or ``adapter.retired`` of another case; None: it is open"""
+    noted: tuple[Event, ...] = ()
+    """events ``case.noted``: approximate methods that somebody applied; they settle nothing"""
 
     @property
     def action(self) -> str | None:
@@ -131,7 +136,11 @@ def tasks(store: Store, ref: Ref, case: Case) -> list[Task]:
     """What a case affects, as of now."""
     done = _settled(store, ref)
     makers = {"departure": _departed, "end-of-life": _ended}
-    return list(makers[case.kind](store, case, done) if case.kind in makers else _rows(store, ref, case, done))
+    found = makers[case.kind](store, case, done) if case.kind in makers else _rows(store, ref, case, done)
+    noted: dict[str, list[Event]] = {}
+    for event in store.events("case.noted", about=ref):
+        noted.setdefault(event.data["thing"], []).append(event)
+    return [replace(one, noted=tuple(noted.get(one.thing, ()))) for one in found]
 
 
 def _settled(store: Store, ref: Ref) -> dict[str, Event]:
@@ -150,19 +159,21 @@ def _rows(store: Store, ref: Ref, case: Case, done: dict[str, Event]) -> Iterato
     rows = rows_of(store, case)
     blast = reach(store, case)
     if case.kind == "erasure":
-        every = rows | blast.derived
-        gone = len(every & erased(store).rows)
+        every, taken = rows | blast.derived, erased(store)
+        left = every - (taken.rows - taken.under_way)
+        more = ", an erasure of some is under way" if every & taken.under_way else ""
         yield Task(
             thing="content",
             what="content",
             name=f"{len(every):,} rows",
-            why=f"{len(rows):,} of the request, {len(every) - len(rows):,} made from them; {gone:,} erased",
+            why=f"{len(rows):,} of the request, {len(every) - len(rows):,} made from them; "
+            f"{len(every) - len(left):,} erased{more}",
             actions=("erase", "waive"),
             cost="the row files that hold them are written anew",
-            done=done.get("content") if not every - erased(store).rows else _waived(done.get("content")),
+            done=_waived(done.get("content")) if left else done.get("content"),
         )
     for one in blast.adapters:
-        yield _model(store, one, every_row(store, rows), done)
+        yield _model(store, case, one, every_row(store, rows), done)
     yield from _served(store, blast, done)
 
 
@@ -190,7 +201,7 @@ def _waived(event: Event | None) -> Event | None:
     return event if event and event.data["action"] == "waive" else None
 
 
-def _model(store: Store, one: Reached, rows: RowSet, done: dict[str, Event]) -> Task:
+def _model(store: Store, case: Case, one: Reached, rows: RowSet, done: dict[str, Event]) -> Task:
     adapter = store.get(one.id, Adapter)
     dropped = register.only_beside(store, one.id)
     actions: list[Action] = ["drop" if dropped else "retire"]
@@ -211,14 +222,31 @@ def _model(store: Store, one: Reached, rows: RowSet, done: dict[str, Event]) -> 
         what="adapter",
         name=_called(store, one.id, one.name),
         why=", ".join(how),
-        actions=(*actions, "waive"),
+        actions=(*actions, "note", "waive"),
         cost=cost,
-        done=done.get(one.id) or _retired(store, one.id),
+        done=done.get(one.id) or _retired(store, case, one.id, rows),
     )
 
 
-def _retired(store: Store, adapter: Ref) -> Event | None:
-    return next(iter(store.events("adapter.retired", about=adapter, last=True)), None)
+def _retired(store: Store, case: Case, adapter: Ref, rows: RowSet) -> Event | None:
+    """The event of another case that took an adapter away, where nothing of it is left; our own counts once all of it
+    is done, which ``case.acted`` says."""
+    event = next(iter(store.events("adapter.retired", about=adapter, last=True)), None)
+    if event is None or event.data["for"] == case.name or register.remains(store, adapter):
+        return None
+    return None if stale(store, train.line(store, store.get(adapter, Adapter).run), rows) else event
+
+
+def stale(store: Store, runs: Iterable[Ref], rows: RowSet) -> list[Path]:
+    """What these training runs left on disk that had seen any of the rows: checkpoints, and the adapter of a run that
+    did not end."""
+    found: list[Path] = []
+    for run in runs:
+        if (step := train.reached(store, run, rows)) is not None:
+            left = train.stale(store, run, step)
+            found += left.checkpoints
+            found += [left.adapter] if left.adapter and not train.recorded(store, run) else []
+    return found
 
 
 def _called(store: Store, adapter: Ref, name: str) -> str:
@@ -271,5 +299,5 @@ def _ended(store: Store, case: Case, done: dict[str, Event]) -> Iterator[Task]:
                 why="it stands on the base",
                 actions=("retire", "waive"),
                 cost="its weights are deleted, and it answers no more",
-                done=done.get(ref) or _retired(store, ref),
+                done=done.get(ref) or _retired(store, case, ref, row_set([])),
             )

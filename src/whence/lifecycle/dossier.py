@@ -120,6 +120,10 @@ def _task(store: Store, one: cases.Task) -> Json:
         "rooms": list(_rooms(store, one)),
         "event": one.done.seq if one.done else None,
         "until": one.done.data.get("until") if one.done else None,
+        "approximate": [
+            {"event": event.seq, "by": event.actor, "method": _words(store, event.payload, "reason")}
+            for event in one.noted
+        ],
     }
 
 
@@ -148,7 +152,7 @@ def page(whole: Json) -> str:
     found = whole["dossier"]
     esc = html.escape
     done = "".join(
-        f"<tr><td>{esc(one['name'])}<br><code>{esc(one['thing'])}</code></td><td>{esc(one['why'])}</td>"
+        f"<tr><td>{esc(one['name'])}<br><code>{esc(one['thing'])}</code></td><td>{esc(one['why'])}{_noted(one)}</td>"
         f"<td>{esc(one['done'] or 'open')}{' until ' + esc(one['until'][:10]) if one['until'] else ''}</td>"
         f"<td class={one['proof'] or 'none'}>{esc(one['proof'] or '—')}{_small(one['rooms'])}</td>"
         f"<td>{one['event'] or '—'}</td></tr>"
@@ -187,6 +191,12 @@ def page(whole: Json) -> str:
 
 def _small(lines: list[str]) -> str:
     return "".join(f"<br><small>{html.escape(line)}</small>" for line in lines)
+
+
+def _noted(one: Json) -> str:
+    """Methods that are no proof."""
+    said = (f"{note['method']} (event {note['event']}, {note['by']})" for note in one["approximate"])
+    return "".join(f"<br><small>approximate, never exact: {html.escape(text)}</small>" for text in said)
 
 
 def _said(facts: Json) -> str:

@@ -37,7 +37,8 @@ class Holding:
 
 
 def holding(store: Store, rows: RowSet, people: Iterable[str] = (), progress: Progress = lambda *_: None) -> Holding:
-    """Look for the words of these rows, and for what people (pseudonyms) are called, in all that the store keeps."""
+    """Look for the words of these rows, and for what people (pseudonyms) are called, in all that the store keeps.
+    Raises Damaged where the keys are gone by which people are known."""
     about = _About(store, rows, frozenset(people), progress)
     return Holding(words=frozenset(_words(store, about, progress)), blobs=dict(_blobs(store, about, progress)))
 
@@ -46,8 +47,12 @@ class _About:
     """Whether something is about these rows or people."""
 
     def __init__(self, store: Store, rows: RowSet, people: frozenset[str], progress: Progress) -> None:
+        store.keys.need((PSEUDONYMS, IDENTIFIERS))
         self.rows, self.people = rows, people
-        self._texts = sorted(_telling(store, rows, progress))
+        self._texts = _telling(store, rows, progress)
+        self._lengths: dict[str, set[int]] = {}  # how a text begins → how long those are that begin so
+        for one in self._texts:
+            self._lengths.setdefault(one[:TELLING], set()).add(len(one))
         marks = [one.mark for one in govern.kept(store) if one.subject in people and one.strength == "strong"]
         self._finder = Finder(store.keys.get(IDENTIFIERS), marks) if marks else None
         known = PSEUDONYMS in store.keys
@@ -64,7 +69,11 @@ class _About:
         if len(text) < TELLING or not self._texts:
             return False
         whole = normalise(text)
-        return any(one in whole for one in self._texts)
+        return any(
+            whole[at : at + length] in self._texts
+            for at in range(len(whole) - TELLING + 1)
+            for length in self._lengths.get(whole[at : at + TELLING], ())
+        )
 
     def told(self, value: Json) -> bool:
         """Whether any string within is or says so."""
@@ -107,12 +116,14 @@ def _strings(value: Json) -> Iterator[str]:
 
 
 def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
+    store.recover_traces()  # a gateway's last second among them
     theirs = {trace.content for _, trace in store.all(Trace) if trace.subject in about.people}
     named = {trace.id for _, trace in store.all(Trace) if trace.content in theirs}
     theirs |= {one.content for _, one in store.all(Feedback) if one.trace in named}
     theirs.update(_shown(store, about))
     by_kind: dict[str, list[Entry]] = {}
-    for kind, entry in store.all_words():
+    strays = {entry.digest: (kind, entry) for kind, entry in store.stray_words()}
+    for kind, entry in (*store.all_words(), *strays.values()):
         by_kind.setdefault(kind, []).append(entry)
     by_kind.pop(IDENTIFIERS, None)
     done, total = 0, sum(map(len, by_kind.values()))
@@ -121,6 +132,8 @@ def _words(store: Store, about: _About, progress: Progress) -> Iterator[str]:
             progress("words", done, total)
             done += 1
             if digest in theirs or about.told(body):
+                if digest in strays:
+                    store.note_words(kind, [strays[digest][1]])
                 yield digest
 
 

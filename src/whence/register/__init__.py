@@ -17,7 +17,7 @@ from whence.register.releases import (
     waive,
     waive_binding,
 )
-from whence.register.retired import retire, retired
+from whence.register.retired import remains, retire, retired
 
 __all__ = [
     "Calendar",
@@ -41,6 +41,7 @@ __all__ = [
     "read_folder",
     "register_base",
     "release",
+    "remains",
     "retire",
     "retired",
     "rollback",

@@ -20,6 +20,12 @@ def retired(store: Store, adapter: Ref) -> str | None:
     return known.get(adapter)
 
 
+def remains(store: Store, adapter: Ref) -> Path | None:
+    """The folder of an adapter's weights, where it lies in the store and is still there."""
+    folder = store.root / store.get(adapter, Adapter).location
+    return folder if folder.resolve().is_relative_to(store.root) and folder.is_dir() else None
+
+
 def retire(store: Store, adapter: Ref, why: str, stale: Iterable[Path] = ()) -> list[str]:
     """Take an adapter out of use and delete its weights, and checkpoints that hold the same influence; a person does.
     why: what it is done for. Returns what of it lies outside the store and is not ours to delete. Safe to kill: the

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 
 import fsspec
 
@@ -41,6 +42,8 @@ class Blobs:
         except BackendFailed:
             self._fs.rm(partial) if self._fs.exists(partial) else None
             raise
+        except FileNotFoundError:  # swept meanwhile
+            return self.put(data)
         return name
 
     def get(self, name: str) -> bytes:
@@ -67,6 +70,12 @@ class Blobs:
             self._fs.pipe_file(self.path(name) + ERASED, now.encode())
             if self._fs.exists(self.path(name)):
                 self._fs.rm(self.path(name))
+
+    def sweep(self) -> None:
+        """Remove what killed processes left of blobs that they were writing; one that lives writes its own again."""
+        for path in self._fs.glob(f"{self._root}/*/*.part"):
+            with suppress(FileNotFoundError):
+                self._fs.rm(path)
 
     def erased(self, name: str) -> str | None:
         """What stands in the place of an erased blob, "" for nothing; None where it was not erased."""

@@ -162,24 +162,27 @@ def _has_blob(store: Store, name: str) -> bool:
 
 
 def words(store: Store) -> Iterator[Finding]:
-    """Every noted entry can be read, every digest of words that the record names is noted, no line is unreadable."""
-    read = set()
+    """Every noted entry can be read, every digest of words that the record names is noted, no line is unreadable. Words
+    that an erasure overwrote are noted until it has overwritten all of them."""
+    read, gone = set(), erased(store).words
     for kind, entry in store.all_words():
         read.add((kind, entry.segment, entry.offset))
+        if entry.digest in gone:
+            continue
         try:
             store.journal(kind).read(entry)
         except Damaged as error:
             yield bad("words", entry.digest, str(error))
     named = dict(_words_named(store))
-    for digest in sorted(named.keys() - store.noted(named) - erased(store).words):
+    for digest in sorted(named.keys() - store.noted(named) - gone):
         yield bad("words", digest, f"the words {digest[:19]}… of {named[digest]} are nowhere noted")
-    for folder in sorted((store.root / "journal").glob("*")):
-        journal = store.journal(folder.name)
+    for kind in store.journals():
+        journal = store.journal(kind)
         for segment in journal.segments():
             with suppress(FileNotFoundError):  # of an ingest that did not end, cleared by the next one meanwhile
                 for entry, _ in journal.scan(segment):
-                    if not entry.digest and (folder.name, segment, entry.offset) not in read:
-                        where = f"journal {folder.name}/{segment} at byte {entry.offset}"
+                    if not entry.digest and (kind, segment, entry.offset) not in read:
+                        where = f"journal {kind}/{segment} at byte {entry.offset}"
                         yield bad("words", where, f"{where} cannot be read")
 
 

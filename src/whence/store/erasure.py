@@ -92,6 +92,7 @@ def erase(
     with store.writer("erase"):
         rows = rows - erased(store).rows
         keys, renewed = _keys(store, rows)
+        store.keys.need(keys)
         table: list[Json] = [["key", name, stays] for name, stays in sorted(keys.items())]
         table += [["words", name, ""] for name in sorted(store.noted(words))]
         table += [["blob", name, now] for name, now in sorted((blobs or {}).items())]
@@ -167,6 +168,8 @@ def _carry_out(store: Store, begun: Event, progress: Progress) -> Event:
     rows, renewed = store.get_set(begun.data["set"]), store.get_set(begun.data["renewed"])
     table = store.get_lines(begun.data["table"])
     staged = {name: STAGED + name for kind, name, stays in table if kind == "key" and stays}
+    if any(kind == "key" for kind, _, _ in table):
+        store.keys.need_file()
     if _left(store, rows):
         for name in staged.values():
             store.keys.get(name)
@@ -185,6 +188,9 @@ def _carry_out(store: Store, begun: Event, progress: Progress) -> Event:
     for done, (name, now) in enumerate(blobs):
         progress("blobs", done, len(blobs))
         store.blobs.erase(name, now)
+    store.blobs.sweep()
+    for kind in store.journals():
+        store.journal(kind).blank_torn()
     facts = {"begun": begun.seq, "rows": len(rows), "words": len(words), "blobs": len(blobs), "others": len(renewed)}
     return store.append("erasure.done", begun.about, facts)
 

@@ -8,6 +8,7 @@ never interleave; a killed process leaves at most one torn last line, which read
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -76,6 +77,7 @@ class Journal:
         self._segment, self._size = f"{os.getpid():x}-{secrets.token_hex(6)}.jsonl", 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(self._folder / self._segment, flags, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_SH)  # as long as this process may write to it
 
     def close(self) -> None:
         """Finish the open segment."""
@@ -143,6 +145,27 @@ class Journal:
                 for entry in held:
                     file.seek(entry.offset)
                     file.write(b" " * (entry.length - 1))
+                file.flush()
+                os.fsync(file.fileno())
+
+    def blank_torn(self) -> None:
+        """Overwrite the last lines that killed processes left unfinished; segments that somebody writes are left."""
+        for segment in self.segments():
+            if segment == self._segment and self._fd >= 0:
+                continue
+            with writing(self._folder), (self._folder / segment).open("r+b") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+                if file.read(1) in (b"", b"\n", b" "):
+                    continue
+                file.seek(0)
+                data = file.read()
+                start = data.rfind(b"\n") + 1
+                file.seek(start)
+                file.write(b" " * (len(data) - start))
                 file.flush()
                 os.fsync(file.fileno())
 

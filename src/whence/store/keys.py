@@ -112,6 +112,16 @@ class KeyFile:
             self._append(fd, self._new)
             self._new.clear()
 
+    def need(self, names: Iterable[str]) -> None:
+        """Raises Damaged where one of these keys is gone and the record needs it."""
+        for name in names:
+            self._to_be_made(name)
+
+    def need_file(self) -> None:
+        """Raises Damaged where the file is gone."""
+        if not self.path.exists():
+            raise Damaged(f"the key file {self.path} is gone\n  do: put the file back from its copy")
+
     def destroy(self, names: Collection[str]) -> None:
         """End these keys: each gets a last line without a key, then the lines that held one are overwritten where they
         stand. Copies of the file that somebody made keep them."""

@@ -12,7 +12,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -325,6 +325,21 @@ class Store(Catalogue):
             self._journals.setdefault(kind, Journal(self.root / "journal" / kind))
         return self._journals[kind]
 
+    def journals(self) -> list[str]:
+        """Kinds of words that the store keeps."""
+        return sorted(path.name for path in (self.root / "journal").glob("*"))
+
+    def stray_words(self) -> Iterator[tuple[str, Entry]]:
+        """(kind, place) of whole lines that nobody noted: a killed process left them. Traces: `recover_traces`."""
+        noted = {entry.digest for _, entry in self.all_words()}
+        for kind in self.journals():
+            journal = self.journal(kind)
+            for segment in journal.segments():
+                with suppress(FileNotFoundError):  # of an ingest that did not end, cleared by the next one meanwhile
+                    for entry, _ in journal.scan(segment):
+                        if entry.digest and entry.digest not in noted:
+                            yield kind, entry
+
     def write_words(self, kind: str, body: Json) -> str:
         """Keep words apart; returns their salted digest."""
         journal = self.journal(kind)
@@ -346,9 +361,12 @@ class Store(Catalogue):
         return {d: body for kind, entries in by_kind.items() for d, body in self.journal(kind).read_many(entries)}
 
     def add_traces(self, entries: Sequence[tuple[Entry, Trace]]) -> None:
-        """Record served requests whose words are in the journal already; those that are recorded already stay."""
+        """Record served requests whose words are in the journal already; those that are recorded already stay, and what
+        was erased meanwhile does too."""
+        from whence.store.erasure import erased  # noqa: PLC0415  it is made of a store
+
         with self.transaction():
-            known = self.noted(entry.digest for entry, _ in entries)
+            known = self.noted(entry.digest for entry, _ in entries) | erased(self).words
             fresh = [(entry, trace) for entry, trace in entries if entry.digest not in known]
             if fresh:
                 self.note_words("trace", (entry for entry, _ in fresh))

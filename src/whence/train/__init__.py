@@ -5,7 +5,19 @@ from whence.train.checkpoints import drop
 from whence.train.compare import compare
 from whence.train.job import Outcome, outcome, recorded
 from whence.train.plan import plan, step_of
-from whence.train.replay import OTHER_CONDITIONS, Kept, PassedOver, Replay, Stale, from_the_start, line, replay, stale
+from whence.train.replay import (
+    OTHER_CONDITIONS,
+    Kept,
+    PassedOver,
+    Replay,
+    Stale,
+    from_the_start,
+    line,
+    on_disk,
+    reached,
+    replay,
+    stale,
+)
 from whence.train.room import Room, clean_room
 from whence.train.run import Progress, attempt, prepare, train
 from whence.train.wheels import wheels_of
@@ -25,10 +37,12 @@ __all__ = [
     "drop",
     "from_the_start",
     "line",
+    "on_disk",
     "outcome",
     "plan",
     "prepare",
     "questions",
+    "reached",
     "recorded",
     "replay",
     "stale",

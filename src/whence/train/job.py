@@ -82,8 +82,13 @@ def job(store: Store, run: str) -> Job:
         recipe_ref=recipe,
         recipe=store.get(recipe, Recipe),
         inputs=found.inputs,
-        folder=store.root / "runs" / run.removeprefix("sha256:")[:16],
+        folder=folder_of(store, run),
     )
+
+
+def folder_of(store: Store, run: str) -> Path:
+    """Where a training run's checkpoints and its adapter lie."""
+    return store.root / "runs" / run.removeprefix("sha256:")[:16]
 
 
 def outcome(store: Store, run: str) -> Outcome | None:

@@ -22,7 +22,7 @@ from whence.store import RowSet, Store, row_set
 from whence.train import surroundings
 from whence.train.checkpoints import FOLDER, Checkpoint, made_under, whole
 from whence.train.compare import conditions as against
-from whence.train.job import Outcome, job, recorded
+from whence.train.job import Outcome, folder_of, job, recorded
 from whence.train.plan import steps_of
 from whence.train.wheels import named, packages
 
@@ -234,6 +234,24 @@ def _priced(store: Store, known: Outcome, schedule: Schedule, left: RowSet, foun
         train_cpu_s=took / max(trained, 1) * passes.size,
         start_cpu_s=report.cpu_s - took,
     )
+
+
+def reached(store: Store, run: str, rows: RowSet) -> int | None:
+    """The 0-based step in which a training run, finished or not, was first fed any of these rows; None: in none, or it
+    was planned elsewhere. Of a run that is not finished, all rows of its snapshot count as fed."""
+    plan = store.events("run.planned", about=run, last=True)
+    if not plan:
+        return None
+    schedule, known = store.get(Ref(plan[0].data["recipe"]), Recipe).schedule, recorded(store, run)
+    assert schedule
+    fed = fed_rows(store, known) if known else store.snapshot_rows(job(store, run).snapshot)
+    return first_step(store, schedule, fed & rows)
+
+
+def on_disk(store: Store) -> list[Ref]:
+    """Training runs, finished or not, that have a folder."""
+    trained = (Ref(ref) for ref, activity in store.fields(Run, "activity") if activity == "train")
+    return [run for run in trained if folder_of(store, run).is_dir()]
 
 
 def first_step(store: Store, schedule: Schedule, rows: RowSet) -> int | None:

@@ -24,7 +24,7 @@ from whence.records import (
     Unmet,
     writing,
 )
-from whence.register import Due
+from whence.register import Due, retired
 from whence.store import Store
 from whence.verbs.check import declare_use
 from whence.verbs.scopes import Names, known, moment, scopes
@@ -93,10 +93,15 @@ class Ask:
         up, down = lineage.walk(store, found, "up"), lineage.walk(store, found, "down")
         if isinstance(found, int):
             row = store.row(found)
-            label = f"{row.source}:{row.record} ({row.licence or 'no licence'})"
+            label = f"{row.source}:{row.record} ({row.licence or 'no licence'})" + (
+                ", its content was erased" if row.content is None else ""
+            )
             return replace(_why(row.id, row, label, None, up, down), barred=_barred(store, found))
         record: Any = store.get(found)
-        return _why(found, record, lineage.describe(store, record), report_of(store, found, record), up, down)
+        label = lineage.describe(store, record)
+        if isinstance(record, Adapter) and (case := retired(store, found)):
+            label += f", retired ({case})"
+        return _why(found, record, label, report_of(store, found, record), up, down)
 
     def blast_radius(
         self,

@@ -51,6 +51,8 @@ class Listed:
     """deployments that fell silent"""
     declared: int
     """deployments that somebody else runs"""
+    retired: bool
+    """whether it was taken out of use for good"""
 
 
 class Models:
@@ -93,6 +95,7 @@ class Models:
 
     def _listed(self, fits: Callable[[Made, str | None], bool]) -> list[Listed]:
         """Adapters that fit. Everything is read in bulk: a registry may hold 100,000 of them."""
+        from whence.register import retired
         from whence.serve.leases import states
 
         store = self._store
@@ -127,6 +130,7 @@ class Models:
                     live=living.count("live") if living else 0,
                     unknown=living.count("unknown") if living else 0,
                     declared=living.count("declared") if living else 0,
+                    retired=bool(retired(store, made.adapter)),
                 )
             )
         return found
