@@ -182,7 +182,7 @@ def test_requests_are_routed_and_one_that_is_dropped_answers_no_more(routed: Pat
                 ("adapter", "desk-partner@1"),
                 ("deployment", f"desk-partner@1 at {url}"),
             ]
-            assert opened.tasks[0].actions == ("drop", "waive")
+            assert opened.tasks[0].actions == ("drop", "note", "waive")
             done = w.rights.case.act(opened.case.name, "drop", "desk-partner@1")
             assert (done.action, done.proof) == ("drop", "exact")
             assert not (w.store.root / w.store.get(beside.adapter, Adapter).location).exists()
