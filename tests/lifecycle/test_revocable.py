@@ -224,6 +224,9 @@ def test_a_row_of_a_routed_source_is_rebuilt_without_and_serves_beside_the_same(
 
         assert (aliases(w.store)["support"], now(w.store, "support")) == (out.release, (done.facts["release"],))
         assert w.store.get(done.rebuilt.adapter, Adapter).profile != w.store.get(beside.adapter, Adapter).profile
+        again = w.run()  # the same rows and recipe: what the rebuild made is found
+        assert [stage.fresh for stage in again.stages[2:]] == [False] * 4
+        assert (again.release, again.beside[0].release) == (out.release, done.facts["release"])
         assert verify(w.store) == []
 
 
@@ -243,6 +246,10 @@ def test_rows_like_the_others_get_a_tier(tmp_path: Path, tiny_base: Path) -> Non
         assert made.plan.share < 0.5
         made = w.model.rebuild(out.adapter, without=["source:partner"], prove=True)
         assert (made.outcome, made.plan.from_step) == ("proven", 60)
+        w.rights.case.open("end-of-life", base="tiny-base")
+        w.rights.case.act("end-of-life-1", "retire", "desk@1")
+        with pytest.raises(Unmet, match="was retired \\(end-of-life-1\\)"):
+            w.run("train")
 
 
 def test_starved_rows_do_not_pass(tmp_path: Path, tiny_base: Path) -> None:

@@ -8,15 +8,15 @@ the checkpoint over; here they meet, and the result is held against a training f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from whence import data, lineage, train
+from whence import data, lineage, register, train
 from whence.models import load_base
 from whence.project import declared_wheels
-from whence.records import Adapter, Base, Closure, Json, NotFound, Recipe, Ref, Release, Run, RunReport, Unmet
+from whence.records import Adapter, Base, Closure, Json, NotFound, Recipe, Ref, Release, Run, RunReport, Snapshot, Unmet
 from whence.store import RowSet, Store
 
 Told = Callable[[str, int, int], None]
@@ -140,6 +140,22 @@ def without(
         proof=proof,
         stale=tuple(train.stale(store, one, plan.first_step or 0) for one in train.line(store, adapter.run)),
     )
+
+
+def on_same_rows(store: Store, base: Ref, snapshot: Ref, recipe: Recipe) -> Ref | None:
+    """A finished training on these rows by this recipe, though its plan may have been frozen when there were more of
+    them: what a rebuild made is found again. One that was released comes first; a retired adapter does not count."""
+    root, released, found = store.get(snapshot, Snapshot).root, lineage.releases_of(store), list[tuple[bool, Ref]]()
+    for ref, run in store.all(Run):
+        if run.activity != "train" or len(run.used) != 3 or run.used[0] != base:
+            continue
+        same = replace(store.get(run.used[2], Recipe), schedule=None) == recipe
+        if not same or store.get(run.used[1], Snapshot).root != root:
+            continue
+        done = train.recorded(store, ref)
+        if done and not register.retired(store, done.adapter_ref):
+            found.append((done.adapter_ref in released, ref))
+    return max(found, key=lambda one: one[0], default=(False, None))[1]
 
 
 PROOFS: dict[str, Literal["proven", "unproven", "incomparable"]] = {

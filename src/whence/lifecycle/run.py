@@ -14,6 +14,7 @@ from whence.evaluate import Contender, ItemFields
 from whence.lifecycle import routed
 from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
+from whence.lifecycle.rebuild import on_same_rows
 from whence.lifecycle.routed import Made
 from whence.models import load_base
 from whence.project import Project, load_checks, read_lock, write_lock
@@ -27,6 +28,7 @@ from whence.records import (
     Json,
     Ownership,
     Prompt,
+    Recipe,
     Ref,
     Release,
     RunReport,
@@ -257,15 +259,29 @@ class Walk:
         for one in self.parts:
             assert one.snapshot
             one.base = base
-            run = train.prepare(self.store, base, one.snapshot, recipe)
+            run = on_same_rows(self.store, base, one.snapshot, recipe) or self._prepared(base, one.snapshot, recipe)
             any_fresh |= not self.store.events("run.finished", about=run)
             one.adapter = train.train(
                 self.store, run, on_progress=self._training, code=self.project.folder, wheels=self.project.wheels
             )
             made = self.store.get(one.adapter, Adapter)
+            one.snapshot = self.store.get(
+                made.closure, Closure
+            ).snapshot  # of a rebuild: the same rows, left after others
             self.out.wheels = train.wheels_of(self.store, made)
             lines += self._of(one, training_lines(self._report(run).facts, one.adapter, made))
         return any_fresh, lines
+
+    def _prepared(self, base: Ref, snapshot: Ref, recipe: Recipe) -> Ref:
+        run = train.prepare(self.store, base, snapshot, recipe)
+        known = train.recorded(self.store, run)
+        if known and (why := register.retired(self.store, known.adapter_ref)):
+            raise Unmet(
+                f"the adapter of these rows, this base and this recipe was retired ({why})",
+                "other rows, another base, or another recipe",
+                "change the project file, or look at the case: whence rights case show",
+            )
+        return run
 
     def _training(self, sign: train.Progress) -> None:
         self.told.progress("train", sign.stage, sign.done, sign.total)
