@@ -18,6 +18,7 @@ from store.finder import confirmed, places
 from whence.records import NotFound, encode
 from whence.store import Store, erase, erased, row_set, verify
 from whence.store.erasure import key_name
+from whence.store.rows import RowFile
 
 SECRET = "my card 4929-1111 was swallowed by the machine in Elm Street"
 
@@ -260,3 +261,28 @@ CRAMPED = """
     except BackendFailed as error:
         print(error)
 """
+
+
+@pytest.mark.parametrize("how", ["all", "some", "counted"])
+def test_who_opened_the_row_file_before_it_was_written_anew_reads_on(
+    filled: Store, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What another process does between opening and reading, at that very moment."""
+    opened, rows, done = RowFile._open, filled.rows, list[int]()
+
+    def late(self: RowFile) -> Any:
+        dataset = opened(self)
+        if not done:
+            done.append(1)
+            erase(filled, "case:1", row_set([8, 19]))
+        return dataset
+
+    total = filled.committed()
+    monkeypatch.setattr(RowFile, "_open", late)
+    if how == "counted":
+        assert rows.count(0, total) == total
+    else:
+        asked = row_set([3, 8, 30]) if how == "some" else None
+        found = [ordinal for batch in filled.scan(["content"], asked) for ordinal in batch["ord"].to_pylist()]
+        assert found == ([3, 8, 30] if how == "some" else list(range(total)))
+    assert done

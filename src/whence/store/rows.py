@@ -274,6 +274,9 @@ class RowFile:
         They usually lie at the position that their ordinal says. Where they do not, since rows before them were
         deleted or moved, they are searched for.
         """
+        return self._twice(lambda: self._at(columns, ordinals))
+
+    def _at(self, columns: list[str], ordinals: U64) -> pa.Table:
         wanted = columns if "ord" in columns else ["ord", *columns]
         if not self._exists() or not len(ordinals):
             return SCHEMA.empty_table().select(wanted)
@@ -310,9 +313,12 @@ class RowFile:
         """Rows for which a Lance filter holds, whole."""
         if not self._exists():
             return SCHEMA.empty_table().select(columns)
-        dataset = self._open()
-        found = self._guard(lambda: dataset.to_table(columns=_held(dataset, columns), filter=where))
-        return _padded(found, columns)
+
+        def read() -> pa.Table:
+            dataset = self._open()
+            return self._guard(lambda: dataset.to_table(columns=_held(dataset, columns), filter=where))
+
+        return _padded(self._twice(read), columns)
 
     def scan(self, columns: list[str], rows: BitMap64 | None = None, committed: int = 0) -> Iterator[pa.RecordBatch]:
         """Committed rows in batches, in storage order; only those in `rows` where given. ``ord`` always comes along."""
@@ -326,11 +332,19 @@ class RowFile:
         if rows is not None:
             asked[to_array(rows)] = True
         dataset = self._open()
-        batches = dataset.to_batches(columns=_held(dataset, wanted))
+        batches, seen, again = dataset.to_batches(columns=_held(dataset, wanted)), 0, False
         while True:
-            chunk = self._guard(lambda: next(batches, None))
+            try:
+                chunk = self._guard(lambda it=batches: next(it, None))
+            except Damaged:
+                if again:
+                    raise
+                dataset, again = self._open(), True  # another process wrote it anew: rows keep their positions
+                batches = dataset.to_batches(columns=_held(dataset, wanted), offset=seen)
+                continue
             if chunk is None:
                 return
+            seen += chunk.num_rows
             chunk = _padded(chunk, wanted)
             ordinals = chunk["ord"].to_numpy(zero_copy_only=False)
             keep = ordinals < committed if rows is None else asked[np.minimum(ordinals, len(asked) - 1)]
@@ -353,6 +367,13 @@ class RowFile:
 
     def _open(self) -> Any:
         return self._guard(lambda: _lance().dataset(self._url))
+
+    def _twice(self, read: Callable[[], pa.Table]) -> pa.Table:
+        """A read; once more where it fails, as another process may have written the file anew since it was opened."""
+        try:
+            return read()
+        except Damaged:
+            return read()
 
     def _guard(self, read: Any) -> Any:
         try:
