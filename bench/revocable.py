@@ -272,17 +272,18 @@ class Bench:
 
     def replays(self, case: Case, place: Path) -> None:
         """What a removal costs, and whether it ends with the same bytes."""
+        mine = [i for i, (*_, late) in zip(ids(case), case.rows, strict=True) if late]
+        counts = [count for count in COUNTS if count < len(mine)]
         for design in (*TIERS, "tier", "routed", "mixed"):
             part = LATE if design == "routed" else "all"
             name = {"setting": case.setting, "seed": case.seed, "design": design}
-            if len(self.known(what="replay", **name)) == len(COUNTS):
+            if len(self.known(what="replay", **name)) == len(counts):
                 continue
             plan, first = schedule(case, "mixed" if design == "routed" else design, part), place / design / part
             shutil.rmtree(first, ignore_errors=True)
             whole = self.train(Training(case, part, plan, str(first)), ask=False)
-            mine = [i for i, (*_, late) in zip(ids(case), case.rows, strict=True) if late]
-            for count in COUNTS:
-                gone = frozenset(random.Random(f"{case.seed} {count}").sample(mine, min(count, len(mine))))
+            for count in counts:
+                gone = frozenset(random.Random(f"{case.seed} {count}").sample(mine, count))
                 since = first_fed(gone, plan)
                 kept = max((n for p in first.glob("checkpoint-*") if (n := int(p.name[11:])) <= since), default=0)
                 resume = str(first / f"checkpoint-{kept}") if kept else None

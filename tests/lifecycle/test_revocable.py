@@ -6,12 +6,15 @@ import json
 import random
 import shutil
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import whence
+from whence.lineage import aliases
+from whence.lineage import beside as now
 from whence.models import altered
 from whence.models.backends.transformers_peft import TransformersModel
 from whence.records import Adapter, Closure, Gate, Recipe, Release, Unmet, Verdict
@@ -194,6 +197,26 @@ def test_requests_are_routed_and_one_that_is_dropped_answers_no_more(routed: Pat
         assert verify(w.store) == []
 
 
+def test_what_was_dropped_stands_in_nobodys_way(routed: Path, tmp_path: Path) -> None:
+    """Of a release beside it that has no profile, of a later rebuild of the first, of a walk after both."""
+    folder = tmp_path / "desk"
+    shutil.copytree(routed, folder)
+    with whence.open(folder, actor="ann@example.org") as w:
+        out = w.run()
+        other = replace(w.store.get(out.adapter, Adapter), name="other", profile=None)
+        w.store.put(Release(name="other@1", adapter=w.store.put(other), verdict=None))
+        with Gateway(w.store, ("support", "other@1"), Settings(port=0), model_factory=one_thread) as url:
+            assert ask(url, "please freeze the joint account at once")["model"] == "desk-partner@1"
+        w.rights.case.open("takedown", source="partner")
+        w.rights.case.act("takedown-1", "drop", "desk-partner@1")
+        w.rights.case.open("takedown", row="desk:desk-exchange_rate-3")
+        done = w.rights.case.act("takedown-2", "rebuild", "desk@1")
+        assert w.store.get(done.facts["release"], Release).name == "desk@2"
+        assert (aliases(w.store)["support"], now(w.store, "support")) == (done.facts["release"], ())
+        again = w.run("train")
+        assert (again.stages[2].fresh, again.adapter) == (False, done.rebuilt.adapter)
+
+
 def test_a_profile_that_was_changed_is_named_and_not_routed_by(routed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "desk"
     shutil.copytree(routed, folder)
@@ -219,9 +242,6 @@ def test_a_row_of_a_routed_source_is_rebuilt_without_and_serves_beside_the_same(
         assert sources_of(w, done.rebuilt.adapter) == {"partner"}
         served = w.store.get(done.facts["release"], Release)
         assert (served.name, served.adapter) == ("desk-partner@2", done.rebuilt.adapter)
-        from whence.lineage import aliases
-        from whence.lineage import beside as now
-
         assert (aliases(w.store)["support"], now(w.store, "support")) == (out.release, (done.facts["release"],))
         assert w.store.get(done.rebuilt.adapter, Adapter).profile != w.store.get(beside.adapter, Adapter).profile
         again = w.run()  # the same rows and recipe: what the rebuild made is found

@@ -152,7 +152,7 @@ def test_a_name_that_no_project_file_can_hold_is_refused(tmp_path: Path, name: s
 @given(st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=3) | st.integers(), min_size=1), min_size=1))
 def test_a_draft_is_toml_whatever_the_fields_are_called(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    tomllib.loads(drafted(tmp_path, "data.jsonl", data))
+    assert tomllib.loads(drafted(tmp_path, "data.jsonl", data))["sources"][0]["path"] == "data.jsonl"
 
 
 def test_a_field_of_another_plane_is_named_as_it_is(tmp_path: Path) -> None:

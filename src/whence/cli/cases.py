@@ -95,9 +95,10 @@ def act(
     """Do one thing of a case.
 
     erase: the content of its rows, and what else holds their words, for good. retire: an adapter answers no more, its
-    weights are deleted. rebuild: without the rows, exactly; it is judged and released, and the old one retired. ended:
-    a deployment was stopped. own: somebody takes over. note: an approximate method that was applied to an adapter, in
-    --reason; it is never exact and settles nothing. waive: it stays until a day, for a reason.
+    weights are deleted. drop: the same for one that is served beside another, which answers then. rebuild: without
+    the rows, exactly; it is judged and released, and the old one retired. ended: a deployment was stopped. own:
+    somebody takes over. note: an approximate method that was applied to an adapter, in --reason; it is never exact
+    and settles nothing. waive: it stays until a day, for a reason.
     """
     from whence.cli.rights import time_of
 

@@ -24,7 +24,7 @@ class Acted:
     """What an action came to."""
 
     action: str
-    """erase, retire, rebuild, ended, own, note or waive"""
+    """erase, retire, drop, rebuild, ended, own, note or waive"""
     thing: str
     """digest or name, or ``content``"""
     proof: str

@@ -48,7 +48,7 @@ class Made:
 LOOKED_AT = 2_000
 """Rows of each side, at most, by which it is told how alike they are."""
 ROUTED = 0.5
-"""Informedness above which requests are routed. docs/unlearning.md has what it was for real and for drawn rows."""
+"""Informedness above which requests are routed. docs/validity.md has what it is for real rows and for drawn ones."""
 TWO_NUMBERS = 0.1
 """Informedness below which nobody can tell which items a tier's rows teach: drawn rows stay within 0.05 of 0."""
 Split = dict[str, tuple[Ref, tuple[str, ...] | None]]
@@ -57,7 +57,7 @@ Split = dict[str, tuple[Ref, tuple[str, ...] | None]]
 
 def design(project: Project, store: Store, snapshot: Ref) -> tuple[Literal["routed", "tier"] | None, str]:
     """(how revocable rows of the snapshot are trained, why). None: there are none. Unless the project file says it,
-    they are routed where what they ask is told from what the others ask more often than not."""
+    they are routed where what they ask is told from what the others ask, with informedness above `ROUTED`."""
     late = sources(project, store, snapshot)
     if not late:
         return None, ""

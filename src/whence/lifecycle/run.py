@@ -265,9 +265,7 @@ class Walk:
                 self.store, run, on_progress=self._training, code=self.project.folder, wheels=self.project.wheels
             )
             made = self.store.get(one.adapter, Adapter)
-            one.snapshot = self.store.get(
-                made.closure, Closure
-            ).snapshot  # of a rebuild: the same rows, left after others
+            one.snapshot = self.store.get(made.closure, Closure).snapshot  # of a rebuild: the same rows by other steps
             self.out.wheels = train.wheels_of(self.store, made)
             lines += self._of(one, training_lines(self._report(run).facts, one.adapter, made))
         return any_fresh, lines

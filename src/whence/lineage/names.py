@@ -12,9 +12,12 @@ def aliases(store: Store) -> dict[str, Ref]:
 
 
 def beside(store: Store, alias: str) -> tuple[Ref, ...]:
-    """Releases that the alias serves beside that one, each for what is asked like its own rows."""
+    """Releases that the alias serves beside that one, each for what is asked like its own rows. Those whose adapter was
+    retired are left out: then that one answers for them."""
     moved = store.events("alias.moved", f"alias:{alias}", last=True)
-    return tuple(Ref(one) for one in moved[0].data.get("beside", ())) if moved else ()
+    named = [Ref(one) for one in moved[0].data.get("beside", ())] if moved else []
+    gone = {event.about for event in store.events("adapter.retired")} if named else set()
+    return tuple(ref for ref in named if store.get(ref, Release).adapter not in gone)
 
 
 def resolve(store: Store, name: str) -> tuple[Ref, Release]:

@@ -64,7 +64,7 @@ class Names:
         if known[0] != version:
             known = self._known = version, {}, {}
         if name not in known[1]:
-            known[2][name] = still_beside(self._store, name)
+            known[2][name] = beside(self._store, name)
             known[1][name] = in_use(self._store, *resolve(self._store, name))
         return known[1][name]
 
@@ -88,8 +88,11 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
     """
     asked = list(names) or sorted(aliases(store))
     wanted = dict(resolve(store, name) for name in asked)
-    others = [ref for name in asked for ref in still_beside(store, name)]
-    wanted |= {ref: store.get(ref, Release) for ref in others}
+    routed = set[Ref]()
+    for name in asked:
+        if others := beside(store, name):
+            wanted |= {ref: store.get(ref, Release) for ref in others}
+            routed |= {resolve(store, name)[0], *others}
     if not wanted:
         raise Unmet(
             "there is nothing to serve",
@@ -107,7 +110,7 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
             binding = check_binding(files, base, bond)
             if binding.answer != "incompatible":
                 must_answer(files)
-            text = profile_text(store, release.adapter, files.path) if others else None
+            text = profile_text(store, release.adapter, files.path) if ref in routed else None
         except WhenceError as error:
             reasons.append(f"{release.name}: {error}")
             continue
@@ -130,13 +133,6 @@ def bind(store: Store, names: Iterable[str], held: ExitStack, policy: Policy = "
             "restore the folders named above, or release what is there now",
         )
     return bound
-
-
-def still_beside(store: Store, alias: str) -> tuple[Ref, ...]:
-    """Releases that an alias serves beside its first, those left out whose adapter was retired: then that one answers
-    for them."""
-    gone = {event.about for event in store.events("adapter.retired")}
-    return tuple(ref for ref in beside(store, alias) if store.get(ref, Release).adapter not in gone)
 
 
 def in_use(store: Store, ref: Ref, release: Release) -> tuple[Ref, Release]:

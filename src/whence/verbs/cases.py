@@ -92,9 +92,9 @@ class Cases:
         prove: bool = False,
     ) -> Acted:
         """Do one thing of a case: erase (the content of its rows, for good), retire (an adapter: its weights are
-        deleted), rebuild (without the rows, exactly; then it is judged, released, and the old one is retired), ended (a
-        deployment), own (hand over, to somebody), note (an approximate method that was applied to an adapter: it
-        settles nothing), waive (until a day, for a reason).
+        deleted), drop (one that is served beside another), rebuild (without the rows, exactly; then it is judged,
+        released, and the old one is retired), ended (a deployment), own (hand over, to somebody), note (an
+        approximate method that was applied to an adapter: it settles nothing), waive (until a day, for a reason).
 
         thing: as `show` names it, by name, digest or its first digits; None: the content. prove: of a rebuild, train
         from the start, too, and compare. Raises Unmet, NotFound, BackendFailed.
