@@ -1,9 +1,10 @@
 """One command line that is killed at a moment, or finds the disk full from then on: ``python dying.py kill|full MOMENT
 MOMENTS WORDS…``.
 
-Moments are counted from 0: each file that is opened for writing, moved or removed in the store or beside it, each event
-before and after it is added to the chain, each sign of progress. With MOMENT -1 nothing happens; MOMENTS is a file that
-gets a line for each one that was passed. A full disk is a limit on the size of files: no byte more can be written.
+Moments are counted from 0: each file that is opened for writing, moved or removed in the store or beside it, each
+event before and after it is added to the chain, each sign of progress. With MOMENT -1 nothing happens; where it is no
+number, it is how the moment's line begins. MOMENTS is a file that gets a line for each one that was passed. A full
+disk is a limit on the size of files: no byte more can be written.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ CHANGES = {"os.remove": 0, "os.rename": 1, "os.rmdir": 0, "os.mkdir": 0}
 class Moments:
     """Counts them; at one, kills the whole process group or lets no file be written any more."""
 
-    def __init__(self, how: str, last: int, out: Path, root: Path) -> None:
-        self._kill, self._left, self._root = how == "kill", last, str(root)
-        self._full = False
+    def __init__(self, how: str, last: str, out: Path, root: Path) -> None:
+        self._kill, self._last, self._root = how == "kill", last, str(root)
+        self._passed, self._full = 0, False
         self._out = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def pass_(self, what: str) -> None:
@@ -33,12 +34,13 @@ class Moments:
         if self._full:
             return
         os.write(self._out, f"{what}\n".encode())
-        if self._left == 0 and self._kill:
+        self._passed += 1
+        if self._last != str(self._passed - 1) and not what.startswith(self._last):
+            return
+        if self._kill:
             os.killpg(0, signal.SIGKILL)
-        elif self._left == 0:
-            self._full = True
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        self._left -= 1
+        self._full = True
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
     def heard(self, event: str, args: tuple[Any, ...]) -> None:
         """An audit hook."""
@@ -56,7 +58,7 @@ def main() -> int:
     from whence.cli.session import Teller
     from whence.store.catalogue import Catalogue
 
-    moments = Moments(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path.cwd())
+    moments = Moments(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path.cwd())
     append, progress = Catalogue.append, Teller.progress
 
     def appended(self: Catalogue, kind: str, *args: Any, **named: Any) -> Any:

@@ -5,84 +5,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 import whence
 from lifecycle.matters import SECRET, Desk, spread
+from lifecycle.trials import Trials
 from store.finder import places
 from whence.store import Store, verify
 
 pytestmark = [pytest.mark.tiny, pytest.mark.fault]
-DYING = Path(__file__).with_name("dying.py")
-
-
-class Trials:
-    """Copies of a desk with an open case, on each of which the same action is tried."""
-
-    def __init__(self, desk: Desk, *action: str) -> None:
-        desk.store.close()
-        self.desk, self.action, self.place = desk, ("act", "erasure-1", *action), desk.folder.parent / "trial"
-
-    def fresh(self) -> None:
-        """A new copy."""
-        shutil.rmtree(self.place, ignore_errors=True)
-        shutil.copytree(self.desk.folder, self.place)
-
-    def run(self, moment: int = -1, how: str = "kill") -> tuple[int, str]:
-        """(exit code, what it said) of the action, disturbed at a moment; -1: not at all."""
-        out = self.place / "moments"
-        out.unlink(missing_ok=True)
-        words = [sys.executable, str(DYING), how, str(moment), str(out), "rights", "case", *self.action]
-        done = subprocess.run(
-            words, cwd=self.place, env=self.environment(), start_new_session=True, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        said = done.stdout + done.stderr
-        assert "Traceback" not in said, said
-        return done.returncode, said
-
-    def twice(self) -> None:
-        """The action in two processes at once."""
-        words = [sys.executable, "-m", "whence", "rights", "case", *self.action]
-        out: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        both = [subprocess.Popen(words, cwd=self.place, env=self.environment(), **out) for _ in range(2)]
-        said = [one.communicate()[0] for one in both]
-        assert [one.returncode for one in both] == [0, 0], said
-
-    def full(self, passed: list[str], part: str) -> None:
-        """The action, on a disk that is full from the first moment of this part on."""
-        code, said = self.run(next(n for n, what in enumerate(passed) if what.startswith(part)), "full")
-        assert (code, "cannot be written" in said, "do: " in said) == (1, True, True), (part, said)
-
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "WHENCE_ACTOR": "ann@example.org", "WHENCE_STORE": str(self.place / ".whence")}
-
-    def moments(self) -> list[str]:
-        """Of the undisturbed action."""
-        self.fresh()
-        code, said = self.run()
-        assert code == 0, said
-        return (self.place / "moments").read_text().splitlines()
-
-    def acted(self) -> bool:
-        """Whether the chain says that the action was done."""
-        with contextlib.closing(Store.open(self.place / ".whence")) as store:
-            return bool(store.events("case.acted"))
-
-    def looked_at(self, what: str) -> tuple[Any, list[str]]:
-        """(the case's task of this kind, where the secret still lies); the store verifies."""
-        root = self.place / ".whence"
-        with whence.open(self.place, project=False, actor="ann@example.org") as w:
-            task = next(one for one in w.rights.case.show("erasure-1").tasks if one.what == what)
-            assert verify(w.store) == []
-        return task, places(root, SECRET)
 
 
 def chosen(passed: list[str]) -> list[int]:
@@ -102,8 +37,13 @@ def opened(desk: Desk) -> Desk:
     return desk
 
 
+def tried(desk: Desk, *action: str) -> Trials:
+    desk.store.close()
+    return Trials(desk.folder, *action)
+
+
 def test_a_killed_erasure_is_not_called_done_and_is_ended(desk: Desk) -> None:
-    trials = Trials(opened(desk), "erase")
+    trials = tried(opened(desk), "erase")
     passed = trials.moments()
     assert {"before erasure.begun", "after erasure.done", "after case.acted"} <= set(passed)
     for moment in chosen(passed):
@@ -125,7 +65,7 @@ def test_a_killed_erasure_is_not_called_done_and_is_ended(desk: Desk) -> None:
 
 
 def test_a_killed_retirement_is_not_called_done_and_is_ended(desk: Desk) -> None:
-    trials = Trials(opened(desk), "retire", "desk@1")
+    trials = tried(opened(desk), "retire", "desk@1")
     passed = trials.moments()
     for moment in chosen(passed):
         trials.fresh()
@@ -139,11 +79,11 @@ def test_a_killed_retirement_is_not_called_done_and_is_ended(desk: Desk) -> None
 
 
 def test_a_killed_rebuild_is_not_called_done_and_is_ended(desk: Desk) -> None:
-    trials = Trials(opened(desk), "rebuild", "desk@1")
+    trials = tried(opened(desk), "rebuild", "desk@1")
     passed = trials.moments()
     training = [n for n, what in enumerate(passed) if what.startswith("progress without the rows")]
     retired = passed.index("after adapter.retired")
-    for moment in (training[len(training) // 2], training[-1], retired + 2):
+    for moment in (training[len(training) // 2], retired + 2):
         trials.fresh()
         code, _ = trials.run(moment)
         task, _ = trials.looked_at("adapter")
@@ -161,13 +101,12 @@ def test_a_killed_rebuild_is_not_called_done_and_is_ended(desk: Desk) -> None:
 
 def test_a_disk_that_fills_up_during_an_erasure(desk: Desk) -> None:
     """In each of its parts: rows, keys, words, blobs, the catalogue. It says so, and ends once there is space."""
-    trials = Trials(opened(desk), "erase")
-    passed = trials.moments()
+    trials = tried(opened(desk), "erase")
     for part in ("before erasure.begun", "after erasure.begun", "progress erase rows 0", "open whence.key",
                  "open .whence/journal/payload", "progress erase blobs 0", "before erasure.done",
                  "before case.acted"):  # fmt: skip
         trials.fresh()
-        trials.full(passed, part)
+        trials.full(part)
         task, _ = trials.looked_at("content")
         assert task.done is None, part
         code, said = trials.run()
@@ -177,11 +116,10 @@ def test_a_disk_that_fills_up_during_an_erasure(desk: Desk) -> None:
 
 
 def test_a_disk_that_fills_up_while_an_adapter_is_deleted(desk: Desk) -> None:
-    trials = Trials(opened(desk), "retire", "desk@1")
-    passed = trials.moments()
+    trials = tried(opened(desk), "retire", "desk@1")
     for part in ("before adapter.retired", "before case.acted"):
         trials.fresh()
-        trials.full(passed, part)
+        trials.full(part)
         assert trials.looked_at("adapter")[0].done is None, part
         assert trials.run()[0] == 0
         assert trials.looked_at("adapter")[0].action == "retire"
@@ -192,14 +130,13 @@ def test_a_disk_that_fills_up_while_a_dossier_is_written(desk: Desk) -> None:
         w.rights.case.act("erasure-1", "erase")
         w.rights.case.act("erasure-1", "retire", "desk@1")
         w.rights.case.act("erasure-1", "ended", "desk@1")
-    trials = Trials(desk)
+    trials = tried(desk)
     trials.action = ("close", "erasure-1", "--to", "dossiers")
-    passed = trials.moments()
     dossier = trials.place / "dossiers" / "erasure-1.json"
     for part in ("open whence.key", "open dossiers/erasure-1.json", "open dossiers/erasure-1.html",
                  "before case.closed"):  # fmt: skip
         trials.fresh()
-        trials.full(passed, part)
+        trials.full(part)
         with whence.open(trials.place, project=False) as w:
             assert w.rights.case.show("erasure-1").closed is None
             assert w.verify() == []
@@ -212,7 +149,7 @@ def test_a_disk_that_fills_up_while_a_dossier_is_written(desk: Desk) -> None:
 
 
 def test_two_processes_act_on_one_case_at_once(desk: Desk) -> None:
-    trials = Trials(opened(desk), "erase")
+    trials = tried(opened(desk), "erase")
     trials.fresh()
     trials.twice()
     task, left = trials.looked_at("content")
@@ -221,6 +158,18 @@ def test_two_processes_act_on_one_case_at_once(desk: Desk) -> None:
     trials.twice()
     task, _ = trials.looked_at("adapter")
     assert (task.action, task.proof) == ("retire", "exact")
+
+
+def test_two_processes_rebuild_at_once(desk: Desk) -> None:
+    trials = tried(opened(desk), "rebuild", "desk@1")
+    trials.fresh()
+    trials.twice()
+    task, _ = trials.looked_at("adapter")
+    assert (task.action, task.proof) == ("rebuild", "exact")
+    with contextlib.closing(Store.open(trials.place / ".whence")) as store:
+        acted = store.events("case.acted")
+        assert len({event.data["adapter"] for event in acted}) == 1
+        assert len(store.events("adapter.retired")) == 1
 
 
 def test_what_killed_processes_left_is_swept(desk: Desk) -> None:

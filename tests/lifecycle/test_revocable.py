@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import whence
+from lifecycle.trials import Trials
 from whence.lineage import aliases
 from whence.lineage import beside as now
 from whence.models import altered
@@ -215,6 +217,24 @@ def test_what_was_dropped_stands_in_nobodys_way(routed: Path, tmp_path: Path) ->
         assert (aliases(w.store)["support"], now(w.store, "support")) == (done.facts["release"], ())
         again = w.run("train")
         assert (again.stages[2].fresh, again.adapter) == (False, done.rebuilt.adapter)
+
+
+@pytest.mark.fault
+def test_a_rebuild_that_is_killed_is_ended_by_the_same_command(routed: Path, tmp_path: Path) -> None:
+    """In its proof, and once it is judged, once the alias was moved, at its very end."""
+    folder = tmp_path / "desk"
+    shutil.copytree(routed, folder)
+    with whence.open(folder, actor="ann@example.org") as w:
+        w.rights.case.open("takedown", row="partner:partner-freeze_account-3")
+    trials = Trials(folder, "rebuild", "desk-partner@1", "--prove", case="takedown-1")
+    trials.fresh()
+    for name in ("progress from the start: training", "after verdict.given", "after alias.moved", "after case.acted"):
+        assert trials.run(name)[0] == -signal.SIGKILL, name
+        task, _ = trials.looked_at("adapter")
+        assert (task.done is not None) == trials.acted() == (name == "after case.acted"), name
+    assert (task.action, task.proof) == ("rebuild", "exact")
+    with whence.open(trials.place, project=False) as w:
+        assert [now(w.store, "support")] == [(w.store.events("case.acted")[0].data["release"],)]
 
 
 def test_a_profile_that_was_changed_is_named_and_not_routed_by(routed: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -450,3 +451,25 @@ def test_a_rebuild_tells_of_its_room(
     assert "clean room: environment as installed" in told
     assert "packages by version; empty home; no network (guard)" in told
     assert room_line(None) == "it was not trained in a clean room"
+
+
+def test_rooms_of_killed_processes_are_swept(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one that somebody is in, nor one that was made just now."""
+    tmp = tmp_path / "tmp"
+    tmp.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp))
+    words = "import os, sys; from whence.train import clean_room\n"
+    words += "with clean_room(type('S', (), {'host': None}), None, None): print(1, flush=True); sys.stdin.read()"
+    env = {**os.environ, "TMPDIR": str(tmp)}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", words], env=env, **pipes) as killed:
+        killed.stdout.read(1)
+        [left] = tmp.iterdir()
+        os.utime(left, (0, 0))
+        with clean_room(store, None, None):
+            assert left.exists(), "somebody is in it"
+        killed.kill()
+    young = tmp / "whence-room-young"
+    young.mkdir()
+    with clean_room(store, None, None):
+        assert (left.exists(), young.exists()) == (False, True)

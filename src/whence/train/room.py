@@ -5,12 +5,14 @@ Here is what the process that asks prepares; `attest` is what the training proce
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import site
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -35,6 +37,10 @@ those that arithmetic depends on. No other is: none of the user's decides what i
 NAMESPACES = (("unshare", "--net"), ("unshare", "--user", "--map-current-user", "--net"))
 """Before a command, so that its network has no interface but a loopback that is down (util-linux). The first is for
 root, who would lose the right to others' files in the second."""
+PREFIX = "whence-room-"
+"""Of a room's folder, where temporary files are kept."""
+YOUNG_S = 60.0
+"""A room that nobody holds may be one that is being made until it is as old as this."""
 STDERR_TAIL = 600
 """Characters of what pip said that an error quotes."""
 
@@ -130,8 +136,32 @@ class Room:
 def clean_room(store: Store, wheels: str | None, folder: Path | None) -> Iterator[Room]:
     """A room for the trainings of one rebuild, and its end. wheels: the blob that the closure names; folder: where such
     wheels lie now. Raises Unmet that names the wheels which are missing or altered."""
-    with tempfile.TemporaryDirectory(prefix="whence-room-") as place:
-        yield Room(store, Path(place), wheels, folder)
+    _sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as place:
+        fd = os.open(place, os.O_RDONLY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield Room(store, Path(place), wheels, folder)
+        finally:
+            os.close(fd)
+
+
+def _sweep(above: Path) -> None:
+    """Delete rooms of processes that were killed: those that nobody holds. One that is being made is not held yet."""
+    for room in above.glob(f"{PREFIX}*"):
+        try:
+            fd = os.open(room, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+        except OSError:  # another user's, or gone meanwhile
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(fd)
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > YOUNG_S:
+                shutil.rmtree(room, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(fd)
 
 
 @cache
