@@ -1,12 +1,13 @@
 """Rows that may have to go: what each design teaches, and what it costs to train again without some of them.
 
-    python -m bench.revocable [--settings desk banking77] [--seeds 5] [--rows 640] [--out FILE]
+    python -m bench.revocable [--settings desk banking77] [--seeds 5] [--rows 640] [--out FILE] [--no-replays]
+        [--rehearsal .5] [--peak 1]
 
 A quarter of the rows may have to go: drawn at random (they resemble the rest), or whole intents that stand nowhere
 else. `own`: items on those intents, or as many drawn at random, whose share that is answered right; `rest`: the others.
 Designs: all rows spread over all steps (mixed, what the others are held against); the revocable rows left out; a
 tier of the last .1, .2, .3 of the steps under one fall of the learning rate, as first tried; the tier that `revocable =
-"tier"` plans (a rise and fall of its own, a quarter of the other rows rehearsed in it); and `revocable = "routed"`, an
+"tier"` plans (a rise and fall of its own, half of the other rows rehearsed in it); and `revocable = "routed"`, an
 adapter of their own beside one of the rest, requests routed by what the rows ask.
 
 Then 1, 10 and 100 revocable rows leave: the replay from the last checkpoint before them, and a training from the start
@@ -42,7 +43,6 @@ from whence.text import Likeness, normalise, profile
 SHARE, LATE, EVERY, EPOCHS, BATCH, TESTED = 0.25, "late", 20, 2, 8, 480
 TIERS = {"tier .1": 0.1, "tier .2": 0.2, "tier .3": 0.3}
 DESIGNS = ("mixed", "left out", *TIERS, "tier", "routed")
-REHEARSAL = 0.25
 COUNTS = (1, 10, 100)
 RECIPE = Recipe(
     method="sft", rank=8, alpha=16, dropout=0.0, target_modules="all-linear", learning_rate=4e-3, lr_schedule="linear",
@@ -64,9 +64,11 @@ class Case:
     """(question, intent, revocable)"""
     items: tuple[tuple[str, str, bool], ...]
     """(question, intent, own)"""
+    rehearsal: float
+    peak: float
 
 
-def draw(setting: str, kind: str, seed: int, count: int) -> Case:
+def draw(setting: str, kind: str, seed: int, count: int, rehearsal: float, peak: float) -> Case:
     """Rows and items of a setting."""
     rng = random.Random(f"{setting} {kind} {seed}")
     base, rows, items, labels = desk(seed) if setting == "desk" else banking77(rng)
@@ -78,9 +80,8 @@ def draw(setting: str, kind: str, seed: int, count: int) -> Case:
     def late(label: str) -> bool:
         return label in own if kind == "whole intents" else rng.random() < SHARE
 
-    return Case(
-        setting, kind, seed, str(base), tuple((*r, late(r[1])) for r in rows), tuple((*i, late(i[1])) for i in items)
-    )
+    rows, items = [(*r, late(r[1])) for r in rows], [(*i, late(i[1])) for i in items]
+    return Case(setting, kind, seed, str(base), tuple(rows), tuple(items), rehearsal, peak)
 
 
 Pairs = list[tuple[str, str]]
@@ -209,9 +210,11 @@ def schedule(case: Case, design: str, part: str) -> Schedule:
         length = round(TIERS[design] * steps * EPOCHS)
         tiers = (Tier(sources=(LATE,), rehearsal=0.0, first_step=steps * EPOCHS - length, steps=length),)
     elif design == "tier":
-        steps, fed = math.ceil(rest / BATCH), fed + REHEARSAL * rest
-        length = math.ceil((EPOCHS * late + REHEARSAL * rest) / BATCH)
-        tiers = (Tier(sources=(LATE,), rehearsal=REHEARSAL, peak=1.0, first_step=steps * EPOCHS, steps=length),)
+        steps, fed = math.ceil(rest / BATCH), fed + case.rehearsal * rest
+        length = math.ceil((EPOCHS * late + case.rehearsal * rest) / BATCH)
+        tiers = (
+            Tier(sources=(LATE,), rehearsal=case.rehearsal, peak=case.peak, first_step=steps * EPOCHS, steps=length),
+        )
     plan = Schedule(key=key, epochs=EPOCHS, steps_per_epoch=steps, divisor=1.0, tiers=tiers)
     return replace(plan, divisor=fed / plan.steps)
 
@@ -247,28 +250,29 @@ class Bench:
         """What each design teaches."""
         found: dict[str, Trained] = {}
         name = {"setting": case.setting, "kind": case.kind, "seed": case.seed}
-        if len(self.known(what="quality", **name)) == len(DESIGNS):
-            return
-        for design, part in (
-            *((d, "all") for d in DESIGNS if d not in ("left out", "routed")),
-            ("left out", "rest"),
-            ("alone", LATE),
-        ):
-            asked = "mixed" if part != "all" else design
-            found[design] = self.train(Training(case, part, schedule(case, asked, part), str(place / design / part)))
-        like = Likeness([profile(normalise(q) for q, _, late in case.rows if late == side) for side in (False, True)])
-        to_own = [bool(like.most(normalise(q))) for q, *_ in case.items]
-        rest, alone = found["left out"], found.pop("alone")
-        routed = tuple(a if own else r for own, a, r in zip(to_own, alone.right, rest.right, strict=True))
-        found["routed"] = Trained(rest.cpu_s + alone.cpu_s, "", routed)
+        missing = [design for design in DESIGNS if not self.known(what="quality", design=design, **name)]
+        needed = {"rest": ("left out", "routed"), LATE: ("routed",)}
+
+        def made(design: str, part: str = "all") -> Trained:
+            plan = schedule(case, design if part == "all" else "mixed", part)
+            return self.train(Training(case, part, plan, str(place / design / part)))
+
+        parts = {part: made("alone", part) for part, by in needed.items() if set(by) & set(missing)}
+        for design in missing:
+            if design == "left out":
+                found[design] = parts["rest"]
+            elif design == "routed":
+                found[design] = routed(case, parts["rest"], parts[LATE])
+            else:
+                found[design] = made(design)
         late = sum(one for *_, one in case.rows)
-        for design, made in found.items():
+        for design, one in found.items():
             sides: dict[bool, list[bool]] = {True: [], False: []}
-            for ok, (*_, own) in zip(made.right, case.items, strict=True):
+            for ok, (*_, own) in zip(one.right, case.items, strict=True):
                 sides[own].append(ok)
             right = {"own": statistics.mean(sides[True]), "rest": statistics.mean(sides[False])}
             share = late / len(case.rows) if design == "routed" else again(case, design)
-            self.keep(what="quality", **name, design=design, **right, cpu_s=made.cpu_s, again=share)
+            self.keep(what="quality", **name, design=design, **right, cpu_s=one.cpu_s, again=share)
 
     def replays(self, case: Case, place: Path) -> None:
         """What a removal costs, and whether it ends with the same bytes."""
@@ -296,6 +300,14 @@ class Bench:
                 seen = {"from_step": kept, "steps": plan.steps, "other": whole.digest != scratch.digest}
                 took = {"replay_cpu_s": replay.cpu_s, "scratch_cpu_s": scratch.cpu_s}
                 self.keep(what="replay", **name, rows=count, same=replay.digest == scratch.digest, **seen, **took)
+
+
+def routed(case: Case, rest: Trained, alone: Trained) -> Trained:
+    """Each item answered by the adapter whose rows ask such things."""
+    like = Likeness([profile(normalise(q) for q, _, late in case.rows if late == side) for side in (False, True)])
+    own = (bool(like.most(normalise(q))) for q, *_ in case.items)
+    right = tuple(a if mine else r for mine, a, r in zip(own, alone.right, rest.right, strict=True))
+    return Trained(rest.cpu_s + alone.cpu_s, "", right)
 
 
 def first_fed(gone: frozenset[str], plan: Schedule) -> int:
@@ -374,6 +386,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=640)
     parser.add_argument("--out", type=Path, help="what is done, one JSON line each; it goes on from there")
+    parser.add_argument("--rehearsal", type=float, default=0.5, help="of the tier")
+    parser.add_argument("--peak", type=float, default=1.0, help="of the tier")
     parser.add_argument("--no-replays", action="store_true", help="quality alone")
     args = parser.parse_args()
     bench = Bench(args.out)
@@ -382,7 +396,7 @@ def main() -> None:
         for setting in args.settings:
             with tempfile.TemporaryDirectory() as place:
                 for kind in ("alike", "whole intents"):
-                    case = draw(setting, kind, seed, args.rows)
+                    case = draw(setting, kind, seed, args.rows, args.rehearsal, args.peak)
                     bench.quality(case, Path(place) / kind)
                     if kind == "alike" and not args.no_replays:
                         bench.replays(case, Path(place) / "replays")

@@ -108,7 +108,7 @@ class RecipePart(_Strict):
     threads: Positive = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     revocable: Literal["routed", "tier"] | None = None
-    rehearsal: Share = 0.25
+    rehearsal: Share = 0.5
     peak: Annotated[float, Field(gt=0)] = 1.0
     beta: Annotated[float, Field(gt=0)] | None = None
     generations: Annotated[int, Field(ge=2)] | None = None
