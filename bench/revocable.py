@@ -178,7 +178,7 @@ def train(what: Training, ask: bool) -> Trained:
         tokenise(iter(rows), tokenizer, METHODS["sft"], RECIPE.max_length, lambda *_: None)
         for rows in (every, [row for row in every if row.id not in what.gone])
     )
-    divisor = what.schedule.divisor * planned.learnt() / len(planned.ids)
+    divisor = what.schedule.divisor * planned.learnt().sum() / len(planned.ids)
     numbers = {name: i for i, name in enumerate(fed.ids)}
     batches = [[numbers[name] for name in step] for step in plan(fed.ids, what.schedule, fed.sources)]
     recipe = replace(RECIPE, seed=case.seed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
 
 from whence.records import Json, Recipe, Ref, Snapshot, content_digest, encode, row_id
 from whence.store import Store, batch, row_set
@@ -42,10 +44,20 @@ def add(store: Store, source: str, contents: Sequence[Json], parents: Sequence[l
     return list(range(first, first + len(contents)))
 
 
-def freeze(store: Store, ordinals: Sequence[int], name: str = "desk") -> Ref:
-    """A snapshot of these rows."""
+def freeze(
+    store: Store, ordinals: Sequence[int], name: str = "desk", weights: Mapping[int, float] | None = None
+) -> Ref:
+    """A snapshot of these rows; ordinal → its weight where that is not 1."""
     rows = row_set(ordinals)
-    snapshot = Snapshot(name=name, rows=len(rows), root=store.root_of(rows), set=store.put_set(rows), steps=())
+    lowered = {"ordinal": pa.array(weights or (), pa.uint64()), "weight": list((weights or {}).values())}
+    snapshot = Snapshot(
+        name=name,
+        rows=len(rows),
+        root=store.root_of(rows),
+        set=store.put_set(rows),
+        steps=(),
+        weights=store.put_table(pa.table(lowered)) if weights else None,
+    )
     return store.put(snapshot)
 
 

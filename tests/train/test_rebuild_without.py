@@ -16,7 +16,7 @@ from lessons import add, freeze, recipe, talks
 import whence
 from whence.cli.rebuild import code, text
 from whence.data import leave_out
-from whence.lifecycle.rebuild import PROOFS, Rebuilt, Replayed
+from whence.lifecycle.rebuild import PROOFS, Rebuilt, Replayed, without
 from whence.models import fingerprint
 from whence.records import Base, Closure, Recipe, Ref, Run, Schedule
 from whence.store import RowSet, Store, row_set
@@ -24,6 +24,7 @@ from whence.train import Outcome, attempt, outcome, prepare, recorded, replay, s
 from whence.train import job as jobs
 from whence.train.backends.work import work
 from whence.train.checkpoints import MARKER, seal
+from whence.train.replay import first_step
 
 pytestmark = pytest.mark.tiny
 
@@ -97,6 +98,27 @@ def _shop(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator
 def shop(_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.chdir(_shop.folder)
     return _shop
+
+
+def test_rows_of_a_low_weight_are_rebuilt_without_to_the_byte(shop: Shop) -> None:
+    """Some are never fed; what they weigh stays as it was when others go."""
+    store, light = shop.store, dict.fromkeys(shop.rows[::2], 0.3)
+    base = Ref(str(store.get(shop.first.adapter.closure, Closure).base))
+    run = prepare(store, base, freeze(store, shop.rows, "light", light), recipe(batch_rows=3))
+    work(store, run, lambda line: None)
+    done = recorded(store, run)
+    assert done
+    fed, facts = set(store.get_set(done.report.set)), done.report.facts
+    assert set(shop.rows[1::2]) < fed < set(shop.rows)
+    assert facts["rows_not_fed"] == {"lowered": 24 - len(fed)}
+    schedule = store.get(str(store.get(done.adapter.closure, Closure).recipe), Recipe).schedule
+    assert schedule
+    assert (schedule.steps_per_epoch, schedule.steps) == (6, 12)  # 12 rows and 0.3 times 12 others, three a step
+    rows = row_set(one for one in fed if one in light)
+    goes = max(rows, key=lambda one: first_step(store, schedule, row_set([one])) or 0)
+    made = without(store, done.adapter_ref, row_set([goes]), shop.folder, lambda *_: None, prove=True)
+    assert (made.outcome, made.plan.gone) == ("proven", 1)
+    assert made.plan.from_step > 0
 
 
 def test_it_is_made_and_proven_by_a_training_from_the_start(shop: Shop, says: Says, lines: Says) -> None:

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,27 @@ def test_a_tier_after_the_epochs_holds_its_rows_and_a_share_of_the_others() -> N
     kept = [(name, source) for name, source in zip(names, sources, strict=True) if name not in gone]
     stay = plan([name for name, _ in kept], schedule, [source for _, source in kept])
     assert stay == [[name for name in step if name not in gone] for step in steps]
+
+
+def test_rows_of_a_low_weight_are_fed_in_that_share_and_move_nobody() -> None:
+    names, schedule = ids(3000), tiered(epochs=4, steps=20, first=80, length=40, rehearsal=0.5)
+    sources = ["late" if i % 5 == 0 else "main" for i in range(3000)]
+    weights = np.where(np.arange(3000) % 3 == 0, 0.25, 1.0)
+    whole, fed = plan(names, schedule, sources), plan(names, schedule, sources, weights)
+    light = set(names[::3])
+    assert [[n for n in step if n not in light] for step in fed] == [
+        [n for n in step if n not in light] for step in whole
+    ]
+    counted = [sum(name in light for step in steps for name in step) for steps in (whole, fed)]
+    assert counted[1] / counted[0] == pytest.approx(0.25, abs=0.02)
+    assert all(set(few) <= set(many) for few, many in zip(fed, whole, strict=True))
+    stay = np.arange(3000) % 7 > 0
+    kept = [name for name, yes in zip(names, stay, strict=True) if yes]
+    of = [source for source, yes in zip(sources, stay, strict=True) if yes]
+    gone = set(names) - set(kept)
+    assert plan(kept, schedule, of, weights[stay]) == [[n for n in step if n not in gone] for step in fed]
+    assert plan(names, schedule, sources, np.ones(3000)) == whole
+    assert [len(step) for step in plan(names, schedule, sources, np.zeros(3000))] == [0] * 120
 
 
 def test_two_tiers_in_turn() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from lessons import add, freeze, recipe, start, steps, talk, talks
@@ -340,7 +341,7 @@ def test_another_base_under_the_same_name_is_refused(desk: Desk, base: Base) -> 
 
 def test_packages_that_changed_since_the_plan_are_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = jobs.job(desk.store, desk.prepare(recipe(), attempt=6))
-    jobs.freeze(desk.store, asked, sources=["chats"] * 32, units=100, code=desk.store.root.parent)
+    jobs.freeze(desk.store, asked, sources=["chats"] * 32, weights=np.ones(32), units=100, code=desk.store.root.parent)
     assert jobs.planned(desk.store, asked)
     now = jobs.surroundings.packages() | {"torch": "9.0"}
     monkeypatch.setattr(jobs.surroundings, "packages", lambda: now)

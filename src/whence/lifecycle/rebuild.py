@@ -145,13 +145,14 @@ def without(
 def on_same_rows(store: Store, base: Ref, snapshot: Ref, recipe: Recipe) -> Ref | None:
     """A finished training on these rows by this recipe, though its plan may have been frozen when there were more of
     them: what a rebuild made is found again. One that was released comes first; a retired adapter does not count."""
-    root, released, found = store.get(snapshot, Snapshot).root, lineage.releases_of(store), list[tuple[bool, Ref]]()
+    wanted, released, found = store.get(snapshot, Snapshot), lineage.releases_of(store), list[tuple[bool, Ref]]()
     for ref, run in store.all(Run):
         if run.activity != "train" or len(run.used) != 3 or run.used[0] != base:
             continue
         followed = replace(store.get(run.used[2], Recipe), schedule=None)
         same = recipe in (followed, replace(followed, profile=None))  # a profile that nobody asks for does no harm
-        if not same or store.get(run.used[1], Snapshot).root != root:
+        fed = store.get(run.used[1], Snapshot)
+        if not same or (fed.root, fed.weights) != (wanted.root, wanted.weights):
             continue
         done = train.recorded(store, ref)
         if done and not register.retired(store, done.adapter_ref):

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from whence.models import altered
 from whence.records import (
     Adapter,
@@ -155,16 +158,22 @@ def planned(store: Store, asked: Job, packages: Mapping[str, str] | None = None)
 
 
 def freeze(
-    store: Store, asked: Job, sources: Sequence[str], units: int, code: Path, wheels: str | None = None
+    store: Store,
+    asked: Job,
+    sources: Sequence[str],
+    weights: npt.NDArray[np.float64],
+    units: float,
+    code: Path,
+    wheels: str | None = None,
 ) -> Planned:
     """Fix the plan before the first step: the schedule, the closure, and the event ``run.planned`` that names both.
 
-    sources: of each row that is fed. units: what one epoch's losses are added over, tokens learnt or rows, as the
-    method has it. A schedule that came with the recipe (the replay of an older plan) is kept as it is. code: the folder
-    whose git state counts. wheels: the blob that names those of its environment. Raises Unmet where every row has a
-    tier.
+    sources, weights: of each row that can be fed. units: what one epoch's losses are added over, tokens learnt or
+    rows, as the method has it. A schedule that came with the recipe (the replay of an older plan) is kept as it is.
+    code: the folder whose git state counts. wheels: the blob that names those of its environment. Raises Unmet where
+    every row has a tier.
     """
-    schedule = asked.recipe.schedule or _schedule(asked, sources, units)
+    schedule = asked.recipe.schedule or _schedule(asked, sources, weights, units)
     check(schedule)
     recipe = replace(asked.recipe, schedule=schedule)
     commit, clean = surroundings.git_state(code)
@@ -185,14 +194,15 @@ def freeze(
     return Planned(recipe_ref, recipe, schedule, closure_ref)
 
 
-def _schedule(asked: Job, sources: Sequence[str], units: int) -> Schedule:
+def _schedule(asked: Job, sources: Sequence[str], weights: npt.NDArray[np.float64], units: float) -> Schedule:
     """Steps of `batch_rows` rows on average, before a tier and in it; `divisor` is their average of units. The key is
     the digest of the recipe that was asked for."""
-    recipe, tier, rows = asked.recipe, asked.recipe.tier, len(sources)
-    late = sum(source in tier.sources for source in sources) if tier else 0
-    if late == rows:
+    recipe, tier, rows = asked.recipe, asked.recipe.tier, float(weights.sum())
+    in_tier = np.array([bool(tier and source in tier.sources) for source in sources])
+    late = float(weights[in_tier].sum())
+    if in_tier.all():
         raise Unmet("all rows that are fed may have to go", "some that stay", "leave `revocable` out, or add a source")
-    fed, tiers = float(rows), ()
+    fed, tiers = rows, ()
     steps = math.ceil((rows - late) / recipe.batch_rows)
     if tier and late:
         again = tier.rehearsal * (rows - late)
@@ -200,7 +210,9 @@ def _schedule(asked: Job, sources: Sequence[str], units: int) -> Schedule:
         tiers = (replace(tier, first_step=recipe.epochs * steps, steps=max(length, recipe.epochs)),)
         fed += again / recipe.epochs
     key = asked.recipe_ref.removeprefix("sha256:")
-    plan = Schedule(key=key, epochs=recipe.epochs, steps_per_epoch=steps, divisor=1.0, tiers=tiers)
+    plan = Schedule(
+        key=key, epochs=recipe.epochs, steps_per_epoch=steps, divisor=1.0, tiers=tiers, weights=asked.snapshot.weights
+    )
     return replace(plan, divisor=units * (fed / rows) / (plan.steps / recipe.epochs))
 
 

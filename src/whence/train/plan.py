@@ -3,7 +3,8 @@
 Occurrence j of a row (j = 0 … epochs − 1) has a window of steps: epoch j for an ordinary row, the j-th of `epochs`
 equal parts of the tier for a row whose source has one. Its step is the window's first step plus the hash modulo the
 window's width. A row that was learnt before a tier may be fed once more in it (rehearsal), by another hash of its id.
-Steps count from 0 over all epochs and tiers together; nothing is computed from the rows that are present.
+Steps count from 0 over all epochs and tiers together; nothing is computed from the rows that are present. A row of a
+weight below 1 is fed in those of its occurrences that another hash of its id draws.
 """
 
 from __future__ import annotations
@@ -51,18 +52,24 @@ def _stretches(schedule: Schedule) -> list[tuple[int, int]]:
     return [(tier.first_step or 0, tier.steps or 0) for tier in schedule.tiers]
 
 
-def plan(row_ids: Sequence[str], schedule: Schedule, sources: Sequence[str] | None = None) -> list[list[str]]:
+def plan(
+    row_ids: Sequence[str],
+    schedule: Schedule,
+    sources: Sequence[str] | None = None,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> list[list[str]]:
     """The ids of each step, sorted; one list a step, some possibly empty.
 
     row_ids: ids in hex, in any order, each once. sources: the source of each row, in the same order; needed where the
-    schedule has tiers. Raises Unmet for a repeated id, a tier that does not fit, or tiers without sources.
+    schedule has tiers. weights: of each row, 1 where absent. Raises Unmet for a repeated id, a tier that does not fit,
+    or tiers without sources.
     """
     check(schedule)
     if len(set(row_ids)) != len(row_ids):
         raise Unmet(f"{len(row_ids) - len(set(row_ids))} row ids occur more than once", "each row once", "")
     if schedule.tiers and sources is None:
         raise Unmet("the schedule has tiers but the rows' sources are not given", "a source for each row", "")
-    which, steps = steps_of(schedule, row_ids, sources)
+    which, steps = steps_of(schedule, row_ids, sources, weights)
     by_step = which[np.argsort(steps, kind="stable")]
     parts = np.split(by_step, np.cumsum(np.bincount(steps, minlength=schedule.steps))[:-1])
     return [sorted(row_ids[int(i)] for i in part) for part in parts]
@@ -71,8 +78,30 @@ def plan(row_ids: Sequence[str], schedule: Schedule, sources: Sequence[str] | No
 Numbers = npt.NDArray[np.int64]
 
 
-def steps_of(schedule: Schedule, ids: Sequence[str], sources: Sequence[str] | None) -> tuple[Numbers, Numbers]:
-    """Every occurrence as (which row, in which step), both of shape (occurrences,). ids and sources: see `plan`."""
+def steps_of(
+    schedule: Schedule,
+    ids: Sequence[str],
+    sources: Sequence[str] | None,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> tuple[Numbers, Numbers]:
+    """Every occurrence as (which row, in which step), both of shape (occurrences,). ids, sources, weights: see
+    `plan`."""
+    which, steps = _every(schedule, ids, sources)
+    if weights is None or (weights == 1).all():
+        return which, steps
+    fed, less = np.ones(len(which), bool), np.flatnonzero(weights[which] < 1)
+    drawn = _hashes(schedule.key, [f"{ids[which[i]]}:{steps[i]}" for i in less], "weight")
+    fed[less] = drawn < (weights[which[less]] * (2**64 - 2**12)).astype(np.uint64)
+    return which[fed], steps[fed]
+
+
+def passes(schedule: Schedule, ids: Sequence[str], sources: Sequence[str], weights: npt.NDArray[np.float64]) -> Numbers:
+    """How often each row is fed over all epochs; shape (rows,). 0 where its weight drew none."""
+    return np.bincount(steps_of(schedule, ids, sources, weights)[0], minlength=len(ids))
+
+
+def _every(schedule: Schedule, ids: Sequence[str], sources: Sequence[str] | None) -> tuple[Numbers, Numbers]:
+    """As if every row had the weight 1."""
     numbers = {source: _tier(schedule, source) for source in set(sources or ())}
     tiers = np.array([-1 if (n := numbers[s]) is None else n for s in sources] if sources else [-1] * len(ids), int)
     rows, steps, every = list[Numbers](), list[Numbers](), np.arange(len(ids))

@@ -24,6 +24,7 @@ from whence.train.checkpoints import FOLDER, Checkpoint, made_under, whole
 from whence.train.compare import conditions as against
 from whence.train.job import Outcome, folder_of, job, recorded
 from whence.train.plan import steps_of
+from whence.train.rows import weights_of
 from whence.train.wheels import named, packages
 
 CHECKPOINT, MADE_BY = "checkpoint", "checkpoint_of"
@@ -255,18 +256,21 @@ def on_disk(store: Store) -> list[Ref]:
 
 
 def first_step(store: Store, schedule: Schedule, rows: RowSet) -> int | None:
-    """The first step in which any of these rows is fed; None for no rows."""
-    return int(_steps(store, schedule, rows).min()) if rows else None
+    """The first step in which any of these rows is fed; None where none is."""
+    steps = _steps(store, schedule, rows)
+    return int(steps.min()) if steps.size else None
 
 
 def _steps(store: Store, schedule: Schedule, rows: RowSet) -> npt.NDArray[np.int64]:
     """The step of each occurrence of these rows; shape (occurrences,)."""
     ids: list[str] = []
     sources: list[str] = []
-    for batch in store.scan(["id", "source"], rows):
+    ordinals: list[int] = []
+    for batch in store.scan(["ord", "id", "source"], rows):
+        ordinals += batch["ord"].to_pylist()
         ids += [name.hex() for name in batch["id"].to_pylist()]
         sources += batch["source"].to_pylist()
-    return steps_of(schedule, ids, sources)[1]
+    return steps_of(schedule, ids, sources, weights_of(store, schedule.weights, ordinals))[1]
 
 
 def fed_rows(store: Store, made: Outcome) -> RowSet:

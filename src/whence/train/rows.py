@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+
+import numpy as np
+import numpy.typing as npt
 
 from whence.records import Json, Snapshot
 from whence.store import Store
@@ -41,6 +44,15 @@ def read(store: Store, snapshot: Snapshot) -> Iterator[Fed]:
         columns = (batch[name].to_pylist() for name in ("ord", "id", "source", "content"))
         for ordinal, name, source, content in zip(*columns, strict=True):
             yield Fed(ordinal, name.hex(), source, None if content is None else json.loads(content))
+
+
+def weights_of(store: Store, weights: str | None, ordinals: Sequence[int]) -> npt.NDArray[np.float64]:
+    """The weight of each row, shape (rows,). weights: the blob of a snapshot or a plan; None: all are 1."""
+    if weights is None:
+        return np.ones(len(ordinals))
+    table = store.get_table(weights)
+    lowered = dict(zip(table["ordinal"].to_pylist(), table["weight"].to_pylist(), strict=True))
+    return np.array([lowered.get(ordinal, 1.0) for ordinal in ordinals], np.float64)
 
 
 def conversation(content: Json) -> Conversation:

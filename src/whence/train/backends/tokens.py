@@ -43,6 +43,10 @@ class Tokenised:
     """of each row: chosen and rejected of a preference, else one; grpo: the prompt, nothing of it learnt"""
     contents: list[Json] = field(default_factory=list)
     """of each row, where the method reads more of it than its tokens; else None"""
+    weights: npt.NDArray[np.float64] = field(default_factory=lambda: np.ones(0))
+    """of each row, once they are known: the share of the epochs in which it is fed, on average"""
+    passes: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """times that each row is fed, once the plan is frozen"""
     cut: int = 0
     """rows fed without their last tokens"""
     not_fed: list[tuple[int, str]] = field(default_factory=list)
@@ -52,13 +56,21 @@ class Tokenised:
         """reason → rows not fed."""
         return dict(Counter(reason for _, reason in self.not_fed))
 
-    def learnt(self) -> int:
-        """Tokens of answers that the loss of one epoch looks at."""
-        return sum(int((side.labels != IGNORED).sum()) for row in self.sides for side in row)
+    def learnt(self) -> Ids:
+        """Tokens of each row's answers that the loss looks at; shape (rows,)."""
+        return np.array([sum(int((side.labels != IGNORED).sum()) for side in row) for row in self.sides], np.int64)
 
-    def read(self) -> int:
-        """Tokens of the fed rows."""
-        return sum(len(side.ids) for row in self.sides for side in row)
+    def feed(self, passes: Ids) -> None:
+        """Each row this many times; those that are never fed, for their low weight, are left out."""
+        fed = np.flatnonzero(passes)
+        self.not_fed += [(self.ordinals[i], "lowered") for i in np.flatnonzero(passes == 0)]
+        for name in ("ordinals", "ids", "sources", "sides", "contents"):
+            setattr(self, name, [getattr(self, name)[i] for i in fed])
+        self.weights, self.passes = self.weights[fed], passes[fed]
+
+    def read(self) -> Ids:
+        """Tokens of each row; shape (rows,)."""
+        return np.array([sum(len(side.ids) for side in row) for row in self.sides], np.int64)
 
 
 def check_template(tokenizer: Any) -> None:

@@ -43,8 +43,8 @@ from whence.train.attest import attest
 from whence.train.backends.tokens import Tokenised, check_template, example, tokenise
 from whence.train.checkpoints import Checkpoint, made_under, sweep
 from whence.train.job import Job, Planned, finish, freeze, job, outcome, planned
-from whence.train.plan import plan
-from whence.train.rows import read
+from whence.train.plan import passes, plan
+from whence.train.rows import read, weights_of
 from whence.train.takeover import take_over
 
 Say = Callable[[Json], None]
@@ -118,9 +118,11 @@ def _work(store: Store, asked: Job, base: Held, say: Say, given: Given) -> Ref:
     meter.import_cpu_s = time.process_time() - before_import
     check_template(tokenizer)
     rows = _tokenise(store, asked, tokenizer, say)
-    units = rows.learnt() if METHODS[asked.recipe.method].divisor == "tokens" else len(rows.ids)
+    rows.weights = weights_of(store, asked.snapshot.weights, rows.ordinals)
     code = given.code or store.root.parent
-    frozen = before or freeze(store, asked, rows.sources, units, code, given.wheels)
+    frozen = before or freeze(store, asked, rows.sources, rows.weights, _units(asked, rows), code, given.wheels)
+    rows.weights = weights_of(store, frozen.schedule.weights, rows.ordinals)
+    rows.feed(passes(frozen.schedule, rows.ids, rows.sources, rows.weights))
     conditions = _conditions(torch, asked.recipe.threads)
     fed = store.put_set(row_set(rows.ordinals))
     under = made_under(frozen.closure, fed, conditions)
@@ -208,6 +210,12 @@ def _conditions(torch: Any, threads: int) -> Conditions:
     return surroundings.conditions(threads, device, torch.backends.cpu.get_cpu_capability())
 
 
+def _units(asked: Job, rows: Tokenised) -> float:
+    """What the losses of one epoch are added over, on average."""
+    tokens = METHODS[asked.recipe.method].divisor == "tokens"
+    return float(rows.weights @ rows.learnt()) if tokens else float(rows.weights.sum())
+
+
 def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any, dict[str, str]], say: Say) -> Trained:
     from whence.train.backends.keyed import Course, Pulse
     from whence.train.backends.trainers import pair_accuracy, trainer
@@ -216,7 +224,7 @@ def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any
     recipe, schedule = frozen.recipe, frozen.schedule
     whole = sweep(asked.folder, under)
     index = {name: i for i, name in enumerate(rows.ids)}
-    batches = [[index[name] for name in step] for step in plan(rows.ids, schedule, rows.sources)]
+    batches = [[index[name] for name in step] for step in plan(rows.ids, schedule, rows.sources, rows.weights)]
     course = Course(recipe=recipe, schedule=schedule, batches=batches, under=under)
     pulse = Pulse(course, _beat("training", len(batches), say))
     made = trainer(course, rows, folder, asked.base.name, tokenizer, pulse, asked.folder)
@@ -226,7 +234,7 @@ def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any
     if not METHODS[recipe.method].answers:
         found["pair_accuracy"] = pair_accuracy(made, rows)
     if recipe.generations is not None:
-        found["answers_sampled"] = len(rows.ids) * schedule.epochs * recipe.generations
+        found["answers_sampled"] = int(rows.passes.sum()) * recipe.generations
     return Trained(made.model, made.state.log_history, last.step if last else None, found)
 
 
@@ -278,8 +286,8 @@ def _facts(rows: Tokenised, frozen: Planned, trained: Trained, meter: Meter) -> 
         "rows_cut": rows.cut,
         "rows_not_fed": rows.reasons(),
         "steps": schedule.steps,
-        "tokens_learnt": rows.learnt() * schedule.epochs,
-        "tokens_read": rows.read() * schedule.epochs,
+        "tokens_learnt": int(rows.passes @ rows.learnt()),
+        "tokens_read": int(rows.passes @ rows.read()),
         "row_local": method.row_local,
         "exact_replay": method.exact_replay,
         "why": method.why,
