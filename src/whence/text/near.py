@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numba as nb
@@ -63,9 +64,9 @@ def shingles(words: pa.LargeListArray, n: int = 3) -> pa.LargeListArray:
 def signatures(shingles: pa.LargeListArray) -> npt.NDArray[np.uint32]:
     """(texts, 128): two sets agree at one place with the probability of their Jaccard index; zeros for an empty set.
 
-    One permutation (Li, Owen and Zhang, 2012): a hash's first 7 bits are its place, the least hash of a place its value. A
-    place that stays empty takes another's value: each full place offers its own to all places, in an order of its own,
-    and the first offer is taken (Mai and others, "On Densification for Minwise Hashing", 2019)."""
+    One permutation (Li, Owen and Zhang, 2012): a hash's first 7 bits are its place, the least hash of a place its
+    value. A place that stays empty takes another's: each full place offers its own to all places, in an order of its
+    own, and the first offer is taken (Mai and others, "On Densification for Minwise Hashing", 2019)."""
     hashes, offsets = columns(shingles)
     out = np.zeros((len(offsets) - 1, SIZE), np.uint32)
     _sign(hashes, offsets, ORDERS, out)
@@ -135,7 +136,7 @@ def _sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray,
     )
     weights = weights - weights[0] + 64 * np.arange(len(weights))
     cuts = np.unique([*np.searchsorted(weights, np.arange(0, weights[-1], AT_ONCE)), len(texts)]).tolist()
-    parts = _each(threads, sketch, list(zip(cuts, cuts[1:], strict=False)))
+    parts = _each(threads, sketch, list(pairwise(cuts)))
     keys = np.empty((len(texts), BANDS), np.uint32)
     offsets = np.zeros(len(texts) + 1, np.int64)
     values = np.empty(sum(len(own.values) for own, _ in parts), np.uint64)
@@ -169,8 +170,8 @@ def _ordered(keys: Keys, band: int) -> Hashes:
 
 
 def _crowds(keys: Keys, band: int) -> tuple[Rows, Rows]:
-    """(rows of crowds, the end of each one's crowd). In a crowd, rows that share the bands after this one stand together,
-    as in an LSH forest (Bawa, Condie and Ganesan, 2005)."""
+    """(rows of crowds, the end of each one's crowd). In a crowd, rows that share the bands after this one stand
+    together, as in an LSH forest (Bawa, Condie and Ganesan, 2005)."""
     rows = np.flatnonzero(keys[:, band] & ROOM)
     after = [keys[rows, (band + more) % BANDS] for more in (3, 2, 1, 0)]
     rows = rows[np.lexsort((rows, *after))]
