@@ -3,6 +3,7 @@
     pip install rensa==0.5.0 datasketch==2.0.0 datatrove==0.8.0 semhash==0.5.0
     python -m bench.near_duplicates [--rows 100000] [--ways whence rensa …]   # generated texts, truth by all pairs
     python -m bench.near_duplicates --grow 10000 100000 1000000 --ways whence "rensa, our shingles"
+    python -m bench.near_duplicates --rows 20000 --opening 60                 # most begin with the same 60 words
     python -m bench.near_duplicates --data banking77 bitext gpteacher         # from WHENCE_DATA
 
 What is asked: which texts have a Jaccard index of word 3-grams of at least 0.7 with an earlier one. Generated are texts
@@ -30,7 +31,8 @@ import pyarrow.parquet as pq
 
 from bench.machine import alone, describe, peak_kib
 from bench.mentions import vocabulary
-from whence.text.words import split
+from whence.text.near import clusters, near_duplicates, shingles
+from whence.text.words import columns, split, words
 
 THRESHOLD, WIDTH = 0.7, 3
 RHO_BANDS = 16
@@ -53,6 +55,14 @@ def generated(count: int) -> Iterator[str]:
             base = rng.choices(pool, k=rng.randint(20, 80))
             bases = [*bases[-999:], base]
         yield " ".join(base).capitalize() + "."
+
+
+def opened(texts: Iterator[str], length: int) -> Iterator[str]:
+    """The same, seven of ten behind one of five openings of so many words."""
+    rng, known = random.Random(length), vocabulary()
+    openings = [" ".join(rng.choices(known, k=length)) for _ in range(5)]
+    for text in texts:
+        yield f"{rng.choice(openings)} {text}" if length and rng.random() < 0.7 else text
 
 
 def real(name: str) -> list[str]:
@@ -94,9 +104,17 @@ def truth(texts: list[str]) -> dict[tuple[int, int], float]:
 
 def whence(texts: pa.Array) -> np.ndarray:
     """near_duplicates(texts)"""
-    from whence.text.near import near_duplicates
-
     return near_duplicates(texts, THRESHOLD, n=WIDTH)["right"].unique().to_numpy()
+
+
+def whence_daft(texts: pa.Array) -> np.ndarray:
+    """near_duplicates_of(frame), Daft's native runner: the same kernels, equal results"""
+    import daft
+
+    from whence.text.backends.daft_engine import near_duplicates_of
+
+    frame = daft.from_arrow(pa.table({"id": np.arange(len(texts)), "text": texts}))
+    return near_duplicates_of(frame, THRESHOLD, n=WIDTH)["right"].unique().to_numpy()
 
 
 def rensa_users(texts: pa.Array) -> np.ndarray:
@@ -138,9 +156,6 @@ def rensa_ours_rho(texts: pa.Array) -> np.ndarray:
 
 def _rensa_flat(texts: pa.Array, sketch: str) -> np.ndarray:
     from rensa import RMinHash, RMinHashLSH
-
-    from whence.text.near import shingles
-    from whence.text.words import columns, words
 
     hashes, offsets = columns(shingles(words(texts), WIDTH))
     matrix = getattr(RMinHash, sketch)(hashes, offsets.astype(np.uint64), 128, 42)
@@ -189,9 +204,6 @@ def semhash(texts: pa.Array) -> np.ndarray:
     """SemHash.from_records(…, model).self_deduplicate(0.82); model: our shingles hashed to 256 numbers, not its own"""
     from semhash import SemHash
 
-    from whence.text.near import shingles
-    from whence.text.words import columns, words
-
     class Hashing:
         """In the place of its own model, which is to be downloaded. Of sets of equal size, Jaccard .7 is cosine .82."""
 
@@ -207,8 +219,10 @@ def semhash(texts: pa.Array) -> np.ndarray:
     return np.array(sorted(int(one.record["id"]) for one in done.filtered), np.int64)
 
 
+JOINED: list[str] = []
 WAYS: dict[str, Callable[[pa.Array], np.ndarray]] = {
     "whence": whence,
+    "whence, Daft": whence_daft,
     "rensa": rensa_users,
     "rensa rho": rensa_rho,
     "rensa, our shingles": rensa_ours,
@@ -239,6 +253,7 @@ def report(
     file = str(folder / f"{name}.parquet")
     pq.write_table(pa.table({"text": texts}), file)
     best: dict[int, float] = {}
+    ours: set[int] | None = None
     for (_, right), alike in (wanted or {}).items():
         best[right] = max(best.get(right, 0), alike)
     for way in ways:
@@ -248,6 +263,10 @@ def report(
             print(f"| {name} | {way} | failed: {str(failed).splitlines()[-1]} |", flush=True)
             continue
         found = set(np.load(f"{file}.{way}.npy").tolist())
+        if way.startswith("whence"):
+            ours = found if ours is None else ours
+            assert found == ours, "two ways to run the same kernels differ"
+            assert wanted is None or found <= best.keys(), "a pair that is none"
         cells = [name, way, f"{took['cpu_s']:.1f}", f"{took['cpu_s'] / len(texts) * 1e6:.1f}", f"{took['mib']:,.0f}"]
         cells.append(f"{len(found):,}")
         if wanted is not None:
@@ -257,12 +276,19 @@ def report(
                 due = {row for row, alike in best.items() if low <= alike < high}
                 cells.append(f"{len(found & due) / len(due):.4f}" if due else "")
         print("| " + " | ".join(cells) + " |", flush=True)
+    if wanted:
+        pairs = near_duplicates(texts, THRESHOLD, n=WIDTH)
+        own = clusters(len(texts), pairs).to_numpy()
+        returned = wanted.keys() & set(zip(pairs["left"].to_pylist(), pairs["right"].to_pylist(), strict=True))
+        joined = sum(own[left] == own[right] for left, right in wanted)
+        JOINED.append(f"{name}: {len(wanted):,} true pairs, {len(returned):,} returned, {joined:,} joined by clusters")
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--opening", type=int, default=0, help="words with which most texts begin")
     parser.add_argument("--grow", type=int, nargs="+")
     parser.add_argument("--data", nargs="+", choices=("banking77", "bitext", "gpteacher"))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
@@ -272,11 +298,11 @@ def main() -> None:
         print(json.dumps(measure(*args.one)))
         return
     print(f"# near-duplicates ({describe()})\n")
-    for peer in ("rensa", "datasketch", "datatrove", "semhash"):
+    for peer in ("rensa", "datasketch", "datatrove", "semhash", "daft"):
         try:
             print(f"{peer} {importlib.metadata.version(peer)}", end="  ")
         except importlib.metadata.PackageNotFoundError:
-            args.ways = [way for way in args.ways if not way.startswith(peer)]
+            args.ways = [way for way in args.ways if peer not in way.lower()]
     print("\n\n| texts | way | CPU s | µs a text | peak MiB | found | precision | recall .7–.8 | .8–.9 | .9–1 | all |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as tmp:
@@ -288,8 +314,10 @@ def main() -> None:
             for rows in args.grow:
                 report(Path(tmp), f"{rows:,}", pa.array(generated(rows), pa.large_string()), args.ways, None)
         else:
-            texts = list(generated(args.rows))
-            report(Path(tmp), f"{args.rows:,}", pa.array(texts), args.ways, truth(texts))
+            texts = list(opened(generated(args.rows), args.opening))
+            name = f"{args.rows:,}" + (f", opening {args.opening}" if args.opening else "")
+            report(Path(tmp), name, pa.array(texts), args.ways, truth(texts))
+    print("\n" + "\n".join(JOINED))
     print("\n" + "\n".join(f"{way}: {call.__doc__}" for way, call in WAYS.items() if way in args.ways))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whence.text import near
+from whence.text import coarse, near, normalise
 from whence.text.near import bands, clusters, near_duplicates, shingles, signatures
 from whence.text.words import words
 
@@ -220,3 +221,19 @@ def test_a_threshold_or_a_width_that_means_nothing_is_refused() -> None:
             near_duplicates(pa.array(["a"]), threshold)
     with pytest.raises(ValueError, match="n is at least 1"):
         near_duplicates(pa.array(["a"]), n=0)
+
+
+@given(st.text())
+def test_coarse_is_one_spelling(text: str) -> None:
+    assert coarse(coarse(text)) == coarse(text) == coarse(unicodedata.normalize("NFD", text)) == normalise(coarse(text))
+    assert not set(coarse(text)) & set("123456789")
+
+
+def test_texts_that_differ_in_spelling_and_numbers_are_one_when_coarse() -> None:
+    assert (
+        coarse("Ｏｒｄｅｒ №１２: Straße, café!")
+        == coarse("order no34 STRASSE cafe\u0301")
+        == "order no00 strasse café"
+    )
+    texts = [coarse(f"your order {number} has been sent today") for number in (113542, 998877)]
+    assert near_duplicates(pa.array(texts)).num_rows == 1

@@ -25,6 +25,8 @@ SIZE = 128
 BANDS = 32
 CROWD = 64
 """texts; in a band that more of them share, not all pairs are compared"""
+NEXT = 32
+"""texts of a crowd that one is compared with"""
 AT_ONCE = 1 << 22
 """bytes of text, about, that one thread works on"""
 
@@ -373,10 +375,10 @@ def _join(parents, left, right):  # type: ignore[no-untyped-def]
 
 @nb.njit(FOUND(nb.int64[::1], nb.int64[::1], nb.int64[::1], VALUES, AT, nb.float64), cache=True, nogil=True)
 def _connect(rows, ends, parents, hashes, offsets, threshold):  # type: ignore[no-untyped-def]
-    """Of each crowd: every row with the next `CROWD`, but for those that are connected already."""
+    """Of each crowd: every row with the next few, but for those that are connected already."""
     lefts, rights, values, count = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.float64), 0
     for at in range(len(rows)):
-        for other in range(at + 1, min(ends[at], at + 1 + CROWD)):
+        for other in range(at + 1, min(ends[at], at + 1 + NEXT)):
             left, right = min(rows[at], rows[other]), max(rows[at], rows[other])
             a, b = _root(parents, left), _root(parents, right)
             value = _jaccard(hashes, offsets, left, right, threshold) if a != b else 0.0
