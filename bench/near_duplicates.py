@@ -31,7 +31,8 @@ import pyarrow.parquet as pq
 
 from bench.machine import alone, describe, peak_kib
 from bench.mentions import vocabulary
-from whence.text.near import clusters, near_duplicates, shingles
+from whence.text.near import clusters, near_duplicates
+from whence.text.sketches import shingles
 from whence.text.words import columns, split, words
 
 THRESHOLD, WIDTH = 0.7, 3

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whence.text import coarse, near, normalise
-from whence.text.near import bands, clusters, near_duplicates, shingles, signatures
+from whence.text import coarse, normalise
+from whence.text.near import clusters, near_duplicates
+from whence.text.sketches import BANDS, ORDERS, SIZE, bands, shingles, signatures
 from whence.text.words import words
 
 MOST = 2**64 - 1
@@ -42,17 +43,17 @@ def signed(hashes: list[int]) -> list[int]:
     own: dict[int, int] = {}
     for value in sorted(hashes, reverse=True):
         own[value >> 57] = value >> 25 & 0xFFFFFFFF
-    offers = [(turn, giver) for turn in range(near.SIZE) for giver in sorted(own)]
+    offers = [(turn, giver) for turn in range(SIZE) for giver in sorted(own)]
     out = dict(own)
     for turn, giver in offers:
-        out.setdefault(int(near.ORDERS[giver, turn]), own[giver])
-    return [out.get(place, 0) for place in range(near.SIZE)]
+        out.setdefault(int(ORDERS[giver, turn]), own[giver])
+    return [out.get(place, 0) for place in range(SIZE)]
 
 
 def banded(signature: list[int]) -> list[int]:
     """`bands` of one signature."""
     out = []
-    for band in range(near.BANDS):
+    for band in range(BANDS):
         value = band
         for one in signature[4 * band : 4 * band + 4]:
             value = mixed(value ^ one)
@@ -119,7 +120,7 @@ def test_signatures_agree_as_often_as_sets(size: int) -> None:
         agreed.append(float((a == b).mean()))
     wanted = shared / (2 * size - shared)
     assert abs(np.mean(agreed) - wanted) < 0.02
-    assert np.std(agreed) < 1.3 * (wanted * (1 - wanted) / near.SIZE) ** 0.5
+    assert np.std(agreed) < 1.3 * (wanted * (1 - wanted) / SIZE) ** 0.5
 
 
 @settings(deadline=None)

@@ -2,7 +2,7 @@
 
 Texts become sets of shingles, sets become signatures by minhash with one permutation, signatures become 32 bands of 4
 values, and only texts that share a band are compared, by the exact Jaccard index of their sets. Two sets of index J
-share a band with probability 1 - (1 - J⁴)³²: .9999 at .7, .87 at .5.
+share a band with probability 1 - (1 - J⁴)³²: .9998 at .7, .87 at .5.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from whence.text.sketches import BANDS, VALUES, Keys, bands, shingles, signatures
 from whence.text.words import AT, Hashes, columns, mixed, words
 
-SIZE = 128
-"""values of a signature"""
-BANDS = 32
 CROWD = 64
 """texts; in a band that more of them share, not all pairs are compared"""
 NEXT = 32
@@ -31,8 +29,6 @@ AT_ONCE = 1 << 22
 """bytes of text, about, that one thread works on"""
 
 Rows = npt.NDArray[np.int64]
-Keys = npt.NDArray[np.uint32]
-VALUES = nb.types.Array(nb.uint64, 1, "C", readonly=True)
 ROOM = np.uint32(1 << 31)
 """In a key: its bucket is a crowd."""
 
@@ -42,44 +38,14 @@ def near_duplicates(texts: pa.Array, threshold: float = 0.7, *, n: int = 3, thre
 
     Every pair is verified. Not every pair is there, so that pairs grow with the texts and not with their square: of
     texts with equal sets each is paired with the first of them, and the first stands for all towards others; where more
-    than `CROWD` texts share a band, texts that other pairs connect already are not paired again. So `clusters` of the
-    pairs is what is promised: it joins two texts of an index J ≥ threshold with the probability above. A text without
+    than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those that other
+    pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index J ≥ threshold
+    are in one with the probability above, in crowds with one that is measured (docs/near-duplicates.md). A text without
     words is in no pair. The result does not depend on `threads`."""
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is above 0 and at most 1, not {threshold}")
     sets, keys = _sketched(texts, n, threads)
     return paired(sets, keys, threshold, threads=threads)
-
-
-def shingles(words: pa.LargeListArray, n: int = 3) -> pa.LargeListArray:
-    """The hashes of each text's n-grams of words, sorted, each once. A text of fewer than n words has one shingle, of
-    all of them; one without words has none."""
-    if n < 1:
-        raise ValueError(f"n is at least 1, not {n}")
-    hashes, offsets = columns(words)
-    ends = np.zeros(len(offsets), np.int64)
-    room = np.empty(len(hashes), np.uint64)
-    _shingle(hashes, offsets, n, ends, room)
-    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(room[: ends[-1]].copy()))
-
-
-def signatures(shingles: pa.LargeListArray) -> npt.NDArray[np.uint32]:
-    """(texts, 128): two sets agree at one place with the probability of their Jaccard index; zeros for an empty set.
-
-    One permutation (Li, Owen and Zhang, 2012): a hash's first 7 bits are its place, the least hash of a place its
-    value. A place that stays empty takes another's: each full place offers its own to all places, in an order of its
-    own, and the first offer is taken (Mai and others, "On Densification for Minwise Hashing", 2019)."""
-    hashes, offsets = columns(shingles)
-    out = np.zeros((len(offsets) - 1, SIZE), np.uint32)
-    _sign(hashes, offsets, ORDERS, out)
-    return out
-
-
-def bands(signatures: npt.NDArray[np.uint32]) -> Keys:
-    """(texts, 32): a number above 0 and below 2³¹ for each four values; 0 for an empty set."""
-    out = np.zeros((len(signatures), BANDS), np.uint32)
-    _band(signatures, out)
-    return out
 
 
 def clusters(n: int, pairs: pa.Table) -> pa.Array:
@@ -89,9 +55,9 @@ def clusters(n: int, pairs: pa.Table) -> pa.Array:
     return pa.array(parents)
 
 
-def paired(shingles: pa.LargeListArray, keys: Keys, threshold: float, *, threads: int = 1) -> pa.Table:
+def paired(sets: pa.LargeListArray, keys: Keys, threshold: float, *, threads: int = 1) -> pa.Table:
     """The pairs among sets whose bands are known. Changes keys."""
-    hashes, offsets = columns(shingles)
+    hashes, offsets = columns(sets)
     first = _firsts(hashes, offsets)
     copies = np.flatnonzero(first != np.arange(len(first)))
     keys[copies] = 0
@@ -179,78 +145,6 @@ def _crowds(keys: Keys, band: int) -> tuple[Rows, Rows]:
     rows = rows[np.lexsort((rows, *after))]
     own = keys[rows, band]
     return rows, np.searchsorted(own, own, side="right")
-
-
-def _orders() -> npt.NDArray[np.uint8]:
-    """(128, 128): for each place all places in an order of its own. Never to change: signatures are compared."""
-    numbers = np.arange(SIZE * SIZE, dtype=np.uint64) + np.uint64(1)
-    numbers *= np.uint64(0x9E3779B97F4A7C15)
-    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
-        numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(factor)
-    return np.ascontiguousarray(np.argsort(numbers.reshape(SIZE, SIZE), axis=1, kind="stable").astype(np.uint8))
-
-
-ORDERS = _orders()
-
-
-@nb.njit(nb.void(VALUES, AT, nb.int64, nb.int64[::1], nb.uint64[::1]), cache=True, nogil=True)
-def _shingle(hashes, offsets, n, ends, room):  # type: ignore[no-untyped-def]
-    """Sets into room, one after the other, their ends into ends[1:]."""
-    factor, end = np.uint64(0x9FB21C651E98DF25), 0
-    for text in range(len(offsets) - 1):
-        start, stop, begun = offsets[text], offsets[text + 1], end
-        width = min(n, stop - start)
-        for at in range(start, stop - width + 1 if width else start):
-            value = np.uint64(0)
-            for word in range(at, at + width):
-                value = value * factor + hashes[word]
-            room[end] = mixed(value)
-            end += 1
-        room[begun:end].sort()
-        kept = begun
-        for at in range(begun, end):
-            if at == begun or room[at] != room[kept - 1]:
-                room[kept] = room[at]
-                kept += 1
-        end = kept
-        ends[text + 1] = end
-
-
-@nb.njit(nb.void(VALUES, AT, nb.uint8[:, ::1], nb.uint32[:, ::1]), cache=True, nogil=True)
-def _sign(hashes, offsets, orders, out):  # type: ignore[no-untyped-def]
-    full, held = np.zeros(SIZE, np.bool_), np.empty(SIZE, np.int64)
-    for text in range(len(offsets) - 1):
-        full[:] = False
-        count = 0
-        for at in range(offsets[text], offsets[text + 1]):
-            place = np.int64(hashes[at] >> np.uint64(57))
-            if not full[place]:
-                full[place] = True
-                out[text, place] = np.uint32(hashes[at] >> np.uint64(25))
-                held[count] = place
-                count += 1
-        empty, turn = SIZE - count, 0
-        while count and empty:
-            for giver in range(count):
-                place = orders[held[giver], turn]
-                if not full[place]:
-                    full[place] = True
-                    out[text, place] = out[text, held[giver]]
-                    empty -= 1
-            turn += 1
-
-
-@nb.njit(nb.void(nb.types.Array(nb.uint32, 2, "C", readonly=True), nb.uint32[:, ::1]), cache=True, nogil=True)
-def _band(signatures, out):  # type: ignore[no-untyped-def]
-    rows = SIZE // BANDS
-    for text in range(len(signatures)):
-        if not signatures[text].any():
-            continue
-        for band in range(BANDS):
-            value = np.uint64(band)
-            for at in range(band * rows, band * rows + rows):
-                value = mixed(value ^ np.uint64(signatures[text, at]))
-            out[text, band] = max(np.uint32(1), np.uint32(value >> np.uint64(33)))
 
 
 @nb.njit(nb.void(VALUES, AT, nb.uint64[::1]), cache=True, nogil=True)

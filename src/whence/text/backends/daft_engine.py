@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from whence.text.near import BANDS, bands, near_duplicates, shingles, signatures
+from whence.text.near import near_duplicates
+from whence.text.sketches import BANDS, bands, shingles, signatures
 from whence.text.words import words
 
 if TYPE_CHECKING:
