@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whence.text.mentions import Finder, Mark, fold, folded, mark_of, tokens_of
-from whence.text.normal import normalise
+from whence.text.normal import coarse, normalise
 from whence.text.profile import Likeness, Profile, profile, told_apart, wanted
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Likeness",
     "Mark",
     "Profile",
+    "coarse",
     "fold",
     "folded",
     "mark_of",

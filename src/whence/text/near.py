@@ -1,0 +1,284 @@
+"""Near-duplicates: pairs of texts whose sets of word n-grams are much alike. Arrow in, Arrow out.
+
+Texts become sets of shingles, sets become signatures by minhash with one permutation, signatures become 32 bands of 4
+values, and only texts that share a band are compared, by the exact Jaccard index of their sets. Two sets of index J
+share a band with probability 1 - (1 - J⁴)³²: .9998 at .7, .87 at .5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from whence.text.sketches import BANDS, VALUES, Keys, bands, shingles, signatures
+from whence.text.words import AT, Hashes, columns, mixed, words
+
+CROWD = 64
+"""texts; in a band that more of them share, not all pairs are compared"""
+NEXT = 32
+"""texts of a crowd that one is compared with"""
+AT_ONCE = 1 << 22
+"""bytes of text, about, that one thread works on"""
+
+Rows = npt.NDArray[np.int64]
+ROOM = np.uint32(1 << 31)
+"""In a key: its bucket is a crowd."""
+
+
+def near_duplicates(texts: pa.Array, threshold: float = 0.7, *, n: int = 3, threads: int = 1) -> pa.Table:
+    """Pairs of texts whose shingles have a Jaccard index of at least `threshold`: left < right (positions), jaccard.
+
+    Every pair is verified. Not every pair is there, so that pairs grow with the texts and not with their square: of
+    texts with equal sets each is paired with the first of them, and the first stands for all towards others; where more
+    than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those that other
+    pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index J ≥ threshold
+    are in one with the probability above, in crowds with one that is measured (docs/near-duplicates.md). A text without
+    words is in no pair. The result does not depend on `threads`."""
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold is above 0 and at most 1, not {threshold}")
+    sets, keys = _sketched(texts, n, threads)
+    return paired(sets, keys, threshold, threads=threads)
+
+
+def clusters(n: int, pairs: pa.Table) -> pa.Array:
+    """The smallest text that each of n texts is connected with by pairs (left, right); itself if by none."""
+    parents = np.arange(n, dtype=np.int64)
+    _join(parents, *(np.ascontiguousarray(pairs[side].to_numpy(), np.int64) for side in ("left", "right")))
+    return pa.array(parents)
+
+
+def paired(sets: pa.LargeListArray, keys: Keys, threshold: float, *, threads: int = 1) -> pa.Table:
+    """The pairs among sets whose bands are known. Changes keys."""
+    hashes, offsets = columns(sets)
+    first = _firsts(hashes, offsets)
+    copies = np.flatnonzero(first != np.arange(len(first)))
+    keys[copies] = 0
+    found = [_Pairs(first[copies], copies, np.ones(len(copies)))]
+    each = partial(_each, threads)
+    each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS))
+    found += each(
+        lambda band: _Pairs(*_compare(_ordered(keys, band), band, keys, hashes, offsets, threshold)), range(BANDS)
+    )
+    parents = np.arange(len(first), dtype=np.int64)
+    for pairs in found:
+        _join(parents, pairs.left, pairs.right)
+    for band in range(BANDS):
+        rows, ends = _crowds(keys, band)
+        found.append(_Pairs(*_connect(rows, ends, parents, hashes, offsets, threshold)))
+    left, right, jaccard = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((right, left))
+    return pa.table({"left": left[order], "right": right[order], "jaccard": jaccard[order]})
+
+
+class _Pairs(NamedTuple):
+    left: Rows
+    right: Rows
+    jaccard: npt.NDArray[np.float64]
+
+
+def _each(threads: int, work: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]:
+    if threads == 1:
+        return list(map(work, parts))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, parts))
+
+
+def _sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, Keys]:
+    """(shingles, bands) of all texts."""
+
+    def sketch(part: tuple[int, int]) -> tuple[pa.LargeListArray, Keys]:
+        own = shingles(words(texts.slice(part[0], part[1] - part[0])), n)
+        return own, bands(signatures(own))
+
+    texts = texts.cast(pa.large_string())
+    weights = (
+        np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1] if len(texts) else np.zeros(1)
+    )
+    weights = weights - weights[0] + 64 * np.arange(len(weights))
+    cuts = np.unique([*np.searchsorted(weights, np.arange(0, weights[-1], AT_ONCE)), len(texts)]).tolist()
+    parts = _each(threads, sketch, list(pairwise(cuts)))
+    keys = np.empty((len(texts), BANDS), np.uint32)
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    values = np.empty(sum(len(own.values) for own, _ in parts), np.uint64)
+    at = filled = 0
+    for i, (own, own_keys) in enumerate(parts):
+        some, ends = columns(own)
+        values[filled : filled + len(some)] = some
+        offsets[at + 1 : at + len(ends)] = ends[1:] + filled
+        keys[at : at + len(own_keys)] = own_keys
+        at, filled = at + len(own_keys), filled + len(some)
+        parts[i] = None  # or all of it is there twice
+        del own, own_keys, some, ends
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)), keys
+
+
+def _firsts(hashes: Hashes, offsets: Rows) -> Rows:
+    """For each set the first that is equal to it."""
+    prints = np.zeros(len(offsets) - 1, np.uint64)
+    _print(hashes, offsets, prints)
+    first = np.arange(len(prints), dtype=np.int64)
+    _same(hashes, offsets, prints, np.argsort(prints, kind="stable"), first)
+    return first
+
+
+def _ordered(keys: Keys, band: int) -> Hashes:
+    """key << 32 | row, sorted, of rows that share this band with others (before `_settle`: of all that have any)."""
+    rows = np.flatnonzero(keys[:, band])
+    both = keys[rows, band].astype(np.uint64) << np.uint64(32) | rows.astype(np.uint64)
+    both.sort()
+    return both
+
+
+def _crowds(keys: Keys, band: int) -> tuple[Rows, Rows]:
+    """(rows of crowds, the end of each one's crowd). In a crowd, rows that share the bands after this one stand
+    together, as in an LSH forest (Bawa, Condie and Ganesan, 2005)."""
+    rows = np.flatnonzero(keys[:, band] & ROOM)
+    after = [keys[rows, (band + more) % BANDS] for more in (3, 2, 1, 0)]
+    rows = rows[np.lexsort((rows, *after))]
+    own = keys[rows, band]
+    return rows, np.searchsorted(own, own, side="right")
+
+
+@nb.njit(nb.void(VALUES, AT, nb.uint64[::1]), cache=True, nogil=True)
+def _print(hashes, offsets, prints):  # type: ignore[no-untyped-def]
+    for text in range(len(prints)):
+        for at in range(offsets[text], offsets[text + 1]):
+            prints[text] = mixed(prints[text] ^ hashes[at])
+
+
+@nb.njit(nb.void(VALUES, AT, nb.uint64[::1], nb.int64[::1], nb.int64[::1]), cache=True, nogil=True)
+def _same(hashes, offsets, prints, order, first):  # type: ignore[no-untyped-def]
+    """Rows by print, and by number among equal ones: each is held against the first."""
+    start = 0
+    for at in range(1, len(order)):
+        a, b = order[start], order[at]
+        size = offsets[a + 1] - offsets[a]
+        if prints[a] != prints[b]:
+            start = at
+        elif size and size == offsets[b + 1] - offsets[b]:
+            same = True
+            for i in range(size):
+                same &= hashes[offsets[a] + i] == hashes[offsets[b] + i]
+            if same:
+                first[b] = a
+
+
+@nb.njit(nb.void(nb.uint64[::1], nb.int64, nb.uint32[:, ::1]), cache=True, nogil=True)
+def _settle(ordered, band, keys):  # type: ignore[no-untyped-def]
+    """In this band: 0 where no other shares the key, `ROOM` added where a crowd does."""
+    start = 0
+    while start < len(ordered):
+        stop = start + 1
+        while stop < len(ordered) and ordered[stop] >> np.uint64(32) == ordered[start] >> np.uint64(32):
+            stop += 1
+        for at in range(start, stop):
+            row = np.int64(ordered[at] & np.uint64(0xFFFFFFFF))
+            if stop - start == 1:
+                keys[row, band] = 0
+            elif stop - start > CROWD:
+                keys[row, band] |= ROOM
+        start = stop
+
+
+@nb.njit(nb.float64(VALUES, AT, nb.int64, nb.int64, nb.float64), cache=True, nogil=True)
+def _jaccard(hashes, offsets, a, b, threshold):  # type: ignore[no-untyped-def]
+    """The Jaccard index of two sets, or 0 if it is below the threshold: then as soon as that is certain."""
+    i, j, stop_i, stop_j = offsets[a], offsets[b], offsets[a + 1], offsets[b + 1]
+    both = stop_i - i + stop_j - j
+    needed = max(np.int64(0), np.int64(threshold * both / (1 + threshold)) - 1)
+    while needed / (both - needed) < threshold:
+        needed += 1
+    spare_i, spare_j, shared = stop_i - i - needed, stop_j - j - needed, 0
+    while i < stop_i and j < stop_j:
+        if spare_i < 0 or spare_j < 0:
+            return 0.0
+        if hashes[i] == hashes[j]:
+            shared += 1
+            i += 1
+            j += 1
+        elif hashes[i] < hashes[j]:
+            i += 1
+            spare_i -= 1
+        else:
+            j += 1
+            spare_j -= 1
+    return shared / (both - shared) if shared >= needed else 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def _kept(found, count):  # type: ignore[no-untyped-def]
+    """Room for one more."""
+    if count < len(found):
+        return found
+    more = np.empty(2 * len(found), found.dtype)
+    more[:count] = found
+    return more
+
+
+FOUND = nb.types.Tuple((nb.int64[::1], nb.int64[::1], nb.float64[::1]))
+
+
+@nb.njit(FOUND(nb.uint64[::1], nb.int64, nb.uint32[:, ::1], VALUES, AT, nb.float64), cache=True, nogil=True)
+def _compare(ordered, band, keys, hashes, offsets, threshold):  # type: ignore[no-untyped-def]
+    """All pairs that share this band, but for crowds and for pairs that share an earlier band which is none."""
+    lefts, rights, values, count = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.float64), 0
+    for at in range(len(ordered)):
+        if ordered[at] >> np.uint64(63):
+            break
+        left, other = np.int64(ordered[at] & np.uint64(0xFFFFFFFF)), at + 1
+        while other < len(ordered) and ordered[other] >> np.uint64(32) == ordered[at] >> np.uint64(32):
+            right = np.int64(ordered[other] & np.uint64(0xFFFFFFFF))
+            other += 1
+            met = False
+            for earlier in range(band):
+                key = keys[left, earlier]
+                met |= key == keys[right, earlier] and 0 < key < ROOM
+            value = 0.0 if met else _jaccard(hashes, offsets, left, right, threshold)
+            if value:
+                lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
+                lefts[count], rights[count], values[count] = left, right, value
+                count += 1
+    return lefts[:count].copy(), rights[:count].copy(), values[:count].copy()
+
+
+@nb.njit("int64(int64[::1], int64)", cache=True, nogil=True)
+def _root(parents, row):  # type: ignore[no-untyped-def]
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = parents[row]
+    return row
+
+
+@nb.njit(nb.void(nb.int64[::1], AT, AT), cache=True, nogil=True)
+def _join(parents, left, right):  # type: ignore[no-untyped-def]
+    """Union-find; afterwards each row's parent is the smallest of its cluster."""
+    for at in range(len(left)):
+        a, b = _root(parents, left[at]), _root(parents, right[at])
+        parents[max(a, b)] = min(a, b)
+    for row in range(len(parents)):
+        parents[row] = parents[parents[row]]
+
+
+@nb.njit(FOUND(nb.int64[::1], nb.int64[::1], nb.int64[::1], VALUES, AT, nb.float64), cache=True, nogil=True)
+def _connect(rows, ends, parents, hashes, offsets, threshold):  # type: ignore[no-untyped-def]
+    """Of each crowd: every row with the next few, but for those that are connected already."""
+    lefts, rights, values, count = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.float64), 0
+    for at in range(len(rows)):
+        for other in range(at + 1, min(ends[at], at + 1 + NEXT)):
+            left, right = min(rows[at], rows[other]), max(rows[at], rows[other])
+            a, b = _root(parents, left), _root(parents, right)
+            value = _jaccard(hashes, offsets, left, right, threshold) if a != b else 0.0
+            if value:
+                parents[max(a, b)] = min(a, b)
+                lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
+                lefts[count], rights[count], values[count] = left, right, value
+                count += 1
+    return lefts[:count].copy(), rights[:count].copy(), values[:count].copy()

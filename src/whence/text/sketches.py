@@ -1,0 +1,120 @@
+"""Texts as sketches: sets of word n-grams, their minhash signatures, and the bands of these. Arrow in, Arrow out."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from whence.text.words import AT, columns, mixed
+
+SIZE = 128
+"""values of a signature"""
+BANDS = 32
+
+Keys = npt.NDArray[np.uint32]
+VALUES = nb.types.Array(nb.uint64, 1, "C", readonly=True)
+
+
+def shingles(words: pa.LargeListArray, n: int = 3) -> pa.LargeListArray:
+    """The hashes of each text's n-grams of words, sorted, each once. A text of fewer than n words has one shingle, of
+    all of them; one without words has none."""
+    if n < 1:
+        raise ValueError(f"n is at least 1, not {n}")
+    hashes, offsets = columns(words)
+    ends = np.zeros(len(offsets), np.int64)
+    room = np.empty(len(hashes), np.uint64)
+    _shingle(hashes, offsets, n, ends, room)
+    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(room[: ends[-1]].copy()))
+
+
+def signatures(shingles: pa.LargeListArray) -> npt.NDArray[np.uint32]:
+    """(texts, 128): two sets agree at one place with the probability of their Jaccard index; zeros for an empty set.
+
+    One permutation (Li, Owen and Zhang, 2012): a hash's first 7 bits are its place, the least hash of a place its
+    value. A place that stays empty takes another's: each full place offers its own to all places, in an order of its
+    own, and the first offer is taken (Mai and others, "On Densification for Minwise Hashing", 2019)."""
+    hashes, offsets = columns(shingles)
+    out = np.zeros((len(offsets) - 1, SIZE), np.uint32)
+    _sign(hashes, offsets, ORDERS, out)
+    return out
+
+
+def bands(signatures: npt.NDArray[np.uint32]) -> Keys:
+    """(texts, 32): a number above 0 and below 2³¹ for each four values; 0 for an empty set."""
+    out = np.zeros((len(signatures), BANDS), np.uint32)
+    _band(signatures, out)
+    return out
+
+
+def _orders() -> npt.NDArray[np.uint8]:
+    """(128, 128): for each place all places in an order of its own. Never to change: signatures are compared."""
+    numbers = np.arange(SIZE * SIZE, dtype=np.uint64) + np.uint64(1)
+    numbers *= np.uint64(0x9E3779B97F4A7C15)
+    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+        numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(factor)
+    return np.ascontiguousarray(np.argsort(numbers.reshape(SIZE, SIZE), axis=1, kind="stable").astype(np.uint8))
+
+
+ORDERS = _orders()
+
+
+@nb.njit(nb.void(VALUES, AT, nb.int64, nb.int64[::1], nb.uint64[::1]), cache=True, nogil=True)
+def _shingle(hashes, offsets, n, ends, room):  # type: ignore[no-untyped-def]
+    """Sets into room, one after the other, their ends into ends[1:]."""
+    factor, end = np.uint64(0x9FB21C651E98DF25), 0
+    for text in range(len(offsets) - 1):
+        start, stop, begun = offsets[text], offsets[text + 1], end
+        width = min(n, stop - start)
+        for at in range(start, stop - width + 1 if width else start):
+            value = np.uint64(0)
+            for word in range(at, at + width):
+                value = value * factor + hashes[word]
+            room[end] = mixed(value)
+            end += 1
+        room[begun:end].sort()
+        kept = begun
+        for at in range(begun, end):
+            if at == begun or room[at] != room[kept - 1]:
+                room[kept] = room[at]
+                kept += 1
+        end = kept
+        ends[text + 1] = end
+
+
+@nb.njit(nb.void(VALUES, AT, nb.uint8[:, ::1], nb.uint32[:, ::1]), cache=True, nogil=True)
+def _sign(hashes, offsets, orders, out):  # type: ignore[no-untyped-def]
+    full, held = np.zeros(SIZE, np.bool_), np.empty(SIZE, np.int64)
+    for text in range(len(offsets) - 1):
+        full[:] = False
+        count = 0
+        for at in range(offsets[text], offsets[text + 1]):
+            place = np.int64(hashes[at] >> np.uint64(57))
+            if not full[place]:
+                full[place] = True
+                out[text, place] = np.uint32(hashes[at] >> np.uint64(25))
+                held[count] = place
+                count += 1
+        empty, turn = SIZE - count, 0
+        while count and empty:
+            for giver in range(count):
+                place = orders[held[giver], turn]
+                if not full[place]:
+                    full[place] = True
+                    out[text, place] = out[text, held[giver]]
+                    empty -= 1
+            turn += 1
+
+
+@nb.njit(nb.void(nb.types.Array(nb.uint32, 2, "C", readonly=True), nb.uint32[:, ::1]), cache=True, nogil=True)
+def _band(signatures, out):  # type: ignore[no-untyped-def]
+    rows = SIZE // BANDS
+    for text in range(len(signatures)):
+        if not signatures[text].any():
+            continue
+        for band in range(BANDS):
+            value = np.uint64(band)
+            for at in range(band * rows, band * rows + rows):
+                value = mixed(value ^ np.uint64(signatures[text, at]))
+            out[text, band] = max(np.uint32(1), np.uint32(value >> np.uint64(33)))
