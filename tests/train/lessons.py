@@ -56,7 +56,7 @@ def freeze(
         root=store.root_of(rows),
         set=store.put_set(rows),
         steps=(),
-        weights=store.put_table(pa.table(lowered)) if weights else None,
+        lowered=store.put_table(pa.table(lowered)) if weights else None,
     )
     return store.put(snapshot)
 

@@ -8,7 +8,7 @@ import typer
 
 from whence.cli.session import AsJson, here, say, short, table, verb, walked
 
-app = verb(no_args_is_help=True, help="Ingest, quarantine, what each step removed.")
+app = verb(no_args_is_help=True, help="Ingest, quarantine, what each step removed; diff, undo.")
 
 
 @app.command(epilog="Example: whence data ingest")
@@ -69,6 +69,78 @@ def removed(
         return
     listed = table([(r.row, r.reason, r.because or "") for r in found], ("row", "reason", "because of"))
     say([asdict(r) for r in found], listed if found else f"{step} removed nothing", as_json)
+
+
+@app.command(epilog="Example: whence data diff --words")
+def diff(
+    after: Annotated[str | None, typer.Argument(help="A snapshot; default: the newest.", show_default=False)] = None,
+    before: Annotated[
+        str | None, typer.Argument(help="Another; default: all rows that it was made from.", show_default=False)
+    ] = None,
+    examples: Annotated[int, typer.Option("--examples", help="Of each step that decided by likeness.")] = 3,
+    words: Annotated[bool, typer.Option("--words", help="Show the texts, differing words marked (content!).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What curation did to each slice, or what differs between two snapshots."""
+    from dataclasses import asdict
+
+    with here(as_json) as w:
+        found = w.data.diff(after, before, examples=examples, words=words)
+    lines = [f"{found.gone:,} rows gone, {found.came:,} came, {found.lowered:,} weigh less"]
+    rows = [
+        (one.slice, f"{one.before:,.6g}", f"{one.after:,.6g}", _share(one.before, one.after)) for one in found.slices
+    ]
+    lines.append(table(rows[:SLICES], ("slice", "before", "after", "left")))
+    lines += [f"… and {len(rows) - SLICES:,} slices more: --json"] if len(rows) > SLICES else []
+    for one in found.examples:
+        what = "went" if one.weight == 0 else f"weighs {one.weight:.2g}"
+        lines.append(f"{one.step}: {one.row} {what}, for {one.because} is {one.jaccard:.0%} like it")
+        lines += [f"    {one.words}"] if one.words else []
+    say(asdict(found), "\n".join(lines), as_json)
+
+
+SLICES = 40
+"""lines of slices that are printed"""
+
+
+def _share(before: float, after: float) -> str:
+    return f"{after / before:.0%}" if before else "new"
+
+
+@app.command(epilog="Example: whence data survival")
+def survival(
+    snapshot: Annotated[str | None, typer.Argument(help="A snapshot; default: the newest.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every slice that a curation step made smaller, and how likely that is by chance."""
+    from dataclasses import asdict
+
+    with here(as_json) as w:
+        found = w.data.survival(snapshot)
+    rows = [
+        (one.step, one.slice, one.before, f"{one.after:.6g}", f"{one.p:.2g}", one.items or "none",
+         "starved" if one.starved else "") for one in found
+    ]  # fmt: skip
+    head = ("step", "slice", "before", "after", "p, adjusted", "items", "")
+    text = table(rows[:SLICES], head) if rows else "no step made any slice smaller"
+    text += f"\n… and {len(rows) - SLICES:,} slices more: --json" if len(rows) > SLICES else ""
+    say([asdict(one) | {"starved": one.starved} for one in found], text, as_json)
+
+
+@app.command(epilog="Example: whence data undo near_duplicate tickets:t-00012 --reason 'the only angry one'")
+def undo(
+    step: Annotated[str, typer.Argument(help="The curation step.", show_default=False)],
+    rows: Annotated[
+        list[str] | None, typer.Argument(help="Only these, as SOURCE:RECORD; default: all of them.", show_default=False)
+    ] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in words.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A step does nothing any more to what it left out or lowered; then data is curated again."""
+    with here(as_json) as w:
+        out = w.data.undo(step, *(rows or ()), reason=reason)
+    if as_json:
+        say(walked(out), "", True)
 
 
 @app.command("list", epilog="Example: whence data list")

@@ -2,27 +2,37 @@
 
 from whence.data.arrow_files import saved_files
 from whence.data.curate import CurationPlan, curate
+from whence.data.diff import Change, Difference, Example, difference
 from whence.data.doors import Place, is_url, looked_at, url_fault
 from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
 from whence.data.left_out import leave_out
 from whence.data.plan import Plan
 from whence.data.readers import FORMATS, SAVED, detect_format
+from whence.data.removal import question_of
 from whence.data.shape import FACTS
-from whence.data.steps import CHOICES, STEPS, question_of
+from whence.data.steps import CHOICES, RANGES, STEPS
+from whence.data.survival import Survived, survival
+from whence.data.undo import undo, undone
 
 __all__ = [
     "CHOICES",
     "FACTS",
     "FORMATS",
     "MEMBERS",
+    "RANGES",
     "SAVED",
     "STEPS",
+    "Change",
     "CurationPlan",
+    "Difference",
+    "Example",
     "Place",
     "Plan",
+    "Survived",
     "curate",
     "detect_format",
+    "difference",
     "finished",
     "ingest",
     "is_url",
@@ -30,5 +40,8 @@ __all__ = [
     "looked_at",
     "question_of",
     "saved_files",
+    "survival",
+    "undo",
+    "undone",
     "url_fault",
 ]

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from time import monotonic, process_time
 
+import pyarrow as pa
+
 from whence.data.ingest import finished
-from whence.data.steps import STEPS, CurationStep, Removal, Rows
+from whence.data.removal import CurationStep, Removal, Rows, table
+from whence.data.steps import STEPS
 from whence.records import Ref, Run, RunReport, Snapshot, Step, encode, sha256
 from whence.store import RowSet, Store, row_set
 
@@ -32,6 +35,8 @@ class CurationPlan:
     """``group``, ``subject`` or ``text`` → (value, name of the suite that holds it)"""
     inputs: Mapping[str, str]
     """digests of rights and suites, for the run's identity"""
+    undone: Mapping[str, RowSet] = field(default_factory=dict)
+    """step → rows to which it does nothing, for somebody said so"""
 
 
 def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: None) -> tuple[Ref, bool]:
@@ -39,6 +44,8 @@ def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: Non
     started, began, cpu = store.clock(), monotonic(), process_time()
     declared = sha256(encode([[name, step.version, asdict(step)] for name, step in plan.steps]))
     inputs = {**plan.inputs, "steps": declared, "name": plan.name}
+    for name, stays in plan.undone.items():
+        inputs[f"undone {name}"] = sha256(stays.serialize())
     run = store.put(Run(activity="curate", used=tuple(plan.ingests), inputs=inputs))
     done = store.events("run.finished", about=run)
     if done:
@@ -48,16 +55,23 @@ def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: Non
         report = finished(store, ingest)
         rows |= store.get_set(report.set) if report and report.set else row_set([])
     with store.writer("curate"):
-        left, steps = rows, []
+        left, steps, weights = rows, [], dict[int, float]()
         for name, step in [("rights", _Rights(plan.withdrawn, plan.disputed)), *plan.steps]:
-            left, record = _step(store, name, step, left, plan, progress)
+            left, record, lowered = _step(store, name, step, left, plan, progress)
             steps.append(record)
+            weights |= {ordinal: weight * weights.get(ordinal, 1.0) for ordinal, weight in lowered.items()}
         set_blob, root = store.put_set(left), store.root_of(left)
         with store.transaction():
             refs = tuple(store.put_many(steps))
             snapshot = store.put(
                 Snapshot(
-                    name=plan.name, rows=len(left), root=root, set=set_blob, steps=refs, parents=tuple(plan.ingests)
+                    name=plan.name,
+                    rows=len(left),
+                    root=root,
+                    set=set_blob,
+                    steps=refs,
+                    parents=tuple(plan.ingests),
+                    lowered=_weights(store, weights, left),
                 )
             )
             facts = {"rows_in": len(rows), "rows": len(left), "snapshot": snapshot}
@@ -91,11 +105,15 @@ class _Rights:
 
 def _step(
     store: Store, name: str, step: CurationStep, left: RowSet, plan: CurationPlan, progress: Progress
-) -> tuple[RowSet, Step]:
+) -> tuple[RowSet, Step, dict[int, float]]:
+    """(the rows that it keeps, its record, weights of those that it lowers)."""
     total = len(left)
     removal = step.remove(Rows(store, left, plan.groups, lambda done: progress(name, done, total)))
+    if stays := plan.undone.get(name):
+        removal = removal.but(stays)
     kept = left - row_set(removal.rows)
     params = asdict(step) if name in STEPS else {}
+    lowered = table(removal.lowered, jaccard=removal.alike, weight=removal.weights) if removal.lowered else None
     record = Step(
         name=name,
         version=step.version,
@@ -103,6 +121,17 @@ def _step(
         seen=total,
         kept=len(kept),
         reasons=dict(Counter(reason for reason, _ in removal.rows.values())),
-        removed=store.put_table(removal.table()),
+        removed=store.put_table(table(removal.rows, jaccard={} if removal.lowered else removal.alike)),
+        lowered=None if lowered is None else store.put_table(lowered),
+        lowers=len(removal.lowered) or None,
     )
-    return kept, record
+    return kept, record, removal.weights
+
+
+def _weights(store: Store, weights: Mapping[int, float], rows: RowSet) -> str | None:
+    """Blob: the weights of the rows that are left."""
+    ordinals = sorted(ordinal for ordinal in weights if ordinal in rows)
+    if not ordinals:
+        return None
+    columns = {"ordinal": pa.array(ordinals, pa.uint64()), "weight": [weights[ordinal] for ordinal in ordinals]}
+    return store.put_table(pa.table(columns))

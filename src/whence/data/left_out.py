@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from whence.data.steps import Removal
+from whence.data.removal import Removal, table
 from whence.records import Ref, Snapshot, Step
 from whence.store import RowSet, Store
 
@@ -30,7 +30,7 @@ def leave_out(store: Store, snapshot: Ref, gone: RowSet, name: str | None = None
         seen=len(rows),
         kept=len(left),
         reasons={reason: reasons.count(reason) for reason in sorted(set(reasons))},
-        removed=store.put_table(out.table()),
+        removed=store.put_table(table(out.rows)),
     )
     set_blob, root = store.put_set(left), store.root_of(left, like=before.root)
     with store.transaction():

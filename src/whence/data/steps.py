@@ -9,66 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
+from whence.data.near import NearDuplicate
+from whence.data.removal import Removal, Rows, answer_of, question_of
 from whence.records import SHAPES, content_fault, texts
-from whence.store import RowSet, Store
 from whence.text import normalise
-
-
-@dataclass(slots=True)
-class Removal:
-    """Rows that a step does not keep: ordinal → (reason code, ordinal of the row that it is because of)."""
-
-    rows: dict[int, tuple[str, int | None]] = field(default_factory=dict)
-
-    def drop(self, ordinal: int, reason: str, because: int | None = None) -> None:
-        """This row goes."""
-        self.rows[ordinal] = (reason, because)
-
-    def table(self) -> pa.Table:
-        """Columns ordinal (uint64), reason (string), because (uint64 or null)."""
-        ordinals = sorted(self.rows)
-        return pa.table(
-            {
-                "ordinal": pa.array(ordinals, pa.uint64()),
-                "reason": pa.array([self.rows[o][0] for o in ordinals], pa.string()),
-                "because": pa.array([self.rows[o][1] for o in ordinals], pa.uint64()),
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows that earlier steps left, read as a step needs them."""
-
-    store: Store
-    left: RowSet
-    groups: Mapping[str, Iterable[tuple[str, str]]]
-    """what suites hold: ``group``, ``subject`` or ``text`` → (value, suite name)"""
-    told: Callable[[int], None] = lambda _: None
-
-    def columns(self, *names: str) -> Iterator[tuple[object, ...]]:
-        """(ordinal, *values) of each row, in the order of the row file."""
-        done = 0
-        for chunk in self.store.scan(["ord", *names], self.left):
-            yield from zip(*(chunk[name].to_pylist() for name in ("ord", *names)), strict=True)
-            done += chunk.num_rows
-            self.told(done)
-
-
-class CurationStep(Protocol):
-    """What `curate` asks of a step."""
-
-    version: ClassVar[int]
-
-    def remove(self, rows: Rows) -> Removal:
-        """The rows that go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +105,6 @@ class Schema:
         return out
 
 
-def answer_of(content: dict[str, object]) -> str | None:
-    """The text that the model is to learn to say: the completion, or the last assistant turn."""
-    turns = content.get("messages", content.get("completion"))
-    if isinstance(turns, list):
-        said = [t.get("content") for t in turns if t.get("role") == "assistant"]
-        return said[-1] if said else None
-    return turns if isinstance(turns, str) else None
-
-
 @dataclass(frozen=True, slots=True)
 class Disjoint:
     """What a suite holds is not trained on: no person (``by = "subject"``), no conversation (``"group"``), no question
@@ -183,22 +124,17 @@ class Disjoint:
         return out
 
 
-def question_of(content: dict[str, object]) -> str:
-    """The text that the model is asked: the prompt, or the last user turn."""
-    turns = content.get("messages", content.get("prompt"))
-    if isinstance(turns, list):
-        turns = next((t.get("content") for t in reversed(turns) if t.get("role") == "user"), None)
-    return turns if isinstance(turns, str) else ""
-
-
 STEPS: dict[str, type] = {
     "exact_duplicate": ExactDuplicate,
     "normalised_duplicate": NormalisedDuplicate,
+    "near_duplicate": NearDuplicate,
     "length": Length,
     "schema": Schema,
     "disjoint": Disjoint,
 }
 """Step name in a project file → its class."""
 
-CHOICES = {"shapes": tuple(SHAPES), "by": ("subject", "group", "text")}
+CHOICES = {"shapes": tuple(SHAPES), "by": ("subject", "group", "text"), "action": ("lower", "remove")}
 """Option → allowed values, for those that have a closed set."""
+RANGES = {"threshold": (0.5, 1.0), "floor": (0, 1_000_000)}
+"""Option → least and greatest value."""

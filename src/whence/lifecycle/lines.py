@@ -18,8 +18,9 @@ def ingest_line(report: RunReport) -> str:
 
 def step_line(step: Step) -> str:
     """exact_duplicate: 1,990 → 1,970 (exact_duplicate 20)"""
-    why = ", ".join(f"{code} {count:,}" for code, count in sorted(step.reasons.items()))
-    return f"{step.name}: {step.seen:,} → {step.kept:,}" + (f" ({why})" if why else "")
+    why = [f"{code} {count:,}" for code, count in sorted(step.reasons.items())]
+    why += [f"lowered {step.lowers:,}"] if step.lowers else []
+    return f"{step.name}: {step.seen:,} → {step.kept:,}" + (f" ({', '.join(why)})" if why else "")
 
 
 def training_lines(facts: Json, ref: Ref, adapter: Adapter) -> list[str]:

@@ -152,7 +152,7 @@ def on_same_rows(store: Store, base: Ref, snapshot: Ref, recipe: Recipe) -> Ref 
         followed = replace(store.get(run.used[2], Recipe), schedule=None)
         same = recipe in (followed, replace(followed, profile=None))  # a profile that nobody asks for does no harm
         fed = store.get(run.used[1], Snapshot)
-        if not same or (fed.root, fed.weights) != (wanted.root, wanted.weights):
+        if not same or (fed.root, fed.lowered) != (wanted.root, wanted.lowered):
             continue
         done = train.recorded(store, ref)
         if done and not register.retired(store, done.adapter_ref):

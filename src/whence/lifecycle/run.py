@@ -200,6 +200,7 @@ class Walk:
             disputed=govern.disputed_rows(self.store),
             groups=self._groups(),
             inputs={"rights": govern.rights_digest(self.store), "suites": sha256(encode(sorted(self.suites.items())))},
+            undone=data.undone(self.store, self.file.project.name),
         )
         self.out.snapshot, fresh = data.curate(
             self.store, plan, lambda step, done, total: self.told.progress("curate", step, done, total)

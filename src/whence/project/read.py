@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from whence.data import CHOICES, FACTS, MEMBERS, STEPS, Place, detect_format
+from whence.data import CHOICES, FACTS, MEMBERS, RANGES, STEPS, Place, detect_format
 from whence.project.config import ProjectFile, StorePart, UsePart
 from whence.project.locate import line_of, lines_of
 from whence.project.places import file_faults, place_faults, place_of
@@ -324,13 +324,15 @@ def _steps(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
                 yield (*where, key), f"should be {options[key].type}; found {value!r}"
             elif key in CHOICES and not set([value] if isinstance(value, str) else value) <= set(CHOICES[key]):
                 yield (*where, key), f"should be out of {', '.join(CHOICES[key])}; found {value!r}"
+            elif key in RANGES and not RANGES[key][0] <= value <= RANGES[key][1]:
+                yield (*where, key), f"should be from {RANGES[key][0]} to {RANGES[key][1]}; found {value!r}"
 
 
 def _is(value: Any, kind: str) -> bool:
     """Whether a TOML value is what a step's option of this type may be."""
     if kind == "tuple[str, ...]":
         return isinstance(value, list) and all(isinstance(v, str) for v in value)
-    return type(value) is {"int": int, "str": str}[kind]
+    return type(value) in {"int": (int,), "str": (str,), "float": (int, float)}[kind]
 
 
 def _suites(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:

@@ -92,9 +92,9 @@ class Step:
     removed: str
     """blob: Arrow table (ordinal, reason, because) of every row not kept"""
     lowered: str | None = None
-    """blob: Arrow table (ordinal, reason, because, weight) of every row that is kept and fed less often"""
-    likeness: str | None = None
-    """blob: Arrow table (ordinal, because, jaccard): what a decision about near-duplicates stands on"""
+    """blob: Arrow table (ordinal, reason, because, jaccard, weight) of every row that is kept and fed less often"""
+    lowers: int | None = None
+    """how many"""
 
 
 @noun
@@ -113,7 +113,7 @@ class Snapshot:
     """the steps that made it, in order"""
     parents: tuple[Ref, ...] = ()
     """the ingest runs (or snapshots) that it was made from"""
-    weights: str | None = None
+    lowered: str | None = None
     """blob: Arrow table (ordinal, weight) of rows that are fed in that share of the epochs, on average, not in all"""
 
 

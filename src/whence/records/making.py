@@ -80,8 +80,8 @@ class Schedule:
     divided by it"""
     tiers: tuple[Tier, ...] = ()
     """stretches for sources that may have to go, in order"""
-    weights: str | None = None
-    """the snapshot's, as they were when it was planned"""
+    lowered: str | None = None
+    """the snapshot's, as it was when this was planned"""
 
     @property
     def steps(self) -> int:

@@ -3,7 +3,7 @@
 from whence.stats.paired import mcnemar, smallest_detectable
 from whence.stats.proportion import wilson
 from whence.stats.result import Result
-from whence.stats.several import adjusted
+from whence.stats.several import adjusted, few_kept
 from whence.stats.twosample import changed, smallest_p
 
-__all__ = ["Result", "adjusted", "changed", "mcnemar", "smallest_detectable", "smallest_p", "wilson"]
+__all__ = ["Result", "adjusted", "changed", "few_kept", "mcnemar", "smallest_detectable", "smallest_p", "wilson"]

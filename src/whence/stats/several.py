@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from whence.stats.result import scipy_stats
 
 
+def few_kept(kept: float, size: int, drawn: float, n: int) -> float:
+    """The chance that a slice of `size` among n rows keeps as few as `kept` or fewer where `drawn` of the n are kept by
+    lot: hypergeometric, exact for whole numbers; others are rounded, `kept` down. Raises Unmet without scipy."""
+    return float(scipy_stats().hypergeom.cdf(int(kept + 1e-9), n, size, round(drawn)))
+
+
 def adjusted(p_values: Sequence[float]) -> tuple[float, ...]:
     """p-values adjusted by Benjamini and Hochberg (JRSS B 57, 1995), in the order given.
 

@@ -138,7 +138,7 @@ def blobs(store: Store) -> Iterator[Finding]:
 
 EVENT_BLOBS = frozenset({"set", "table", "terms", "renewed"})
 """Members of an event's data that name a blob."""
-BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "rows", "environment", "answers", "wheels"})
+BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "rows", "environment", "answers", "wheels", "lowered"})
 """Fields of records that name a blob where they hold a digest."""
 
 

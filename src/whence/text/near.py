@@ -37,14 +37,14 @@ def near_duplicates(texts: pa.Array, threshold: float = 0.7, *, n: int = 3, thre
     """Pairs of texts whose shingles have a Jaccard index of at least `threshold`: left < right (positions), jaccard.
 
     Every pair is verified. Not every pair is there, so that pairs grow with the texts and not with their square: of
-    texts with equal sets each is paired with the first of them, and the first stands for all towards others; where more
-    than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those that other
-    pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index J ≥ threshold
-    are in one with the probability above, in crowds with one that is measured (docs/near-duplicates.md). A text without
-    words is in no pair. The result does not depend on `threads`."""
+    texts with equal sets each is paired with the first of them, and the first stands for all towards others; where
+    more than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those
+    that other pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index
+    J ≥ threshold are in one with the probability above, in crowds with one that is measured (docs/near-
+    duplicates.md). A text without words is in no pair. The result does not depend on `threads`."""
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is above 0 and at most 1, not {threshold}")
-    sets, keys = _sketched(texts, n, threads)
+    sets, keys = sketched(texts, n, threads)
     return paired(sets, keys, threshold, threads=threads)
 
 
@@ -91,7 +91,7 @@ def _each(threads: int, work: Callable[[Any], Any], parts: Iterable[Any]) -> lis
         return list(pool.map(work, parts))
 
 
-def _sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, Keys]:
+def sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, Keys]:
     """(shingles, bands) of all texts."""
 
     def sketch(part: tuple[int, int]) -> tuple[pa.LargeListArray, Keys]:

@@ -211,7 +211,7 @@ def _schedule(asked: Job, sources: Sequence[str], weights: npt.NDArray[np.float6
         fed += again / recipe.epochs
     key = asked.recipe_ref.removeprefix("sha256:")
     plan = Schedule(
-        key=key, epochs=recipe.epochs, steps_per_epoch=steps, divisor=1.0, tiers=tiers, weights=asked.snapshot.weights
+        key=key, epochs=recipe.epochs, steps_per_epoch=steps, divisor=1.0, tiers=tiers, lowered=asked.snapshot.lowered
     )
     return replace(plan, divisor=units * (fed / rows) / (plan.steps / recipe.epochs))
 

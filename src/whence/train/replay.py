@@ -270,7 +270,7 @@ def _steps(store: Store, schedule: Schedule, rows: RowSet) -> npt.NDArray[np.int
         ordinals += batch["ord"].to_pylist()
         ids += [name.hex() for name in batch["id"].to_pylist()]
         sources += batch["source"].to_pylist()
-    return steps_of(schedule, ids, sources, weights_of(store, schedule.weights, ordinals))[1]
+    return steps_of(schedule, ids, sources, weights_of(store, schedule.lowered, ordinals))[1]
 
 
 def fed_rows(store: Store, made: Outcome) -> RowSet:

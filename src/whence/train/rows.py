@@ -46,11 +46,11 @@ def read(store: Store, snapshot: Snapshot) -> Iterator[Fed]:
             yield Fed(ordinal, name.hex(), source, None if content is None else json.loads(content))
 
 
-def weights_of(store: Store, weights: str | None, ordinals: Sequence[int]) -> npt.NDArray[np.float64]:
-    """The weight of each row, shape (rows,). weights: the blob of a snapshot or a plan; None: all are 1."""
-    if weights is None:
+def weights_of(store: Store, blob: str | None, ordinals: Sequence[int]) -> npt.NDArray[np.float64]:
+    """The weight of each row, shape (rows,). blob: of a snapshot or a plan; None: all are 1."""
+    if blob is None:
         return np.ones(len(ordinals))
-    table = store.get_table(weights)
+    table = store.get_table(blob)
     lowered = dict(zip(table["ordinal"].to_pylist(), table["weight"].to_pylist(), strict=True))
     return np.array([lowered.get(ordinal, 1.0) for ordinal in ordinals], np.float64)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from whence.data import Difference, Survived, difference, survival, undo
 from whence.lineage import find
 from whence.records import Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step
-from whence.store import Store
+from whence.store import Store, row_set
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Outcome
@@ -94,14 +95,7 @@ class Data:
 
         snapshot: name or digest; None: the newest. Raises NotFound.
         """
-        store = self._store
-        if snapshot:
-            made = store.get(str(find(store, snapshot)), Snapshot)
-        else:
-            known = store.all(Snapshot)
-            if not known:
-                raise NotFound("there is no snapshot yet\n  do: whence data curate")
-            made = known[-1][1]
+        store, made = self._store, self._snapshot(snapshot)[1]
         steps = [store.get(ref, Step) for ref in made.steps]
         if step is None:
             return steps
@@ -110,6 +104,46 @@ class Data:
             had = ", ".join(dict.fromkeys(s.name for s in steps))
             raise NotFound(f"the snapshot has no step {step!r}\n  expected: one of {had or 'none'}")
         return [_removed(store, entry) for s in named for entry in store.get_table(s.removed).to_pylist()]
+
+    def diff(
+        self, after: str | None = None, before: str | None = None, *, examples: int = 3, words: bool = False
+    ) -> Difference:
+        """What curation did to each slice, or what differs between two snapshots.
+
+        after: a snapshot by name or digest; None: the newest. before: another; None: all rows that `after` was made
+        from. examples: of each step that decided by likeness, the least alike. words: with their texts, which are
+        content. Raises NotFound.
+        """
+        ref = Ref(str(find(self._store, before))) if before else None
+        return difference(self._store, ref, self._snapshot(after)[0], examples, words)
+
+    def survival(self, snapshot: str | None = None) -> list[Survived]:
+        """Every slice that a curation step made smaller, and how likely that is by chance. snapshot: as in `removed`.
+        Raises NotFound, Unmet without the extra ``checks``."""
+        return survival(self._store, self._snapshot(snapshot)[1])
+
+    def undo(self, step: str, *rows: str, reason: str | None = None) -> Outcome:
+        """A curation step does nothing any more to the rows that it left out of the newest snapshot or lowered in it,
+        or to those that are named (`SOURCE:RECORD`, id or its first digits); then data is curated again.
+
+        reason: kept in words. Raises NotFound, Unmet.
+        """
+        named = [find(self._store, row) for row in rows]
+        if wrong := [row for row, ordinal in zip(rows, named, strict=True) if not isinstance(ordinal, int)]:
+            raise NotFound(f"{wrong[0]} names no row")
+        chosen = row_set(ordinal for ordinal in named if isinstance(ordinal, int)) if rows else None
+        undo(self._store, self._snapshot(None)[1], step, chosen, reason)
+        return self.curate()
+
+    def _snapshot(self, name: str | None) -> tuple[Ref, Snapshot]:
+        """A snapshot by name or digest; None: the newest. Raises NotFound."""
+        if name:
+            ref = Ref(str(find(self._store, name)))
+            return ref, self._store.get(ref, Snapshot)
+        known = self._store.all(Snapshot)
+        if not known:
+            raise NotFound("there is no snapshot yet\n  do: whence data curate")
+        return known[-1]
 
     def list(self) -> Listing:
         """Sources and snapshots in the store."""

@@ -118,10 +118,10 @@ def _work(store: Store, asked: Job, base: Held, say: Say, given: Given) -> Ref:
     meter.import_cpu_s = time.process_time() - before_import
     check_template(tokenizer)
     rows = _tokenise(store, asked, tokenizer, say)
-    rows.weights = weights_of(store, asked.snapshot.weights, rows.ordinals)
+    rows.weights = weights_of(store, asked.snapshot.lowered, rows.ordinals)
     code = given.code or store.root.parent
     frozen = before or freeze(store, asked, rows.sources, rows.weights, _units(asked, rows), code, given.wheels)
-    rows.weights = weights_of(store, frozen.schedule.weights, rows.ordinals)
+    rows.weights = weights_of(store, frozen.schedule.lowered, rows.ordinals)
     rows.feed(passes(frozen.schedule, rows.ids, rows.sources, rows.weights))
     conditions = _conditions(torch, asked.recipe.threads)
     fed = store.put_set(row_set(rows.ordinals))

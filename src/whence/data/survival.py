@@ -1,0 +1,134 @@
+"""What curation did to each slice: how much of it is left, and whether that is worse than chance."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from whence.data.near import label_of, slices_of
+from whence.records import Finding, Ref, Snapshot, Step, Suite
+from whence.stats import adjusted, few_kept
+from whence.store import RowSet, Store, row_set
+
+LEAST = 0.001
+"""Adjusted p below which a slice did not shrink by chance."""
+ENOUGH = 30
+"""Rows; a slice that has as many left may shrink: boilerplate of a large slice is no loss."""
+NOT_CHOSEN = ("rights", "left_out")
+"""Steps that leave rows out because somebody may not use them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survived:
+    """A slice before and after one step."""
+
+    step: str
+    """its name"""
+    slice: str
+    """``field=value``; ``answer=…`` of rows whose answer is a label"""
+    before: int
+    """rows"""
+    after: float
+    """rows that are left, each by its weight"""
+    p: float
+    """of as few or fewer, had the step left as many rows out by lot; adjusted over the slices of the step"""
+    items: int
+    """of suites that have this slice, or ask for this answer"""
+
+    @property
+    def starved(self) -> bool:
+        """Whether it shrank more than by chance, to few rows."""
+        return self.p < LEAST and self.after < ENOUGH
+
+
+def survival(store: Store, snapshot: Snapshot) -> list[Survived]:
+    """Every slice that a step made smaller, the steps in order, the least likely first."""
+    steps = [store.get(ref, Step) for ref in snapshot.steps]
+    rows, found, asked = store.snapshot_rows(snapshot), list[Survived](), evaluated(store)
+    for step in reversed(steps):
+        gone = store.get_table(step.removed)["ordinal"].to_pylist()
+        rows = rows | row_set(gone)
+        lost = dict.fromkeys(gone, 1.0) | {ordinal: 1 - weight for ordinal, weight in weights(store, step).items()}
+        if step.name not in NOT_CHOSEN and lost:
+            found = [*_survived(store, step.name, rows, lost, asked), *found]
+    return found
+
+
+def weights(store: Store, step: Step) -> dict[int, float]:
+    """Of the rows that a step lowers."""
+    if step.lowered is None:
+        return {}
+    lowered = store.get_table(step.lowered)
+    return dict(zip(lowered["ordinal"].to_pylist(), lowered["weight"].to_pylist(), strict=True))
+
+
+def _survived(
+    store: Store, name: str, rows: RowSet, lost: Mapping[int, float], asked: Mapping[str, int]
+) -> list[Survived]:
+    before, less = Counter[str](), defaultdict[str, float](float)
+    for ordinal, names in slices(store, rows):
+        before.update(names)
+        for one in names if ordinal in lost else ():
+            less[one] += lost[ordinal]
+    total, left = len(rows), len(rows) - sum(lost.values())
+    smaller = sorted(less)
+    ps = adjusted([few_kept(before[one] - less[one], before[one], left, total) for one in smaller])
+    found = [
+        Survived(step=name, slice=one, before=before[one], after=before[one] - less[one], p=p, items=asked.get(one, 0))
+        for one, p in zip(smaller, ps, strict=True)
+    ]
+    return sorted(found, key=lambda one: (one.p, one.after / one.before))
+
+
+def slices(store: Store, rows: RowSet) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """(ordinal, its slices) of each row."""
+    for batch in store.scan(["ord", "content", "slices"], rows):
+        for ordinal, text, sliced in zip(*(batch[n].to_pylist() for n in ("ord", "content", "slices")), strict=True):
+            label = label_of(json.loads(text)) if text else None
+            yield ordinal, slices_of(json.loads(sliced) if sliced else {}, label)
+
+
+def evaluated(store: Store) -> Counter[str]:
+    """Slice, or ``answer=…`` → items of all suites."""
+    newest = {suite.name: suite for _, suite in store.all(Suite)}
+    found = Counter[str]()
+    for suite in newest.values():
+        for item in store.get_lines(suite.items):
+            found.update(f"{field}={value}" for field, value in item.get("slices", {}).items())
+            found[f"answer={item.get('expected')}"] += 1
+    return found
+
+
+def starved(store: Store, thing: Ref) -> Iterable[Finding]:
+    """Check ``data.survival``: no curation step may starve a slice."""
+    snapshot = store.get(thing)
+    if not isinstance(snapshot, Snapshot):
+        return
+    found = survival(store, snapshot)
+    bad = [one for one in found if one.starved]
+    for one in bad:
+        seen = f"{one.items} items ask about it" if one.items else "no item of any suite asks about it"
+        yield Finding(
+            check="data.survival",
+            about=thing,
+            verdict="fail",
+            severity="high",
+            message=f"{one.step} left {one.after:.3g} of {one.before} rows of {one.slice}; {seen}",
+            statistic=one.after,
+            threshold=float(min(ENOUGH, one.before)),
+            n=one.before,
+            p=one.p,
+        )
+    if not bad:
+        blind = [one.slice for one in found if not one.items and one.after < one.before / 2]
+        said = f"; no item asks about {', '.join(blind[:5])}, of which less than half is left" if blind else ""
+        yield Finding(
+            check="data.survival",
+            about=thing,
+            verdict="pass",
+            severity="low",
+            message=f"no slice starved: {len(found)} were made smaller{said}",
+            n=snapshot.rows,
+        )
