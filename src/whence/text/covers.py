@@ -1,8 +1,8 @@
-"""How much of an evaluation text stands in a row, in order or out of it, misspelt or not. Numbers of words in, numbers out.
+"""How much of an evaluation text stands in a row: in order or out of it, misspelt or not. Numbers of words in.
 
-Candidates are exact: each pair whose shared words carry the asked share of the item's bits is found, since of its rarest words at least one
-is shared (prefix filtering: Chaudhuri, Ganti and Kaushik 2006). Rows are looked at in pieces of two lengths of
-the item, so that a long row does not cover every item by chance.
+Candidates are exact: each pair whose shared words carry the asked share of the item's bits is found, since it shares
+one of the item's rarest words at least (prefix filtering: Chaudhuri, Ganti and Kaushik 2006). Rows are looked at in
+pieces of about two lengths of the item, so that a long row does not cover every item by chance.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from whence.text.words import AT, split
 
 SHORTEST = 16
 """words: items are taken together by length, up to 16, 32, 64 …"""
+LONGEST = 4096
+"""words: a longer item is found by its runs only"""
 POINTS = nb.types.Array(nb.uint32, 1, "C", readonly=True)
 WEIGHTS = nb.types.Array(nb.float64, 1, "C", readonly=True)
 Offsets = npt.NDArray[np.int64]
@@ -31,12 +33,12 @@ class Covers:
         ends = np.concatenate([[0], np.cumsum(kept)])
         self.ids, self.offsets, self.bits = ids[kept], ends[offsets].astype(np.int64), bits
         self.least = least
-        self.total = np.zeros(len(offsets) - 1)
+        self.total = worth(self.ids, self.offsets, bits)
         words, items = _rarest(self.ids, self.offsets, bits, least, self.total)
         size = np.diff(self.offsets)
         lengths = np.maximum(SHORTEST, 2 ** np.ceil(np.log2(np.maximum(size, 1))).astype(np.int64))
         self.classes = []
-        for length in np.unique(lengths[size > 0]):
+        for length in np.unique(lengths[(size > 0) & (size <= LONGEST)]):
             mine = lengths[items] == length
             order = np.argsort(words[mine], kind="stable")
             counts = np.bincount(words[mine], minlength=len(bits))
@@ -44,19 +46,18 @@ class Covers:
             self.classes.append((int(length), posted, items[mine][order]))
 
     def candidates(self, ids: Ids, offsets: Offsets, floor: float = 0.0) -> pa.Table:
-        """Pairs of a row and an item whose distinct words that one piece of the row shares carry `least` of the item's bits
-        and at least `floor` bits: `row`, `item`, `bits`, and `start` and `end` of the piece that shares most, as places
-        in `ids`.
-        """
+        """Pairs of a row and an item where a piece of the row shares distinct words with `least` of the item's bits and
+        with `floor` bits: `row`, `item`, `bits`, and `start` and `end` of the piece that shares most, as places in
+        `ids`."""
         tables = []
         for length, posted, items in self.classes:
             row, start, end = _pieces(offsets, length)
-            piece, item, worth = _candidates(
+            piece, item, shared = _candidates(
                 ids, start, end, self.ids, self.offsets, self.bits, self.total, posted, items, self.least, floor
             )
-            keep = _best(row[piece], item, worth)
+            keep = _best(row[piece], item, shared)
             piece = piece[keep]
-            columns = {"row": row[piece], "item": item[keep], "bits": worth[keep]}
+            columns = {"row": row[piece], "item": item[keep], "bits": shared[keep]}
             tables.append(pa.table({**columns, "start": start[piece], "end": end[piece]}))
         return pa.concat_tables(tables) if tables else EMPTY
 
@@ -66,8 +67,8 @@ class Covers:
         return np.asarray(_in_order(ids, start, end, item, self.ids, self.offsets, len(self.bits)))
 
     def misspelt(self, ids: Ids, pairs: pa.Table, spelt: Spelt, own: Spelt) -> tuple[npt.NDArray[np.int64], Bits]:
-        """The same where words that are spelt almost alike are equal (`_alike`), and the most bits of the item's distinct
-        words in half as many words again as the item has. spelt: of the words at ids; own: of the items' words, by number."""
+        """The same where words spelt almost alike are equal (`_alike`), and the most bits of the item's distinct words
+        in half as many words again as the item has. spelt: of the words at ids; own: of the items' words, by number."""
         item, start, end = (pairs[name].to_numpy() for name in ("item", "start", "end"))
         return _misspelt(ids, start, end, item, self.ids, self.offsets, self.bits, *spelt, *own)
 
@@ -108,32 +109,39 @@ def _pieces(offsets: Offsets, length: int) -> tuple[Offsets, Offsets, Offsets]:
     return row, start, np.minimum(start + 2 * length, offsets[row + 1])
 
 
-def _best(row: Offsets, item: Ids, worth: Bits) -> npt.NDArray[np.int64]:
+def _best(row: Offsets, item: Ids, shared: Bits) -> npt.NDArray[np.int64]:
     """Of each pair the piece that shares most, the first of these."""
-    order = np.lexsort((-worth, item, row))
+    order = np.lexsort((-shared, item, row))
     first = np.ones(len(order), bool)
     first[1:] = (np.diff(row[order]) != 0) | (np.diff(item[order]) != 0)
     return np.asarray(order[first])
 
 
-@nb.njit(
-    nb.types.Tuple((nb.int32[::1], nb.int32[::1]))(IDS, AT, WEIGHTS, nb.float64, nb.float64[::1]), cache=True, nogil=True
-)
+@nb.njit(nb.float64[::1](IDS, AT, WEIGHTS), cache=True, nogil=True)
+def worth(ids, offsets, bits):  # type: ignore[no-untyped-def]
+    """The bits of each text's distinct words."""
+    out, last = np.zeros(len(offsets) - 1), np.full(len(bits), -1, np.int64)
+    for text in range(len(offsets) - 1):
+        for at in range(offsets[text], offsets[text + 1]):
+            if ids[at] >= 0 and last[ids[at]] != text:
+                last[ids[at]] = text
+                out[text] += bits[ids[at]]
+    return out
+
+
+@nb.njit(nb.types.Tuple((nb.int32[::1], nb.int32[::1]))(IDS, AT, WEIGHTS, nb.float64, WEIGHTS), cache=True, nogil=True)
 def _rarest(ids, offsets, bits, least, total):  # type: ignore[no-untyped-def]
-    """(word, item) of each item's rarest words: those without which its others carry less than `least` of its bits.
-    Its bits, of distinct words, into `total`."""
+    """(word, item) of each item's rarest words: those without which its others carry less than `least` of its bits."""
     words, items, out = np.empty(len(ids), np.int32), np.empty(len(ids), np.int32), 0
     for item in range(len(offsets) - 1):
         own = np.unique(ids[offsets[item] : offsets[item + 1]])
-        worth = bits[own]
-        total[item] = worth.sum()
         rest = total[item]
-        for at in np.argsort(-worth, kind="mergesort"):
+        for at in np.argsort(-bits[own], kind="mergesort"):
             if rest < least * total[item] * (1 - 1e-9):
                 break
             words[out], items[out] = own[at], item
             out += 1
-            rest -= worth[at]
+            rest -= bits[own[at]]
     return words[:out].copy(), items[:out].copy()
 
 
@@ -144,7 +152,7 @@ FOUND = nb.types.Tuple((nb.int64[::1], nb.int32[::1], nb.float64[::1]))
 def _candidates(ids, starts, ends, own, offsets, bits, total, posted, items, least, floor):  # type: ignore[no-untyped-def]
     """(piece, item, bits of the distinct words they share)."""
     room, out = 1024, 0
-    pieces, found, worth = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)
+    pieces, found, shared = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)
     here, asked = np.full(len(bits), -1, np.int64), np.full(len(total), -1, np.int64)
     once = np.full(len(bits), -1, np.int64)
     tried = 0
@@ -160,21 +168,21 @@ def _candidates(ids, starts, ends, own, offsets, bits, total, posted, items, lea
                 item = items[one]
                 if asked[item] == piece:
                     continue
-                asked[item], shared = piece, 0.0
+                asked[item], now = piece, 0.0
                 for place in range(offsets[item], offsets[item + 1]):
                     if here[own[place]] == piece and once[own[place]] != tried:
                         once[own[place]] = tried
-                        shared += bits[own[place]]
+                        now += bits[own[place]]
                 tried += 1
-                if shared < least * total[item] * (1 - 1e-9) or shared < floor:
+                if now < least * total[item] * (1 - 1e-9) or now < floor:
                     continue
                 if out == room:
                     pieces, found = np.concatenate((pieces, pieces)), np.concatenate((found, found))
-                    worth = np.concatenate((worth, worth))
+                    shared = np.concatenate((shared, shared))
                     room *= 2
-                pieces[out], found[out], worth[out] = piece, item, shared
+                pieces[out], found[out], shared[out] = piece, item, now
                 out += 1
-    return pieces[:out].copy(), found[:out].copy(), worth[:out].copy()
+    return pieces[:out].copy(), found[:out].copy(), shared[:out].copy()
 
 
 @nb.njit(nb.int64(nb.uint64[::1], nb.uint64[:, ::1], nb.int64, nb.int64), cache=True, nogil=True, inline="always")

@@ -1,7 +1,7 @@
 """Runs of n words that two sides share, and runs that are boilerplate. Arrow in, Arrow out.
 
-A run is found by a rolling hash (Karp and Rabin 1987), through a Bloom filter (1970) of two bits a run and a table, and then compared
-word by word with what the item has.
+A run is found by a rolling hash (Karp and Rabin 1987), a Bloom filter (1970) and a table, and then compared word by
+word with what the item has.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Probe:
         self.keys, first = np.unique(hashes[:found][order], return_index=True)
         self.starts, self.ends = starts[:found][order], np.append(first, found).astype(np.int64)
         self.slots = slots(self.keys)
-        self.bloom = np.zeros(1 << max(0, int(len(self.keys)).bit_length() - 2), np.uint64)
+        self.bloom = np.zeros(1 << max(0, len(self.keys).bit_length() - 2), np.uint64)
         _bloom(self.keys, self.bloom)
         self.of = np.repeat(np.arange(len(self.items), dtype=np.int32), np.diff(offsets))
 
@@ -42,7 +42,7 @@ class Probe:
         item where such a run begins), `coverage` (share of the item's words that stand in one), and `bits` of the
         distinct words covered, where the number of each word of the items and the bits of each number are given.
         """
-        values, offsets = columns(self.items)
+        values, _ = columns(self.items)
         ids = np.zeros(len(values), np.int32) if ids is None else ids
         bits = np.zeros(1) if bits is None else bits
         row, item, shared, covered, worth = _probe(
@@ -201,8 +201,14 @@ def _probe(values, offsets, n, bloom, keys, slots, ends, starts, item_values, of
             item = of[start]
             if hit == 0 or items[out - 1] != item:
                 if out == room:
-                    rows, items = np.concatenate((rows, np.empty(room, np.int64))), np.concatenate((items, np.empty(room, np.int32)))
-                    shared, covered = np.concatenate((shared, np.empty(room, np.int64))), np.concatenate((covered, np.empty(room, np.int64)))
+                    rows, items = (
+                        np.concatenate((rows, np.empty(room, np.int64))),
+                        np.concatenate((items, np.empty(room, np.int32))),
+                    )
+                    shared, covered = (
+                        np.concatenate((shared, np.empty(room, np.int64))),
+                        np.concatenate((covered, np.empty(room, np.int64))),
+                    )
                     worth = np.concatenate((worth, np.empty(room, np.float64)))
                     room *= 2
                 rows[out], items[out], shared[out], covered[out], worth[out] = text, item, 0, 0, 0.0

@@ -1,12 +1,13 @@
 """Evaluation texts that stand in rows: word for word, in part, misspelt, reworded. Arrow in, Arrow out.
 
-What two texts share is weighed by how rare its words are: bits, −log2 of the share of distinct texts that have a word, over
-distinct words. A pair is `natural` where so many bits are shared by chance, or where runs of words are less than a fifth
-of the item (below that Llama 2, 2023, calls a text clean); every other is a leak.
+What two texts share is weighed by how rare its distinct words are: bits, −log2 of the share of rows that have a word.
+A pair is `natural` where so many bits are shared by chance, or where runs of words are less than a fifth of the
+item (below that Llama 2, 2023, calls a text clean); every other is a leak.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +20,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from whence.text.covers import Covers, spelt, spelt_in
+from whence.text.covers import Covers, spelt, spelt_in, worth
 from whence.text.grams import Probe, boilerplate, sizes, strip
-from whence.text.vocabulary import IDS, KEYS, Vocabulary, information
-from whence.text.words import AT, Hashes, columns, mixed, split, words
+from whence.text.vocabulary import KEYS, Vocabulary, information
+from whence.text.words import AT, columns, mixed, split, words
 
 TIERS = ("exact", "normalised", "ngram13", "ngram8", "lcs", "misspelt", "paraphrase")
 """How an item stands in a row, the strongest first."""
@@ -40,7 +41,7 @@ class Bounds:
     """share of the item's words that stand in shared runs of 8 or 13"""
     lcs: float = 0.7
     """share of the item's words that stand in the row in order, misspelt or not"""
-    paraphrase: float = 0.6
+    paraphrase: float = 0.65
     """share of the item's bits that stand in the row in any order"""
     candidate: float = 0.4
     """share of the item's bits that a row must have for these three to be asked"""
@@ -48,12 +49,14 @@ class Bounds:
     """share of the rows that makes 4 words in a row boilerplate"""
     whole: float = 0.5
     """bits of an item that is there whole, in log2(rows × items)"""
+    said: float = 0.0005
+    """share of the rows that make the same few words everyday: more than two, and fewer bits than a part needs"""
     part: float = 1.5
     """bits of what is there in part, in the same: words of one subject come together more often than by chance"""
 
 
 class Texts:
-    """Texts, of which each distinct one is looked at once; two with the same words are one. Those without a word are none."""
+    """Texts, each distinct one looked at once: two with the same words are one, and those without a word are none."""
 
     def __init__(self, texts: pa.Array | pa.ChunkedArray) -> None:
         self.texts = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
@@ -105,39 +108,40 @@ class Suite:
         grams = boilerplate(self.rows.texts.take(pa.array(np.sort(sample))).combine_chunks(), share=bounds.boilerplate)
         self.grams, self.kept = grams, strip(self.whole, grams)
         self.words = Vocabulary(self.whole)
-        seen = self.words.seen(self.whole)
-        for some in self.rows.each(lambda part, _: self.words.seen(words(part))):
+        times = np.diff(self.rows.ends)
+        seen = self.words.seen(self.whole, np.ones(len(self.items), np.int64))
+        for some in self.rows.each(lambda part, which: self.words.seen(words(part), times[which])):
             seen += some
-        self.bits = information(seen, len(self.rows) + len(self.items))
+        self.bits = information(seen, int(times.sum()) + len(self.items))
         self.ids, self.offsets = self.words.ids(self.kept)
         self.covers = Covers(self.ids, self.offsets, self.bits, bounds.candidate)
         self.probes = {n: Probe(self.kept, n) for n in (8, 13)}
         every = np.empty(len(self.words.words), object)
         every[self.words.ids(self.whole)[0]] = [word for text in texts.to_pylist() for word in split(text)]
         self.spelt = spelt(every.tolist())
-        chance = np.log2(max(2, len(self.rows) * len(self.items)))
+        chance = math.log2(max(2, len(self.rows) * len(self.items)))
         self.least = {"whole": bounds.whole * chance, "part": bounds.part * chance}
-        self.total = Covers(*self.words.ids(self.whole), self.bits, 1.0).total
+        self.total = worth(*self.words.ids(self.whole), self.bits)
 
     def told(self) -> pa.Table:
-        """What each item gives to find it by: `words`, `kept` (those that are no boilerplate), `bits`, and whether it would
-        be a leak `whole`, and could be one in `part` or as a run of 8 words. Where it is not, nothing found says nothing."""
-        place, item = self.items.all(np.arange(len(self.items)))
-        out = {name: np.zeros(len(self.items.texts), kind) for name, kind in (("words", int), ("kept", int))}
-        size = {"words": np.diff(self.offsets), "kept": sizes(self.kept)}
-        bits = np.zeros(len(self.items.texts))
-        bits[item] = self.total[place]
-        for name, counts in size.items():
-            out[name][item] = counts[place]
-        left = np.zeros(len(bits))
-        left[item] = self.covers.total[place]
-        return pa.table(
-            {**out, "bits": bits, "whole": bits >= self.least["whole"], "part": left >= self.least["part"]}
-        )
+        """What there is to find each item by: `words`, `kept` (those that are no boilerplate), `bits`, and whether it
+        is a leak where it stands `whole`, and may be one in `part`. Where it may not, to find nothing says nothing."""
+        which, item = self.items.all(np.arange(len(self.items)))
+        told = {
+            "words": np.diff(self.offsets),
+            "kept": sizes(self.kept),
+            "bits": self.total,
+            "whole": self.total >= self.least["whole"],
+            "part": self.covers.total >= self.least["part"],
+        }
+        out = {name: np.zeros(len(self.items.texts), column.dtype) for name, column in told.items()}
+        for name, column in told.items():
+            out[name][item] = column[which]
+        return pa.table(out)
 
     def leaks(self) -> pa.Table:
-        """`row`, `item`, `tier` (the strongest), `coverage` (share of the item's words that were found; of its bits for a
-        paraphrase), `bits` of the words found, `natural`. By row and item."""
+        """`row`, `item`, `tier` (the strongest), `coverage` (share of the item's words that were found; of its bits for
+        a paraphrase), `bits` of the words found, `natural`. By row and item."""
         found = pa.concat_tables([_NONE, *self.rows.each(self._find)])
         which, item = found["row"].to_numpy(), found["item"].to_numpy()
         place, row = self.rows.all(which)
@@ -166,13 +170,17 @@ class Suite:
         stripped = strip(lists, self.grams)
         found = [self._same(lists), *self._runs(stripped), *self._shared(texts, stripped)]
         row, item, tier, coverage, bits = (np.concatenate(column) for column in zip(*found, strict=True))
-        least = np.where(tier <= 1, self.least["whole"], self.least["part"])
-        natural = (bits < least) | (((tier == 2) | (tier == 3)) & (coverage < self.bounds.run))
+        whole, run = tier == 1, (tier == 2) | (tier == 3)
+        said = np.diff(self.rows.ends)[which[row]] > max(2, self.bounds.said * len(self.rows.texts))
+        enough = bits >= np.where(whole & ~said, self.least["whole"], self.least["part"])
+        natural = ~enough | (run & (coverage < self.bounds.run))
         order = np.lexsort((tier, natural, item, row))
         first = np.ones(len(order), bool)
         first[1:] = (np.diff(row[order]) != 0) | (np.diff(item[order]) != 0)
         keep = order[first]
-        return pa.table([which[row[keep]], item[keep], tier[keep], coverage[keep], bits[keep], natural[keep]], _NONE.schema)
+        return pa.table(
+            [which[row[keep]], item[keep], tier[keep], coverage[keep], bits[keep], natural[keep]], _NONE.schema
+        )
 
     def _same(self, lists: pa.LargeListArray) -> _Found:
         """Rows that have an item's words and no others."""

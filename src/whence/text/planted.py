@@ -14,9 +14,9 @@ SHARE = 0.3
 
 
 def plant(items: Sequence[str], kind: str, rows: Sequence[str], seed: int = 0, share: float = SHARE) -> list[str]:
-    """Each item as it might stand in a row: `verbatim`; `recased` (case and punctuation); `truncated` (its first two
-    thirds); `embedded` (between two halves of rows); `misspelt` (a letter of some words); `reworded` (other words of the rows in place of some);
-    `reordered` (its clauses or halves changed over, and half as many reworded)."""
+    """Each item as it may stand in a row: `verbatim`; `recased` (case and punctuation); `truncated` (its first two
+    thirds); `embedded` (between two halves of rows); `misspelt` (a letter of some words); `reworded` (other words of
+    the rows in place of some); `reordered` (its clauses or halves changed over, and half as many reworded)."""
     draw = random.Random(f"{kind} {seed}")
     others = [text for text in rows if text.strip()]
     words = sorted({word for text in draw.sample(others, min(2000, len(others))) for word in split(text)}) or ["word"]

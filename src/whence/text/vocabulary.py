@@ -34,10 +34,10 @@ class Vocabulary:
         _ids(values, self.words, self.slots, out)
         return out, offsets
 
-    def seen(self, lists: pa.LargeListArray) -> npt.NDArray[np.int64]:
-        """In how many of these texts each word stands."""
+    def seen(self, lists: pa.LargeListArray, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """In how many of these texts each word stands, where each text is there so many times."""
         out = np.zeros(len(self.words), np.int64)
-        _seen(*self.ids(lists), out)
+        _seen(*self.ids(lists), times, out)
         return out
 
 
@@ -79,8 +79,8 @@ def _ids(values, keys, slots, out):  # type: ignore[no-untyped-def]
         out[at] = place_of(keys, slots, values[at])
 
 
-@nb.njit(nb.void(IDS, AT, nb.int64[::1]), cache=True, nogil=True)
-def _seen(ids, offsets, seen):  # type: ignore[no-untyped-def]
+@nb.njit(nb.void(IDS, AT, AT, nb.int64[::1]), cache=True, nogil=True)
+def _seen(ids, offsets, times, seen):  # type: ignore[no-untyped-def]
     """Adds to each word the number of texts that have it."""
     last = np.full(len(seen), -1, np.int64)
     for text in range(len(offsets) - 1):
@@ -88,4 +88,4 @@ def _seen(ids, offsets, seen):  # type: ignore[no-untyped-def]
             word = ids[at]
             if word >= 0 and last[word] != text:
                 last[word] = text
-                seen[word] += 1
+                seen[word] += times[text]
