@@ -19,6 +19,8 @@ SHORTEST = 16
 """words: items are taken together by length, up to 16, 32, 64 …"""
 LONGEST = 4096
 """words: a longer item is found by its runs only"""
+ROUNDING = 1e-9
+"""by which sums of bits may differ for the order that they were summed in"""
 POINTS = nb.types.Array(nb.uint32, 1, "C", readonly=True)
 WEIGHTS = nb.types.Array(nb.float64, 1, "C", readonly=True)
 Offsets = npt.NDArray[np.int64]
@@ -34,8 +36,10 @@ class Covers:
         self.ids, self.offsets, self.bits = ids[kept], ends[offsets].astype(np.int64), bits
         self.least = least
         self.total = worth(self.ids, self.offsets, bits)
-        words, items = _rarest(self.ids, self.offsets, bits, least, self.total)
-        size = np.diff(self.offsets)
+        self.words, self.ends, self.rest = _rarest(self.ids, self.offsets, bits)
+        items = np.repeat(np.arange(len(self.total), dtype=np.int32), np.diff(self.ends))
+        asked = self.rest >= least * self.total[items] * (1 - ROUNDING)
+        words, items, size = self.words[asked], items[asked], np.diff(self.offsets)
         lengths = np.maximum(SHORTEST, 2 ** np.ceil(np.log2(np.maximum(size, 1))).astype(np.int64))
         self.classes = []
         for length in np.unique(lengths[(size > 0) & (size <= LONGEST)]):
@@ -53,7 +57,7 @@ class Covers:
         for length, posted, items in self.classes:
             row, start, end = _pieces(offsets, length)
             piece, item, shared = _candidates(
-                ids, start, end, self.ids, self.offsets, self.bits, self.total, posted, items, self.least, floor
+                ids, start, end, self.words, self.ends, self.rest, self.bits, posted, items, self.least, floor
             )
             keep = _best(row[piece], item, shared)
             piece = piece[keep]
@@ -129,33 +133,33 @@ def worth(ids, offsets, bits):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(nb.types.Tuple((nb.int32[::1], nb.int32[::1]))(IDS, AT, WEIGHTS, nb.float64, WEIGHTS), cache=True, nogil=True)
-def _rarest(ids, offsets, bits, least, total):  # type: ignore[no-untyped-def]
-    """(word, item) of each item's rarest words: those without which its others carry less than `least` of its bits."""
-    words, items, out = np.empty(len(ids), np.int32), np.empty(len(ids), np.int32), 0
+@nb.njit(nb.types.Tuple((nb.int32[::1], nb.int64[::1], nb.float64[::1]))(IDS, AT, WEIGHTS), cache=True, nogil=True)
+def _rarest(ids, offsets, bits):  # type: ignore[no-untyped-def]
+    """(distinct words of each item, the rarest first; where these begin; bits of each word and those after it)."""
+    words, ends, rest = np.empty(len(ids), np.int32), np.zeros(len(offsets), np.int64), np.empty(len(ids))
+    out = 0
     for item in range(len(offsets) - 1):
         own = np.unique(ids[offsets[item] : offsets[item + 1]])
-        rest = total[item]
         for at in np.argsort(-bits[own], kind="mergesort"):
-            if rest < least * total[item] * (1 - 1e-9):
-                break
-            words[out], items[out] = own[at], item
+            words[out] = own[at]
             out += 1
-            rest -= bits[own[at]]
-    return words[:out].copy(), items[:out].copy()
+        ends[item + 1] = out
+        left = 0.0
+        for at in range(out - 1, ends[item] - 1, -1):
+            left += bits[words[at]]
+            rest[at] = left
+    return words[:out].copy(), ends, rest[:out].copy()
 
 
 FOUND = nb.types.Tuple((nb.int64[::1], nb.int32[::1], nb.float64[::1]))
 
 
 @nb.njit(FOUND(IDS, AT, AT, IDS, AT, WEIGHTS, WEIGHTS, AT, IDS, nb.float64, nb.float64), cache=True, nogil=True)
-def _candidates(ids, starts, ends, own, offsets, bits, total, posted, items, least, floor):  # type: ignore[no-untyped-def]
-    """(piece, item, bits of the distinct words they share)."""
+def _candidates(ids, starts, ends, own, offsets, rest, bits, posted, items, least, floor):  # type: ignore[no-untyped-def]
+    """(piece, item, bits of the distinct words they share). An item is left as soon as its other words cannot do."""
     room, out = 1024, 0
     pieces, found, shared = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)
-    here, asked = np.full(len(bits), -1, np.int64), np.full(len(total), -1, np.int64)
-    once = np.full(len(bits), -1, np.int64)
-    tried = 0
+    here, asked = np.full(len(bits), -1, np.int64), np.full(len(offsets), -1, np.int64)
     for piece in range(len(starts)):
         for at in range(starts[piece], ends[piece]):
             if ids[at] >= 0:
@@ -169,12 +173,14 @@ def _candidates(ids, starts, ends, own, offsets, bits, total, posted, items, lea
                 if asked[item] == piece:
                     continue
                 asked[item], now = piece, 0.0
-                for place in range(offsets[item], offsets[item + 1]):
-                    if here[own[place]] == piece and once[own[place]] != tried:
-                        once[own[place]] = tried
+                first, last = offsets[item], offsets[item + 1]
+                need = max(floor, least * rest[first] * (1 - ROUNDING))
+                for place in range(first, last):
+                    if now + rest[place] < need:
+                        break
+                    if here[own[place]] == piece:
                         now += bits[own[place]]
-                tried += 1
-                if now < least * total[item] * (1 - 1e-9) or now < floor:
+                if now < need:
                     continue
                 if out == room:
                     pieces, found = np.concatenate((pieces, pieces)), np.concatenate((found, found))

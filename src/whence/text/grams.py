@@ -62,9 +62,11 @@ def boilerplate(rows: pa.Array, n: int = 4, share: float = 0.05) -> Hashes:
     values, offsets = columns(worded(rows))
     hashes, starts = np.empty(len(values), np.uint64), np.empty(len(values), np.int64)
     found = _runs(values, offsets, n, hashes, starts)
-    text = np.searchsorted(offsets, starts[:found], side="right")
-    once = np.unique(np.stack([hashes[:found], text.astype(np.uint64)]), axis=1)[0]
-    keys, counts = np.unique(once, return_counts=True)
+    order = np.argsort(hashes[:found], kind="stable")
+    run, row = hashes[order], np.searchsorted(offsets, starts[order], side="right")
+    once = np.ones(found, bool)
+    once[1:] = (run[1:] != run[:-1]) | (row[1:] != row[:-1])
+    keys, counts = np.unique(run[once], return_counts=True)
     return keys[counts > max(1, share * len(rows))]
 
 

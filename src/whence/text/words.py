@@ -115,8 +115,8 @@ AT = nb.types.Array(nb.int64, 1, "C", readonly=True)
 
 @nb.njit(nb.void(READ, AT, nb.uint8[::1], nb.int64[::1], nb.uint64[::1]), cache=True, nogil=True)
 def _hash(data, offsets, table, ends, hashes):  # type: ignore[no-untyped-def]
-    """FNV-1a of each word's bytes in lower case, then mixed; where each text's words end, into ends[1:]. Of n bytes, a text
-    has at most (n + 1) / 2 words."""
+    """FNV-1a of each word's bytes in lower case, then mixed; where each text's words end, into ends[1:]. A text
+    of n bytes has at most (n + 1) / 2 words."""
     basis, prime, out = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), 0
     for text in range(len(offsets) - 1):
         inside, at, value = False, offsets[text], basis
