@@ -185,8 +185,7 @@ def test_everyday_turns_are_told_apart() -> None:
     suite = Suite(texts(["Yes.", "thank you", "can you help me?", ITEMS[0], ""]), texts(rows))
     found = suite.leaks().to_pylist()
     assert [(one["item"], one["tier"]) for one in found if not one["natural"]] == [(3, "normalised")]
-    natural = Counter(one["item"] for one in found if one["natural"])
-    assert natural[0] == 100, "each row, though equal ones are looked at once"
+    assert [one["said"] for one in found if one["item"] == 0] == [100], "one row stands for all where it is natural"
     assert suite.told()["part"].to_pylist() == [False, False, False, True, False]
 
 

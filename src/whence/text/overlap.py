@@ -41,7 +41,7 @@ class Bounds:
     """share of the item's words that stand in shared runs of 8 or 13"""
     lcs: float = 0.7
     """share of the item's words that stand in the row in order, misspelt or not"""
-    paraphrase: float = 0.65
+    paraphrase: float = 0.6
     """share of the item's bits that stand in the row in any order"""
     candidate: float = 0.4
     """share of the item's bits that a row must have for these three to be asked"""
@@ -141,28 +141,25 @@ class Suite:
 
     def leaks(self) -> pa.Table:
         """`row`, `item`, `tier` (the strongest), `coverage` (share of the item's words that were found; of its bits for
-        a paraphrase), `bits` of the words found, `natural`. By row and item."""
+        a paraphrase), `bits` of the words found, `natural`, `said` (rows with the words of this row). By row and item.
+        Of rows with the same words the first stands for all where the pair is natural; each is there where it is not.
+        """
         found = pa.concat_tables([_NONE, *self.rows.each(self._find)])
-        which, item = found["row"].to_numpy(), found["item"].to_numpy()
-        place, row = self.rows.all(which)
-        again, item = self.items.all(item[place])
-        place, row = place[again], row[again]
-        tier, coverage, bits, natural = (found[name].to_numpy()[place] for name in found.column_names[2:])
+        which, item, tier, coverage, bits, natural = (column.to_numpy() for column in found.columns)
+        said = np.diff(self.rows.ends)[which]
+        pair, row = self.rows.all(which)
+        once = ~natural[pair] | (row == self.rows.first[which[pair]])
+        again, item = self.items.all(item[pair[once]])
+        row, pair = row[once][again], pair[once][again]
+        tier = tier[pair]
         same = np.flatnonzero(tier == 1)
         equal = pc.equal(self.rows.texts.take(pa.array(row[same])), self.items.texts.take(pa.array(item[same])))
         tier[same[equal.to_numpy()]] = 0
         order = np.lexsort((item, row))
+        pair = pair[order]
         names = pa.DictionaryArray.from_arrays(pa.array(tier[order].astype(np.int8)), pa.array(TIERS))
-        return pa.table(
-            {
-                "row": row[order],
-                "item": item[order],
-                "tier": names,
-                "coverage": coverage[order],
-                "bits": bits[order],
-                "natural": natural[order],
-            }
-        )
+        told = {"coverage": coverage[pair], "bits": bits[pair], "natural": natural[pair], "said": said[pair]}
+        return pa.table({"row": row[order], "item": item[order], "tier": names, **told})
 
     def _find(self, texts: pa.Array, which: Places) -> pa.Table:
         """The same for distinct rows and distinct items, the tier as a number."""
