@@ -33,16 +33,15 @@ def words(texts: pa.Array) -> pa.LargeListArray:
     if texts.null_count:
         texts = texts.fill_null("")
     data, offsets = _utf8(texts)
-    if not _ascii(data):
+    plain = _ascii(data)
+    if not plain:
         texts = pa.array([text.lower() for text in texts.to_pylist()], pa.large_string())
         data, offsets = _utf8(texts)
-    table = _table()
     ends = np.zeros(len(offsets), np.int64)
-    _count(data, offsets, table, ends)
-    np.cumsum(ends, out=ends)
-    hashes = np.empty(int(ends[-1]), np.uint64)
-    _hash(data, offsets, table, ends, hashes)
-    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(hashes))
+    most = (int(offsets[-1] - offsets[0]) + len(offsets)) // 2
+    hashes = np.empty(most, np.uint64)
+    _hash(data, offsets, _table(0x80 if plain else 0x110000), ends, hashes)
+    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(hashes[: ends[-1]]))
 
 
 def columns(lists: pa.LargeListArray) -> tuple[Hashes, npt.NDArray[np.int64]]:
@@ -77,9 +76,9 @@ def _ascii(data: npt.NDArray[np.uint8]) -> bool:
 
 
 @cache
-def _table() -> npt.NDArray[np.uint8]:
-    """What each code point is."""
-    table = np.fromiter((chr(point).isalnum() for point in range(0x110000)), np.uint8, 0x110000)
+def _table(points: int) -> npt.NDArray[np.uint8]:
+    """What each of the first so many code points is."""
+    table = np.fromiter((chr(point).isalnum() for point in range(points)), np.uint8, points)
     for start, end in UNSPACED:
         table[start:end] *= ALONE
     table[ord("_")] = 1
@@ -114,45 +113,39 @@ READ = nb.types.Array(nb.uint8, 1, "C", readonly=True)
 AT = nb.types.Array(nb.int64, 1, "C", readonly=True)
 
 
-@nb.njit(nb.void(READ, AT, nb.uint8[::1], nb.int64[::1]), cache=True, nogil=True)
-def _count(data, offsets, table, ends):  # type: ignore[no-untyped-def]
-    """Words of each text, into ends[1:]."""
-    for text in range(len(offsets) - 1):
-        found, inside, at = 0, False, offsets[text]
-        while at < offsets[text + 1]:
-            point, size = _point(data, at)
-            kind = table[point]
-            if kind == ALONE or (kind == 1 and not inside):
-                found += 1
-            inside = kind == 1
-            at += size
-        ends[text + 1] = found
-
-
 @nb.njit(nb.void(READ, AT, nb.uint8[::1], nb.int64[::1], nb.uint64[::1]), cache=True, nogil=True)
 def _hash(data, offsets, table, ends, hashes):  # type: ignore[no-untyped-def]
-    """FNV-1a of each word's bytes in lower case, then mixed."""
-    basis, prime = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+    """FNV-1a of each word's bytes in lower case, then mixed; where each text's words end, into ends[1:]. A text
+    of n bytes has at most (n + 1) / 2 words."""
+    basis, prime, out = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), 0
     for text in range(len(offsets) - 1):
-        out, inside, at, value = ends[text], False, offsets[text], basis
+        inside, at, value = False, offsets[text], basis
         while at < offsets[text + 1]:
+            byte = data[at]
+            if byte < 0x80:
+                if table[byte]:
+                    if 65 <= byte <= 90:
+                        byte += 32
+                    value, inside = (value ^ np.uint64(byte)) * prime, True
+                elif inside:
+                    hashes[out] = mixed(value)
+                    out, value, inside = out + 1, basis, False
+                at += 1
+                continue
             point, size = _point(data, at)
             kind = table[point]
             if inside and kind != 1:
                 hashes[out] = mixed(value)
-                out += 1
-            if kind and not (inside and kind == 1):
-                value = basis
+                out, value = out + 1, basis
             if kind:
                 for i in range(at, at + size):
-                    byte = np.uint64(data[i])
-                    if 65 <= point <= 90:
-                        byte += np.uint64(32)
-                    value = (value ^ byte) * prime
+                    value = (value ^ np.uint64(data[i])) * prime
             if kind == ALONE:
                 hashes[out] = mixed(value)
-                out += 1
+                out, value = out + 1, basis
             inside = kind == 1
             at += size
         if inside:
             hashes[out] = mixed(value)
+            out += 1
+        ends[text + 1] = out
