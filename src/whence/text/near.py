@@ -25,6 +25,8 @@ CROWD = 64
 """texts; in a band that more of them share, not all pairs are compared"""
 NEXT = 32
 """texts of a crowd that one is compared with"""
+BITS = 512
+"""of a set's bitmap, by which most pairs are told to be unlike before they are compared"""
 AT_ONCE = 1 << 22
 """bytes of text, about, that one thread works on"""
 
@@ -38,10 +40,10 @@ def near_duplicates(texts: pa.Array, threshold: float = 0.7, *, n: int = 3, thre
 
     Every pair is verified. Not every pair is there, so that pairs grow with the texts and not with their square: of
     texts with equal sets each is paired with the first of them, and the first stands for all towards others; where more
-    than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those that other
-    pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index J ≥ threshold
-    are in one with the probability above, in crowds with one that is measured (docs/near-duplicates.md). A text without
-    words is in no pair. The result does not depend on `threads`."""
+    than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those that
+    other pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index
+    J ≥ threshold are in one with the probability above, in crowds with one that is measured (docs/near-duplicates.md).
+    A text without words is in no pair. The result does not depend on `threads`."""
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is above 0 and at most 1, not {threshold}")
     sets, keys = _sketched(texts, n, threads)
@@ -64,15 +66,17 @@ def paired(sets: pa.LargeListArray, keys: Keys, threshold: float, *, threads: in
     found = [_Pairs(first[copies], copies, np.ones(len(copies)))]
     each = partial(_each, threads)
     each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS))
+    bits = np.zeros((len(first), BITS // 64), np.uint64)
+    _mark(hashes, offsets, np.flatnonzero(keys.any(axis=1)), bits)
     found += each(
-        lambda band: _Pairs(*_compare(_ordered(keys, band), band, keys, hashes, offsets, threshold)), range(BANDS)
+        lambda band: _Pairs(*_compare(_ordered(keys, band), band, keys, hashes, offsets, bits, threshold)), range(BANDS)
     )
     parents = np.arange(len(first), dtype=np.int64)
     for pairs in found:
         _join(parents, pairs.left, pairs.right)
     for band in range(BANDS):
         rows, ends = _crowds(keys, band)
-        found.append(_Pairs(*_connect(rows, ends, parents, hashes, offsets, threshold)))
+        found.append(_Pairs(*_connect(rows, ends, parents, hashes, offsets, bits, threshold)))
     left, right, jaccard = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((right, left))
     return pa.table({"left": left[order], "right": right[order], "jaccard": jaccard[order]})
@@ -188,14 +192,41 @@ def _settle(ordered, band, keys):  # type: ignore[no-untyped-def]
         start = stop
 
 
-@nb.njit(nb.float64(VALUES, AT, nb.int64, nb.int64, nb.float64), cache=True, nogil=True)
-def _jaccard(hashes, offsets, a, b, threshold):  # type: ignore[no-untyped-def]
-    """The Jaccard index of two sets, or 0 if it is below the threshold: then as soon as that is certain."""
+MARKS = nb.types.Array(nb.uint64, 2, "C")
+
+
+@nb.njit(nb.void(VALUES, AT, nb.int64[::1], MARKS), cache=True, nogil=True)
+def _mark(hashes, offsets, rows, bits):  # type: ignore[no-untyped-def]
+    """For each hash of these sets one bit."""
+    for row in rows:
+        for at in range(offsets[row], offsets[row + 1]):
+            bit = hashes[at] % np.uint64(BITS)
+            bits[row, bit // np.uint64(64)] |= np.uint64(1) << (bit % np.uint64(64))
+
+
+@nb.njit("int64(uint64)", cache=True, nogil=True, inline="always")
+def _ones(value):  # type: ignore[no-untyped-def]
+    """How many bits are set (Warren, Hacker's Delight)."""
+    value -= (value >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    value = (value & np.uint64(0x3333333333333333)) + ((value >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    value = (value + (value >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@nb.njit(nb.float64(VALUES, AT, MARKS, nb.int64, nb.int64, nb.float64), cache=True, nogil=True)
+def _jaccard(hashes, offsets, bits, a, b, threshold):  # type: ignore[no-untyped-def]
+    """The Jaccard index of two sets, or 0 if it is below the threshold: then as soon as that is certain. Each bit in
+    which two sets differ is due to a hash that one of them lacks (the bitmap filter of Sandes, Teodoro and Melo, 2020)."""
     i, j, stop_i, stop_j = offsets[a], offsets[b], offsets[a + 1], offsets[b + 1]
     both = stop_i - i + stop_j - j
     needed = max(np.int64(0), np.int64(threshold * both / (1 + threshold)) - 1)
     while needed / (both - needed) < threshold:
         needed += 1
+    apart = 0
+    for word in range(BITS // 64):
+        apart += _ones(bits[a, word] ^ bits[b, word])
+    if apart > both - 2 * needed:
+        return 0.0
     spare_i, spare_j, shared = stop_i - i - needed, stop_j - j - needed, 0
     while i < stop_i and j < stop_j:
         if spare_i < 0 or spare_j < 0:
@@ -226,8 +257,8 @@ def _kept(found, count):  # type: ignore[no-untyped-def]
 FOUND = nb.types.Tuple((nb.int64[::1], nb.int64[::1], nb.float64[::1]))
 
 
-@nb.njit(FOUND(nb.uint64[::1], nb.int64, nb.uint32[:, ::1], VALUES, AT, nb.float64), cache=True, nogil=True)
-def _compare(ordered, band, keys, hashes, offsets, threshold):  # type: ignore[no-untyped-def]
+@nb.njit(FOUND(nb.uint64[::1], nb.int64, nb.uint32[:, ::1], VALUES, AT, MARKS, nb.float64), cache=True, nogil=True)
+def _compare(ordered, band, keys, hashes, offsets, bits, threshold):  # type: ignore[no-untyped-def]
     """All pairs that share this band, but for crowds and for pairs that share an earlier band which is none."""
     lefts, rights, values, count = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.float64), 0
     for at in range(len(ordered)):
@@ -241,7 +272,7 @@ def _compare(ordered, band, keys, hashes, offsets, threshold):  # type: ignore[n
             for earlier in range(band):
                 key = keys[left, earlier]
                 met |= key == keys[right, earlier] and 0 < key < ROOM
-            value = 0.0 if met else _jaccard(hashes, offsets, left, right, threshold)
+            value = 0.0 if met else _jaccard(hashes, offsets, bits, left, right, threshold)
             if value:
                 lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
                 lefts[count], rights[count], values[count] = left, right, value
@@ -267,15 +298,15 @@ def _join(parents, left, right):  # type: ignore[no-untyped-def]
         parents[row] = parents[parents[row]]
 
 
-@nb.njit(FOUND(nb.int64[::1], nb.int64[::1], nb.int64[::1], VALUES, AT, nb.float64), cache=True, nogil=True)
-def _connect(rows, ends, parents, hashes, offsets, threshold):  # type: ignore[no-untyped-def]
+@nb.njit(FOUND(nb.int64[::1], nb.int64[::1], nb.int64[::1], VALUES, AT, MARKS, nb.float64), cache=True, nogil=True)
+def _connect(rows, ends, parents, hashes, offsets, bits, threshold):  # type: ignore[no-untyped-def]
     """Of each crowd: every row with the next few, but for those that are connected already."""
     lefts, rights, values, count = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.float64), 0
     for at in range(len(rows)):
         for other in range(at + 1, min(ends[at], at + 1 + NEXT)):
             left, right = min(rows[at], rows[other]), max(rows[at], rows[other])
             a, b = _root(parents, left), _root(parents, right)
-            value = _jaccard(hashes, offsets, left, right, threshold) if a != b else 0.0
+            value = _jaccard(hashes, offsets, bits, left, right, threshold) if a != b else 0.0
             if value:
                 parents[max(a, b)] = min(a, b)
                 lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
