@@ -216,7 +216,7 @@ def _ones(value):  # type: ignore[no-untyped-def]
 @nb.njit(nb.float64(VALUES, AT, MARKS, nb.int64, nb.int64, nb.float64), cache=True, nogil=True)
 def _jaccard(hashes, offsets, bits, a, b, threshold):  # type: ignore[no-untyped-def]
     """The Jaccard index of two sets, or 0 if it is below the threshold: then as soon as that is certain. Each bit in
-    which two sets differ is due to a hash that one of them lacks (the bitmap filter of Sandes, Teodoro and Melo, 2020)."""
+    which two sets differ is due to a hash that one of them lacks (bitmap filter: Sandes, Teodoro and Melo, 2020)."""
     i, j, stop_i, stop_j = offsets[a], offsets[b], offsets[a + 1], offsets[b + 1]
     both = stop_i - i + stop_j - j
     needed = max(np.int64(0), np.int64(threshold * both / (1 + threshold)) - 1)
