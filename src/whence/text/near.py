@@ -58,16 +58,16 @@ def clusters(n: int, pairs: pa.Table) -> pa.Array:
 
 
 def paired(sets: pa.LargeListArray, keys: Keys, threshold: float, *, threads: int = 1) -> pa.Table:
-    """The pairs among sets whose bands are known. Changes keys."""
+    """The pairs among sets whose bands are known. keys: (32, texts), which are changed."""
     hashes, offsets = columns(sets)
     first = _firsts(hashes, offsets)
     copies = np.flatnonzero(first != np.arange(len(first)))
-    keys[copies] = 0
+    keys[:, copies] = 0
     found = [_Pairs(first[copies], copies, np.ones(len(copies)))]
     each = partial(_each, threads)
     each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS))
     bits = np.zeros((len(first), BITS // 64), np.uint64)
-    _mark(hashes, offsets, np.flatnonzero(keys.any(axis=1)), bits)
+    _mark(hashes, offsets, np.flatnonzero(keys.any(axis=0)), bits)
     found += each(
         lambda band: _Pairs(*_compare(_ordered(keys, band), band, keys, hashes, offsets, bits, threshold)), range(BANDS)
     )
@@ -109,7 +109,7 @@ def _sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray,
     weights = weights - weights[0] + 64 * np.arange(len(weights))
     cuts = np.unique([*np.searchsorted(weights, np.arange(0, weights[-1], AT_ONCE)), len(texts)]).tolist()
     parts = _each(threads, sketch, list(pairwise(cuts)))
-    keys = np.empty((len(texts), BANDS), np.uint32)
+    keys = np.empty((BANDS, len(texts)), np.uint32)
     offsets = np.zeros(len(texts) + 1, np.int64)
     values = np.empty(sum(len(own.values) for own, _ in parts), np.uint64)
     at = filled = 0
@@ -117,7 +117,7 @@ def _sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray,
         some, ends = columns(own)
         values[filled : filled + len(some)] = some
         offsets[at + 1 : at + len(ends)] = ends[1:] + filled
-        keys[at : at + len(own_keys)] = own_keys
+        keys[:, at : at + len(own_keys)] = own_keys.T
         at, filled = at + len(own_keys), filled + len(some)
         parts[i] = None  # or all of it is there twice
         del own, own_keys, some, ends
@@ -135,8 +135,8 @@ def _firsts(hashes: Hashes, offsets: Rows) -> Rows:
 
 def _ordered(keys: Keys, band: int) -> Hashes:
     """key << 32 | row, sorted, of rows that share this band with others (before `_settle`: of all that have any)."""
-    rows = np.flatnonzero(keys[:, band])
-    both = keys[rows, band].astype(np.uint64) << np.uint64(32) | rows.astype(np.uint64)
+    rows = np.flatnonzero(keys[band])
+    both = keys[band, rows].astype(np.uint64) << np.uint64(32) | rows.astype(np.uint64)
     both.sort()
     return both
 
@@ -144,10 +144,10 @@ def _ordered(keys: Keys, band: int) -> Hashes:
 def _crowds(keys: Keys, band: int) -> tuple[Rows, Rows]:
     """(rows of crowds, the end of each one's crowd). In a crowd, rows that share the bands after this one stand
     together, as in an LSH forest (Bawa, Condie and Ganesan, 2005)."""
-    rows = np.flatnonzero(keys[:, band] & ROOM)
-    after = [keys[rows, (band + more) % BANDS] for more in (3, 2, 1, 0)]
+    rows = np.flatnonzero(keys[band] & ROOM)
+    after = [keys[(band + more) % BANDS, rows] for more in (3, 2, 1, 0)]
     rows = rows[np.lexsort((rows, *after))]
-    own = keys[rows, band]
+    own = keys[band, rows]
     return rows, np.searchsorted(own, own, side="right")
 
 
@@ -186,9 +186,9 @@ def _settle(ordered, band, keys):  # type: ignore[no-untyped-def]
         for at in range(start, stop):
             row = np.int64(ordered[at] & np.uint64(0xFFFFFFFF))
             if stop - start == 1:
-                keys[row, band] = 0
+                keys[band, row] = 0
             elif stop - start > CROWD:
-                keys[row, band] |= ROOM
+                keys[band, row] |= ROOM
         start = stop
 
 
@@ -268,11 +268,13 @@ def _compare(ordered, band, keys, hashes, offsets, bits, threshold):  # type: ig
         while other < len(ordered) and ordered[other] >> np.uint64(32) == ordered[at] >> np.uint64(32):
             right = np.int64(ordered[other] & np.uint64(0xFFFFFFFF))
             other += 1
-            met = False
-            for earlier in range(band):
-                key = keys[left, earlier]
-                met |= key == keys[right, earlier] and 0 < key < ROOM
-            value = 0.0 if met else _jaccard(hashes, offsets, bits, left, right, threshold)
+            earlier = 0
+            while earlier < band:
+                key = keys[earlier, left]
+                if key == keys[earlier, right] and 0 < key < ROOM:
+                    break
+                earlier += 1
+            value = 0.0 if earlier < band else _jaccard(hashes, offsets, bits, left, right, threshold)
             if value:
                 lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
                 lefts[count], rights[count], values[count] = left, right, value
