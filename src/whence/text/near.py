@@ -7,7 +7,7 @@ share a band with probability 1 - (1 - J⁴)³²: .9998 at .7, .87 at .5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -65,7 +65,7 @@ def paired(sets: pa.LargeListArray, keys: Keys, threshold: float, *, threads: in
     keys[:, copies] = 0
     found = [_Pairs(first[copies], copies, np.ones(len(copies)))]
     each = partial(_each, threads)
-    each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS))
+    list(each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS)))
     bits = np.zeros((len(first), BITS // 64), np.uint64)
     _mark(hashes, offsets, np.flatnonzero(keys.any(axis=0)), bits)
     found += each(
@@ -88,11 +88,12 @@ class _Pairs(NamedTuple):
     jaccard: npt.NDArray[np.float64]
 
 
-def _each(threads: int, work: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]:
+def _each(threads: int, work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
     if threads == 1:
-        return list(map(work, parts))
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, parts))
+        yield from map(work, parts)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            yield from pool.map(work, parts)
 
 
 def _sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, Keys]:
@@ -103,25 +104,23 @@ def _sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray,
         return own, bands(signatures(own))
 
     texts = texts.cast(pa.large_string())
-    weights = (
-        np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1] if len(texts) else np.zeros(1)
-    )
+    weights = np.zeros(1, np.int64)
+    if len(texts):
+        weights = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1]
+    size = int(weights[-1] - weights[0])
     weights = weights - weights[0] + 64 * np.arange(len(weights))
     cuts = np.unique([*np.searchsorted(weights, np.arange(0, weights[-1], AT_ONCE)), len(texts)]).tolist()
-    parts = _each(threads, sketch, list(pairwise(cuts)))
     keys = np.empty((BANDS, len(texts)), np.uint32)
     offsets = np.zeros(len(texts) + 1, np.int64)
-    values = np.empty(sum(len(own.values) for own, _ in parts), np.uint64)
+    values = np.empty(size // 2 + len(texts), np.uint64)  # the most there can be; what is not written takes no memory
     at = filled = 0
-    for i, (own, own_keys) in enumerate(parts):
+    for own, own_keys in _each(threads, sketch, pairwise(cuts)):
         some, ends = columns(own)
         values[filled : filled + len(some)] = some
         offsets[at + 1 : at + len(ends)] = ends[1:] + filled
         keys[:, at : at + len(own_keys)] = own_keys.T
         at, filled = at + len(own_keys), filled + len(some)
-        parts[i] = None  # or all of it is there twice
-        del own, own_keys, some, ends
-    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)), keys
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values[:filled])), keys
 
 
 def _firsts(hashes: Hashes, offsets: Rows) -> Rows:
