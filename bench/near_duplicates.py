@@ -19,6 +19,7 @@ import importlib.metadata
 import json
 import os
 import random
+import re
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -31,11 +32,10 @@ import pyarrow.parquet as pq
 
 from bench.machine import alone, describe, peak_kib
 from bench.mentions import vocabulary
-from whence.text.near import clusters, near_duplicates
-from whence.text.sketches import shingles
-from whence.text.words import columns, split, words
 
 THRESHOLD, WIDTH = 0.7, 3
+WORD = re.compile(r"\w+")
+"""The words of `whence.text.words` too, as long as no text is in a script without spaces."""
 RHO_BANDS = 16
 """of 8 values: rensa's rho with our shingles is given what its own bench gives it, and twice the bands"""
 
@@ -81,7 +81,7 @@ def real(name: str) -> list[str]:
 
 def shingled(text: str) -> set[str]:
     """Word 3-grams as users make them: what `whence.text.near.shingles` hashes."""
-    found = split(text)
+    found = WORD.findall(text.lower())
     return {" ".join(found[at : at + WIDTH]) for at in range(max(1, len(found) - WIDTH + 1))} if found else set()
 
 
@@ -105,6 +105,8 @@ def truth(texts: list[str]) -> dict[tuple[int, int], float]:
 
 def whence(texts: pa.Array) -> np.ndarray:
     """near_duplicates(texts)"""
+    from whence.text.near import near_duplicates
+
     return near_duplicates(texts, THRESHOLD, n=WIDTH)["right"].unique().to_numpy()
 
 
@@ -158,6 +160,9 @@ def rensa_ours_rho(texts: pa.Array) -> np.ndarray:
 def _rensa_flat(texts: pa.Array, sketch: str) -> np.ndarray:
     from rensa import RMinHash, RMinHashLSH
 
+    from whence.text.sketches import shingles
+    from whence.text.words import columns, words
+
     hashes, offsets = columns(shingles(words(texts), WIDTH))
     matrix = getattr(RMinHash, sketch)(hashes, offsets.astype(np.uint64), 128, 42)
     lsh = RMinHashLSH(threshold=THRESHOLD, num_perm=128, num_bands=RHO_BANDS)
@@ -204,6 +209,9 @@ def datatrove(texts: pa.Array) -> np.ndarray:
 def semhash(texts: pa.Array) -> np.ndarray:
     """SemHash.from_records(…, model).self_deduplicate(0.82); model: our shingles hashed to 256 numbers, not its own"""
     from semhash import SemHash
+
+    from whence.text.sketches import shingles
+    from whence.text.words import columns, words
 
     class Hashing:
         """In the place of its own model, which is to be downloaded. Of sets of equal size, Jaccard .7 is cosine .82."""
@@ -278,6 +286,8 @@ def report(
                 cells.append(f"{len(found & due) / len(due):.4f}" if due else "")
         print("| " + " | ".join(cells) + " |", flush=True)
     if wanted:
+        from whence.text.near import clusters, near_duplicates
+
         pairs = near_duplicates(texts, THRESHOLD, n=WIDTH)
         own = clusters(len(texts), pairs).to_numpy()
         returned = wanted.keys() & set(zip(pairs["left"].to_pylist(), pairs["right"].to_pylist(), strict=True))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whence.text import coarse, normalise
-from whence.text.near import clusters, near_duplicates
+from whence.text.near import clusters, near_duplicates, paired
 from whence.text.sketches import BANDS, ORDERS, SIZE, bands, shingles, signatures
 from whence.text.words import words
 
@@ -34,7 +34,7 @@ def shingled(hashes: list[int], n: int) -> list[int]:
         value = 0
         for word in hashes[at : at + width]:
             value = (value * 0x9FB21C651E98DF25 + word) & MOST
-        found.add(mixed(value))
+        found.add(max(1, mixed(value)))
     return sorted(found)
 
 
@@ -144,6 +144,22 @@ def test_pairs_are_verified_and_equal_sets_are_a_star(texts: list[str], threshol
     for right, own in enumerate(found):
         left = found.index(own)
         assert ((left, right, 1.0) in rows) == (left < right and bool(own))
+
+
+@settings(deadline=None)
+@given(TEXTS, st.sampled_from([0.01, 0.1, 0.25, 1 / 3, 0.5, 0.6, 2 / 3, 0.7, 0.75, 1.0]), st.integers(1, 4))
+def test_all_that_share_a_band_are_compared_exactly(texts: list[str], threshold: float, n: int) -> None:
+    found, keys = sets(texts, n), np.zeros((BANDS, len(texts)), np.uint32)
+    keys[np.ix_([3, 7], [row for row, own in enumerate(found) if own])] = 5
+    pairs = paired(shingles(words(pa.array(texts, pa.string())), n), keys, threshold)
+    wanted = [
+        (left, right, alike(found[left], found[right]))
+        for left, right in combinations(range(len(texts)), 2)
+        if found[left] and found.index(found[left]) == left and found.index(found[right]) in (left, right)
+    ]
+    assert list(zip(*(pairs[name].to_pylist() for name in ("left", "right", "jaccard")), strict=True)) == [
+        one for one in wanted if one[2] >= threshold
+    ]
 
 
 @pytest.mark.parametrize("opening", ["", " ".join(map(str, range(30))) + " "], ids=["plain", "boilerplate"])

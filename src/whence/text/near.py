@@ -7,7 +7,7 @@ share a band with probability 1 - (1 - J⁴)³²: .9998 at .7, .87 at .5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -25,6 +25,8 @@ CROWD = 64
 """texts; in a band that more of them share, not all pairs are compared"""
 NEXT = 32
 """texts of a crowd that one is compared with"""
+BITS = 512
+"""of a set's bitmap, by which most pairs are told to be unlike before they are compared"""
 AT_ONCE = 1 << 22
 """bytes of text, about, that one thread works on"""
 
@@ -37,11 +39,11 @@ def near_duplicates(texts: pa.Array, threshold: float = 0.7, *, n: int = 3, thre
     """Pairs of texts whose shingles have a Jaccard index of at least `threshold`: left < right (positions), jaccard.
 
     Every pair is verified. Not every pair is there, so that pairs grow with the texts and not with their square: of
-    texts with equal sets each is paired with the first of them, and the first stands for all towards others; where
-    more than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those
-    that other pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index
-    J ≥ threshold are in one with the probability above, in crowds with one that is measured (docs/near-
-    duplicates.md). A text without words is in no pair. The result does not depend on `threads`."""
+    texts with equal sets each is paired with the first of them, and the first stands for all towards others; where more
+    than `CROWD` texts share a band, each is held against the `NEXT` most promising only, and not against those that
+    other pairs connect it with already. So what is promised is `clusters` of the pairs: two texts of an index
+    J ≥ threshold are in one with the probability above, in crowds with one that is measured (docs/near-duplicates.md).
+    A text without words is in no pair. The result does not depend on `threads`."""
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is above 0 and at most 1, not {threshold}")
     sets, keys = sketched(texts, n, threads)
@@ -56,23 +58,25 @@ def clusters(n: int, pairs: pa.Table) -> pa.Array:
 
 
 def paired(sets: pa.LargeListArray, keys: Keys, threshold: float, *, threads: int = 1) -> pa.Table:
-    """The pairs among sets whose bands are known. Changes keys."""
+    """The pairs among sets whose bands are known. keys: (32, texts), which are changed."""
     hashes, offsets = columns(sets)
     first = _firsts(hashes, offsets)
     copies = np.flatnonzero(first != np.arange(len(first)))
-    keys[copies] = 0
+    keys[:, copies] = 0
     found = [_Pairs(first[copies], copies, np.ones(len(copies)))]
     each = partial(_each, threads)
-    each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS))
+    list(each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS)))
+    bits = np.zeros((len(first), BITS // 64), np.uint64)
+    _mark(hashes, offsets, np.flatnonzero(keys.any(axis=0)), bits)
     found += each(
-        lambda band: _Pairs(*_compare(_ordered(keys, band), band, keys, hashes, offsets, threshold)), range(BANDS)
+        lambda band: _Pairs(*_compare(_ordered(keys, band), band, keys, hashes, offsets, bits, threshold)), range(BANDS)
     )
     parents = np.arange(len(first), dtype=np.int64)
     for pairs in found:
         _join(parents, pairs.left, pairs.right)
     for band in range(BANDS):
         rows, ends = _crowds(keys, band)
-        found.append(_Pairs(*_connect(rows, ends, parents, hashes, offsets, threshold)))
+        found.append(_Pairs(*_connect(rows, ends, parents, hashes, offsets, bits, threshold)))
     left, right, jaccard = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((right, left))
     return pa.table({"left": left[order], "right": right[order], "jaccard": jaccard[order]})
@@ -84,11 +88,12 @@ class _Pairs(NamedTuple):
     jaccard: npt.NDArray[np.float64]
 
 
-def _each(threads: int, work: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]:
+def _each(threads: int, work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
     if threads == 1:
-        return list(map(work, parts))
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, parts))
+        yield from map(work, parts)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            yield from pool.map(work, parts)
 
 
 def sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, Keys]:
@@ -99,25 +104,23 @@ def sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, 
         return own, bands(signatures(own))
 
     texts = texts.cast(pa.large_string())
-    weights = (
-        np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1] if len(texts) else np.zeros(1)
-    )
+    weights = np.zeros(1, np.int64)
+    if len(texts):
+        weights = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1]
+    size = int(weights[-1] - weights[0])
     weights = weights - weights[0] + 64 * np.arange(len(weights))
     cuts = np.unique([*np.searchsorted(weights, np.arange(0, weights[-1], AT_ONCE)), len(texts)]).tolist()
-    parts = _each(threads, sketch, list(pairwise(cuts)))
-    keys = np.empty((len(texts), BANDS), np.uint32)
+    keys = np.empty((BANDS, len(texts)), np.uint32)
     offsets = np.zeros(len(texts) + 1, np.int64)
-    values = np.empty(sum(len(own.values) for own, _ in parts), np.uint64)
+    values = np.empty(size // 2 + len(texts), np.uint64)  # the most there can be; what is not written takes no memory
     at = filled = 0
-    for i, (own, own_keys) in enumerate(parts):
+    for own, own_keys in _each(threads, sketch, pairwise(cuts)):
         some, ends = columns(own)
         values[filled : filled + len(some)] = some
         offsets[at + 1 : at + len(ends)] = ends[1:] + filled
-        keys[at : at + len(own_keys)] = own_keys
+        keys[:, at : at + len(own_keys)] = own_keys.T
         at, filled = at + len(own_keys), filled + len(some)
-        parts[i] = None  # or all of it is there twice
-        del own, own_keys, some, ends
-    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)), keys
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values[:filled])), keys
 
 
 def _firsts(hashes: Hashes, offsets: Rows) -> Rows:
@@ -131,8 +134,8 @@ def _firsts(hashes: Hashes, offsets: Rows) -> Rows:
 
 def _ordered(keys: Keys, band: int) -> Hashes:
     """key << 32 | row, sorted, of rows that share this band with others (before `_settle`: of all that have any)."""
-    rows = np.flatnonzero(keys[:, band])
-    both = keys[rows, band].astype(np.uint64) << np.uint64(32) | rows.astype(np.uint64)
+    rows = np.flatnonzero(keys[band])
+    both = keys[band, rows].astype(np.uint64) << np.uint64(32) | rows.astype(np.uint64)
     both.sort()
     return both
 
@@ -140,10 +143,10 @@ def _ordered(keys: Keys, band: int) -> Hashes:
 def _crowds(keys: Keys, band: int) -> tuple[Rows, Rows]:
     """(rows of crowds, the end of each one's crowd). In a crowd, rows that share the bands after this one stand
     together, as in an LSH forest (Bawa, Condie and Ganesan, 2005)."""
-    rows = np.flatnonzero(keys[:, band] & ROOM)
-    after = [keys[rows, (band + more) % BANDS] for more in (3, 2, 1, 0)]
+    rows = np.flatnonzero(keys[band] & ROOM)
+    after = [keys[(band + more) % BANDS, rows] for more in (3, 2, 1, 0)]
     rows = rows[np.lexsort((rows, *after))]
-    own = keys[rows, band]
+    own = keys[band, rows]
     return rows, np.searchsorted(own, own, side="right")
 
 
@@ -182,20 +185,47 @@ def _settle(ordered, band, keys):  # type: ignore[no-untyped-def]
         for at in range(start, stop):
             row = np.int64(ordered[at] & np.uint64(0xFFFFFFFF))
             if stop - start == 1:
-                keys[row, band] = 0
+                keys[band, row] = 0
             elif stop - start > CROWD:
-                keys[row, band] |= ROOM
+                keys[band, row] |= ROOM
         start = stop
 
 
-@nb.njit(nb.float64(VALUES, AT, nb.int64, nb.int64, nb.float64), cache=True, nogil=True)
-def _jaccard(hashes, offsets, a, b, threshold):  # type: ignore[no-untyped-def]
-    """The Jaccard index of two sets, or 0 if it is below the threshold: then as soon as that is certain."""
+MARKS = nb.types.Array(nb.uint64, 2, "C")
+
+
+@nb.njit(nb.void(VALUES, AT, nb.int64[::1], MARKS), cache=True, nogil=True)
+def _mark(hashes, offsets, rows, bits):  # type: ignore[no-untyped-def]
+    """For each hash of these sets one bit."""
+    for row in rows:
+        for at in range(offsets[row], offsets[row + 1]):
+            bit = hashes[at] % np.uint64(BITS)
+            bits[row, bit // np.uint64(64)] |= np.uint64(1) << (bit % np.uint64(64))
+
+
+@nb.njit("int64(uint64)", cache=True, nogil=True, inline="always")
+def _ones(value):  # type: ignore[no-untyped-def]
+    """How many bits are set (Warren, Hacker's Delight)."""
+    value -= (value >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    value = (value & np.uint64(0x3333333333333333)) + ((value >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    value = (value + (value >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@nb.njit(nb.float64(VALUES, AT, MARKS, nb.int64, nb.int64, nb.float64), cache=True, nogil=True)
+def _jaccard(hashes, offsets, bits, a, b, threshold):  # type: ignore[no-untyped-def]
+    """The Jaccard index of two sets, or 0 if it is below the threshold: then as soon as that is certain. Each bit in
+    which two sets differ is due to a hash that one of them lacks (bitmap filter: Sandes, Teodoro and Melo, 2020)."""
     i, j, stop_i, stop_j = offsets[a], offsets[b], offsets[a + 1], offsets[b + 1]
     both = stop_i - i + stop_j - j
     needed = max(np.int64(0), np.int64(threshold * both / (1 + threshold)) - 1)
     while needed / (both - needed) < threshold:
         needed += 1
+    apart = 0
+    for word in range(BITS // 64):
+        apart += _ones(bits[a, word] ^ bits[b, word])
+    if apart > both - 2 * needed:
+        return 0.0
     spare_i, spare_j, shared = stop_i - i - needed, stop_j - j - needed, 0
     while i < stop_i and j < stop_j:
         if spare_i < 0 or spare_j < 0:
@@ -226,8 +256,8 @@ def _kept(found, count):  # type: ignore[no-untyped-def]
 FOUND = nb.types.Tuple((nb.int64[::1], nb.int64[::1], nb.float64[::1]))
 
 
-@nb.njit(FOUND(nb.uint64[::1], nb.int64, nb.uint32[:, ::1], VALUES, AT, nb.float64), cache=True, nogil=True)
-def _compare(ordered, band, keys, hashes, offsets, threshold):  # type: ignore[no-untyped-def]
+@nb.njit(FOUND(nb.uint64[::1], nb.int64, nb.uint32[:, ::1], VALUES, AT, MARKS, nb.float64), cache=True, nogil=True)
+def _compare(ordered, band, keys, hashes, offsets, bits, threshold):  # type: ignore[no-untyped-def]
     """All pairs that share this band, but for crowds and for pairs that share an earlier band which is none."""
     lefts, rights, values, count = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.float64), 0
     for at in range(len(ordered)):
@@ -237,11 +267,13 @@ def _compare(ordered, band, keys, hashes, offsets, threshold):  # type: ignore[n
         while other < len(ordered) and ordered[other] >> np.uint64(32) == ordered[at] >> np.uint64(32):
             right = np.int64(ordered[other] & np.uint64(0xFFFFFFFF))
             other += 1
-            met = False
-            for earlier in range(band):
-                key = keys[left, earlier]
-                met |= key == keys[right, earlier] and 0 < key < ROOM
-            value = 0.0 if met else _jaccard(hashes, offsets, left, right, threshold)
+            earlier = 0
+            while earlier < band:
+                key = keys[earlier, left]
+                if key == keys[earlier, right] and 0 < key < ROOM:
+                    break
+                earlier += 1
+            value = 0.0 if earlier < band else _jaccard(hashes, offsets, bits, left, right, threshold)
             if value:
                 lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
                 lefts[count], rights[count], values[count] = left, right, value
@@ -267,15 +299,15 @@ def _join(parents, left, right):  # type: ignore[no-untyped-def]
         parents[row] = parents[parents[row]]
 
 
-@nb.njit(FOUND(nb.int64[::1], nb.int64[::1], nb.int64[::1], VALUES, AT, nb.float64), cache=True, nogil=True)
-def _connect(rows, ends, parents, hashes, offsets, threshold):  # type: ignore[no-untyped-def]
+@nb.njit(FOUND(nb.int64[::1], nb.int64[::1], nb.int64[::1], VALUES, AT, MARKS, nb.float64), cache=True, nogil=True)
+def _connect(rows, ends, parents, hashes, offsets, bits, threshold):  # type: ignore[no-untyped-def]
     """Of each crowd: every row with the next few, but for those that are connected already."""
     lefts, rights, values, count = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.float64), 0
     for at in range(len(rows)):
         for other in range(at + 1, min(ends[at], at + 1 + NEXT)):
             left, right = min(rows[at], rows[other]), max(rows[at], rows[other])
             a, b = _root(parents, left), _root(parents, right)
-            value = _jaccard(hashes, offsets, left, right, threshold) if a != b else 0.0
+            value = _jaccard(hashes, offsets, bits, left, right, threshold) if a != b else 0.0
             if value:
                 parents[max(a, b)] = min(a, b)
                 lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)

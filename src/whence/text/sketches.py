@@ -24,7 +24,7 @@ def shingles(words: pa.LargeListArray, n: int = 3) -> pa.LargeListArray:
         raise ValueError(f"n is at least 1, not {n}")
     hashes, offsets = columns(words)
     ends = np.zeros(len(offsets), np.int64)
-    room = np.empty(len(hashes), np.uint64)
+    room = np.empty(len(hashes) + 1, np.uint64)
     _shingle(hashes, offsets, n, ends, room)
     return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(room[: ends[-1]].copy()))
 
@@ -60,26 +60,44 @@ def _orders() -> npt.NDArray[np.uint8]:
 ORDERS = _orders()
 
 
+@nb.njit("int64(uint64[::1], int64, uint64)", cache=True, nogil=True, inline="always")
+def _put(table, at, value):  # type: ignore[no-untyped-def]
+    """Put a number into its place, at or behind `at`, among those that are there in order, unless it is there. 0: free.
+    How far it reached."""
+    while table[at] and table[at] < value:
+        at += 1
+    while value and table[at] != value:
+        table[at], value = value, table[at]
+        at += 1
+    return at
+
+
 @nb.njit(nb.void(VALUES, AT, nb.int64, nb.int64[::1], nb.uint64[::1]), cache=True, nogil=True)
 def _shingle(hashes, offsets, n, ends, room):  # type: ignore[no-untyped-def]
-    """Sets into room, one after the other, their ends into ends[1:]."""
-    factor, end = np.uint64(0x9FB21C651E98DF25), 0
+    """Sets into room, one after the other, their ends into ends[1:]. Hashes are spread evenly, so each goes near the
+    place that its first bits name in a table twice as large as the set, and the table is sorted at once."""
+    factor, end, longest = np.uint64(0x9FB21C651E98DF25), 0, 1
     for text in range(len(offsets) - 1):
-        start, stop, begun = offsets[text], offsets[text + 1], end
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    table = np.zeros(5 * longest + 2, np.uint64)
+    for text in range(len(offsets) - 1):
+        start, stop = offsets[text], offsets[text + 1]
         width = min(n, stop - start)
-        for at in range(start, stop - width + 1 if width else start):
+        last = stop - width + 1 if width else start
+        bits = 1
+        while 1 << bits < 2 * (last - start):
+            bits += 1
+        reached = 0
+        for at in range(start, last):
             value = np.uint64(0)
             for word in range(at, at + width):
                 value = value * factor + hashes[word]
-            room[end] = mixed(value)
-            end += 1
-        room[begun:end].sort()
-        kept = begun
-        for at in range(begun, end):
-            if at == begun or room[at] != room[kept - 1]:
-                room[kept] = room[at]
-                kept += 1
-        end = kept
+            value = max(mixed(value), np.uint64(1))
+            reached = max(reached, _put(table, np.int64(value >> np.uint64(64 - bits)), value))
+        for at in range(reached + 1):
+            room[end] = table[at]
+            end += table[at] != 0
+            table[at] = 0
         ends[text + 1] = end
 
 
