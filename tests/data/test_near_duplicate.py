@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from whence.data import CurationPlan, curate, difference, survival, undo, undone
+from whence.data import CurationPlan, curate, difference, survival, sweep, undo, undone
 from whence.data.diff import marked
 from whence.data.near import NearDuplicate
 from whence.data.survival import starved
@@ -177,6 +177,20 @@ def test_different_labels_and_slices_are_kept_apart(store: Store, take: Take) ->
     assert sorted(store.row(o).record for o in store.snapshot_rows(together)) == ["r1", "r2"], "the rarest tone stays"
     _, apart = cut(store, [report], NearDuplicate(action="remove", apart=("tone",)))
     assert sorted(store.row(o).record for o in store.snapshot_rows(apart)) == ["r0", "r1", "r2"]
+
+
+def test_a_sweep_shows_what_each_threshold_costs(store: Store, reports: list[RunReport]) -> None:
+    _, snapshot = cut(store, reports, NearDuplicate(threshold=0.9, action="remove"))
+    found = {one.threshold: one for one in sweep(store, snapshot)}
+    assert [round(found[t].left, 4) for t in (0.7, 0.8)] == [0.7075, 0.7075]
+    assert (found[0.7].slice, found[0.7].slice_before) == ("both=refund hostile", 11)
+    assert found[0.7].slice_left == pytest.approx(2 / 11)
+    assert (found[0.95].left, found[0.95].slice, found[0.95].slice_left) == (1, None, 1)
+    shares = [one.left for one in found.values()]
+    assert shares == sorted(shares)
+    _, floored = cut(store, reports, NearDuplicate(threshold=0.9, floor=6))
+    worst = next(one for one in sweep(store, floored) if one.threshold == 0.7)
+    assert worst.slice == "both=billing calm", "the step's own options hold"
 
 
 def test_what_went_is_shown_with_the_differing_words_marked(store: Store, reports: list[RunReport]) -> None:

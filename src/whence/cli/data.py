@@ -127,6 +127,23 @@ def survival(
     say([asdict(one) | {"starved": one.starved} for one in found], text, as_json)
 
 
+@app.command(epilog="Example: whence data sweep")
+def sweep(
+    snapshot: Annotated[str | None, typer.Argument(help="A snapshot; default: the newest.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What near-duplicates at each threshold would cost: all rows, and the slice that suffers most."""
+    from dataclasses import asdict
+
+    with here(as_json) as w:
+        found = w.data.sweep(snapshot)
+    rows = [
+        (one.threshold, f"{one.left:.1%}", one.slice or "none", one.slice_before, f"{one.slice_left:.1%}")
+        for one in found
+    ]
+    say([asdict(o) for o in found], table(rows, ("threshold", "rows left", "worst slice", "rows", "left")), as_json)
+
+
 @app.command(epilog="Example: whence data undo near_duplicate tickets:t-00012 --reason 'the only angry one'")
 def undo(
     step: Annotated[str, typer.Argument(help="The curation step.", show_default=False)],

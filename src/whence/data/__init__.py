@@ -13,6 +13,7 @@ from whence.data.removal import question_of
 from whence.data.shape import FACTS
 from whence.data.steps import CHOICES, RANGES, STEPS
 from whence.data.survival import Survived, survival
+from whence.data.sweep import Swept, sweep
 from whence.data.undo import undo, undone
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Place",
     "Plan",
     "Survived",
+    "Swept",
     "curate",
     "detect_format",
     "difference",
@@ -41,6 +43,7 @@ __all__ = [
     "question_of",
     "saved_files",
     "survival",
+    "sweep",
     "undo",
     "undone",
     "url_fault",

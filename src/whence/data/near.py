@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from whence.data.removal import Removal, Rows, answer_of
 from whence.records import Json, require, texts
+
+if TYPE_CHECKING:
+    from whence.text.chosen import Alike
 
 REASON = "near_duplicate"
 LABEL_WORDS = 5
@@ -92,17 +95,21 @@ def decide(pool: Pool, step: NearDuplicate) -> Removal:
 
 def behind(pool: Pool, step: NearDuplicate) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """(the position of the row that each one stands behind, its own where it stays; their Jaccard index)."""
+    return comparing(pool, step.threshold).behind(kinds(pool), ranks(pool, step.protect), step.threshold)
+
+
+def comparing(pool: Pool, lowest: float) -> Alike:
+    """The rows compared, for thresholds from `lowest` on. Raises Unmet without the extra ``checks``."""
     require("checks", "numba")
     from whence.text.chosen import Alike  # noqa: PLC0415  (half a second, and an extra)
 
-    threads = len(os.sched_getaffinity(0))
-    alike = Alike(pa.array(pool.said, pa.large_string()), step.threshold, threads=threads)
-    return alike.behind(_numbers(pool.kinds), ranks(pool, step.protect), step.threshold)
+    return Alike(pa.array(pool.said, pa.large_string()), lowest, threads=len(os.sched_getaffinity(0)))
 
 
-def _numbers(values: Sequence[Any]) -> npt.NDArray[np.int64]:
-    known: dict[Any, int] = {}
-    return np.array([known.setdefault(value, len(known)) for value in values], np.int64)
+def kinds(pool: Pool) -> npt.NDArray[np.int64]:
+    """A number for each kind of row, shape (rows,)."""
+    known: dict[tuple[str, ...], int] = {}
+    return np.array([known.setdefault(kind, len(known)) for kind in pool.kinds], np.int64)
 
 
 def ranks(pool: Pool, protect: Sequence[str]) -> npt.NDArray[np.int64]:

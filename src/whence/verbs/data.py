@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whence.data import Difference, Survived, difference, survival, undo
+from whence.data import Difference, Survived, Swept, difference, survival, sweep, undo
 from whence.lineage import find
 from whence.records import Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step
 from whence.store import Store, row_set
@@ -121,6 +121,14 @@ class Data:
         """Every slice that a curation step made smaller, and how likely that is by chance. snapshot: as in `removed`.
         Raises NotFound, Unmet without the extra ``checks``."""
         return survival(self._store, self._snapshot(snapshot)[1])
+
+    def sweep(self, snapshot: str | None = None) -> list[Swept]:
+        """What the step `near_duplicate` would do at each of several thresholds: the share of the rows that is left,
+        and of the slice of which least is left. Nothing is changed. snapshot: as in `removed`. Raises NotFound, Unmet
+        without the extra ``checks``."""
+        made = self._snapshot(snapshot)[1]
+        told = lambda done: self._session.told.progress("sweep", "rows", done, made.rows)  # noqa: E731
+        return sweep(self._store, made, told)
 
     def undo(self, step: str, *rows: str, reason: str | None = None) -> Outcome:
         """A curation step does nothing any more to the rows that it left out of the newest snapshot or lowered in it,
