@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lifecycle.matters import SECRET, Desk
@@ -118,7 +119,7 @@ def test_a_training_that_never_ended_is_swept_too(desk: Desk) -> None:
     store, made = desk.store, desk.store.get(desk.adapter, Adapter)
     base = store.get(made.run, Run).used[0]
     run = prepare(store, base, freeze(store, range(20), "half"), recipe(batch_rows=3, checkpoint_every=1))
-    plan(store, job(store, run), ["chats"] * 20, 20, desk.folder)
+    plan(store, job(store, run), ["chats"] * 20, np.ones(20), 20, desk.folder)
     folder = job(store, run).folder
     shutil.copytree(store.root / made.location, folder / "adapter")
     for step in (0, 19):

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from whence.text.near import Rows, _jaccard, clusters, paired, sketched
+from whence.text.near import MARKS, Rows, clusters, jaccard, marks, paired, sketched
 from whence.text.sketches import VALUES
 from whence.text.words import AT, columns
 
@@ -32,16 +32,18 @@ class Alike:
         order = np.lexsort((ranks, labels))
         behind, alike = np.arange(len(ranks)), np.ones(len(ranks))
         hashes, offsets = columns(self._sets)
-        _choose(order, labels, np.ascontiguousarray(groups, np.int64), hashes, offsets, threshold, behind, alike)
+        bits = marks(hashes, offsets, np.flatnonzero(np.bincount(labels, minlength=len(ranks))[labels] > 1))
+        groups = np.ascontiguousarray(groups, np.int64)
+        _choose(order, labels, groups, hashes, offsets, bits, threshold, behind, alike)
         return behind, alike
 
 
 @nb.njit(
-    nb.void(nb.int64[::1], AT, nb.int64[::1], VALUES, AT, nb.float64, nb.int64[::1], nb.float64[::1]),
+    nb.void(nb.int64[::1], AT, nb.int64[::1], VALUES, AT, MARKS, nb.float64, nb.int64[::1], nb.float64[::1]),
     cache=True,
     nogil=True,
 )
-def _choose(order, labels, groups, hashes, offsets, threshold, behind, alike):  # type: ignore[no-untyped-def]
+def _choose(order, labels, groups, hashes, offsets, bits, threshold, behind, alike):  # type: ignore[no-untyped-def]
     stays, count = np.empty(len(order), np.int64), 0
     for at in range(len(order)):
         text = order[at]
@@ -50,7 +52,7 @@ def _choose(order, labels, groups, hashes, offsets, threshold, behind, alike):  
         best, other = 0.0, -1
         for i in range(count):
             if groups[stays[i]] == groups[text]:
-                value = _jaccard(hashes, offsets, stays[i], text, threshold)
+                value = jaccard(hashes, offsets, bits, stays[i], text, threshold)
                 if value > best:
                     best, other = value, stays[i]
         if other < 0:

@@ -66,8 +66,7 @@ def paired(sets: pa.LargeListArray, keys: Keys, threshold: float, *, threads: in
     found = [_Pairs(first[copies], copies, np.ones(len(copies)))]
     each = partial(_each, threads)
     list(each(lambda band: _settle(_ordered(keys, band), band, keys), range(BANDS)))
-    bits = np.zeros((len(first), BITS // 64), np.uint64)
-    _mark(hashes, offsets, np.flatnonzero(keys.any(axis=0)), bits)
+    bits = marks(hashes, offsets, np.flatnonzero(keys.any(axis=0)))
     found += each(
         lambda band: _Pairs(*_compare(_ordered(keys, band), band, keys, hashes, offsets, bits, threshold)), range(BANDS)
     )
@@ -121,6 +120,13 @@ def sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, 
         keys[:, at : at + len(own_keys)] = own_keys.T
         at, filled = at + len(own_keys), filled + len(some)
     return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values[:filled])), keys
+
+
+def marks(hashes: Hashes, offsets: Rows, rows: Rows) -> Hashes:
+    """(sets, BITS / 64): the bitmaps of these sets, by which most pairs are told to be unlike."""
+    bits = np.zeros((len(offsets) - 1, BITS // 64), np.uint64)
+    _mark(hashes, offsets, rows, bits)
+    return bits
 
 
 def _firsts(hashes: Hashes, offsets: Rows) -> Rows:
@@ -213,7 +219,7 @@ def _ones(value):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nb.float64(VALUES, AT, MARKS, nb.int64, nb.int64, nb.float64), cache=True, nogil=True)
-def _jaccard(hashes, offsets, bits, a, b, threshold):  # type: ignore[no-untyped-def]
+def jaccard(hashes, offsets, bits, a, b, threshold):  # type: ignore[no-untyped-def]
     """The Jaccard index of two sets, or 0 if it is below the threshold: then as soon as that is certain. Each bit in
     which two sets differ is due to a hash that one of them lacks (bitmap filter: Sandes, Teodoro and Melo, 2020)."""
     i, j, stop_i, stop_j = offsets[a], offsets[b], offsets[a + 1], offsets[b + 1]
@@ -273,7 +279,7 @@ def _compare(ordered, band, keys, hashes, offsets, bits, threshold):  # type: ig
                 if key == keys[earlier, right] and 0 < key < ROOM:
                     break
                 earlier += 1
-            value = 0.0 if earlier < band else _jaccard(hashes, offsets, bits, left, right, threshold)
+            value = 0.0 if earlier < band else jaccard(hashes, offsets, bits, left, right, threshold)
             if value:
                 lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
                 lefts[count], rights[count], values[count] = left, right, value
@@ -307,7 +313,7 @@ def _connect(rows, ends, parents, hashes, offsets, bits, threshold):  # type: ig
         for other in range(at + 1, min(ends[at], at + 1 + NEXT)):
             left, right = min(rows[at], rows[other]), max(rows[at], rows[other])
             a, b = _root(parents, left), _root(parents, right)
-            value = _jaccard(hashes, offsets, bits, left, right, threshold) if a != b else 0.0
+            value = jaccard(hashes, offsets, bits, left, right, threshold) if a != b else 0.0
             if value:
                 parents[max(a, b)] = min(a, b)
                 lefts, rights, values = _kept(lefts, count), _kept(rights, count), _kept(values, count)
