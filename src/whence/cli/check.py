@@ -45,6 +45,11 @@ def check(
             say(known, table(list(known.items()), ("check", "what it says")), as_json)
             return
         found = w.check(*ids or (), on=on)
+    told(found, as_json)
+
+
+def told(found: list[Finding], as_json: bool) -> None:
+    """Findings, the failed ones first, and the exit code that they come to."""
     said = {finding.verdict for finding in found}
     say([asdict(finding) for finding in found], _text(found), as_json)
     raise typer.Exit(2 if "fail" in said else 4 if "abstain" in said or not found else 0)

@@ -127,6 +127,22 @@ def survival(
     say([asdict(one) | {"starved": one.starved} for one in found], text, as_json)
 
 
+@app.command(epilog="Example: whence data leaks")
+def leaks(
+    snapshot: Annotated[str | None, typer.Argument(help="A snapshot; default: the newest.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluation items that stand in training rows, of every suite; and how many of planted ones are found.
+
+    Exit code 0: none; 2: some stand there whole; 4: some in part, in a row with the same answer.
+    """
+    from whence.cli.check import told
+
+    with here(as_json) as w:
+        found = w.data.leaks(snapshot)
+    told(found, as_json)
+
+
 @app.command(epilog="Example: whence data sweep")
 def sweep(
     snapshot: Annotated[str | None, typer.Argument(help="A snapshot; default: the newest.", show_default=False)] = None,

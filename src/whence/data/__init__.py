@@ -6,6 +6,7 @@ from whence.data.diff import Change, Difference, Example, difference
 from whence.data.doors import Place, is_url, looked_at, url_fault
 from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
+from whence.data.leaks import leaked
 from whence.data.left_out import leave_out
 from whence.data.plan import Plan
 from whence.data.readers import FORMATS, SAVED, detect_format
@@ -38,6 +39,7 @@ __all__ = [
     "finished",
     "ingest",
     "is_url",
+    "leaked",
     "leave_out",
     "looked_at",
     "question_of",

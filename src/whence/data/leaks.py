@@ -123,7 +123,8 @@ def _leaks(
 
 
 def leaked(store: Store, thing: Ref) -> Iterable[Finding]:
-    """Check ``data.leaks``: no item of a suite may stand in a training row.
+    """Whether items of suites stand in training rows, a finding a suite. No installed check yet, so no verdict waits
+    for it: in short texts about one subject too much is told in part.
 
     Fails where items stand in rows whole; abstains where they stand there in part, with the same answer; a pass says
     how much of what was planted would have been found."""

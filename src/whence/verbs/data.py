@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whence.data import Difference, Survived, Swept, difference, survival, sweep, undo
+from whence.data import Difference, Survived, Swept, difference, leaked, survival, sweep, undo
 from whence.lineage import find
-from whence.records import Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step
+from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step
 from whence.store import Store, row_set
 
 if TYPE_CHECKING:
@@ -121,6 +121,12 @@ class Data:
         """Every slice that a curation step made smaller, and how likely that is by chance. snapshot: as in `removed`.
         Raises NotFound, Unmet without the extra ``checks``."""
         return survival(self._store, self._snapshot(snapshot)[1])
+
+    def leaks(self, snapshot: str | None = None) -> list[Finding]:
+        """Items of every suite that stand in rows of a snapshot: a finding a suite, failed where some stand there
+        whole, abstained where some stand there in part with the same answer. `evidence`: a table of row, item, tier,
+        coverage and bits. snapshot: as in `removed`. Raises NotFound, Unmet without the extra ``checks``."""
+        return [*leaked(self._store, self._snapshot(snapshot)[0])]
 
     def sweep(self, snapshot: str | None = None) -> list[Swept]:
         """What the step `near_duplicate` would do at each of several thresholds: the share of the rows that is left,
