@@ -167,7 +167,7 @@ def test_killed_four_times_it_ends_with_the_same_bytes(desk: Desk) -> None:
     folder, chance = jobs.job(desk.store, run).folder, random.Random()
     kills = [
         kill_soon(desk.store, run, chance.uniform(0, 2)),
-        kill_after_a_checkpoint(desk.store, run, folder, chance.uniform(0, 0.1)),
+        kill_after_a_checkpoint(desk.store, run, folder, chance.uniform(0, 0.03)),
         kill_with_half_a_checkpoint(desk.store, run, folder),
         kill_the_parent(desk.store, run),
     ]
