@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -127,20 +128,40 @@ def survival(
     say([asdict(one) | {"starved": one.starved} for one in found], text, as_json)
 
 
-@app.command(epilog="Example: whence data leaks")
+@app.command(epilog="Example: whence data leaks --document handbook.txt")
 def leaks(
     snapshot: Annotated[str | None, typer.Argument(help="A snapshot; default: the newest.", show_default=False)] = None,
+    documents: Annotated[
+        list[Path] | None,
+        typer.Option("--document", help="Look in this text or JSON-lines file as well; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluation items that stand in training rows, of every suite; and how many of planted ones are found.
+    """Evaluation items that stand in training rows or prompts, of every suite; and how many of planted ones are found.
 
-    Exit code 0: none; 2: some stand there whole; 4: some in part, in a row with the same answer.
+    Exit code 0: none; 2: some leak; 4: some are there in part, for a person to look at.
     """
     from whence.cli.check import told
 
     with here(as_json) as w:
-        found = w.data.leaks(snapshot)
+        found = w.data.leaks(snapshot, documents=documents or ())
     told(found, as_json)
+
+
+@app.command(epilog="Example: whence data drop --leaks --reason 'gate items, pasted in by hand'")
+def drop(
+    rows: Annotated[
+        list[str] | None, typer.Argument(help="Rows, as SOURCE:RECORD, or by id.", show_default=False)
+    ] = None,
+    leaks: Annotated[bool, typer.Option("--leaks", help="Those in which data leaks finds items.")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in words.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rows go from the next snapshot on; data is curated again. `whence data undo dropped` takes it back."""
+    with here(as_json) as w:
+        out = w.data.drop(*(rows or ()), leaks=leaks, reason=reason)
+    if as_json:
+        say(walked(out), "", True)
 
 
 @app.command(epilog="Example: whence data sweep")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from whence.cli.session import AsJson, here, say, short, table, verb, walked
 
 app = verb(no_args_is_help=True, help="Evaluate base and candidate on the same items.")
@@ -34,3 +39,25 @@ def list_(as_json: AsJson = False) -> None:
             values.append({"evaluation": ref, **plain(made)})
     head = ("evaluation", "model", "suite", "prompt", "right", "unscored")
     say(values, table(rows, head) if rows else "no evaluation yet: whence eval run", as_json)
+
+
+@app.command(epilog="Example: whence eval access looked-at.jsonl")
+def access(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help='Accesses to add: {"suite", "by", "at", "purpose": "inspect", "items": […]} a line.',
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who read which evaluation items, when and for what; rows of somebody who had looked are held against these."""
+    from dataclasses import asdict
+
+    with here(as_json) as w:
+        found = w.eval.access(file)
+    rows = [(one.suite, one.purpose, "all" if one.items is None else len(one.items), one.by, f"{one.at:%Y-%m-%d %H:%M}")
+            for one in found]  # fmt: skip
+    text = table(rows, ("suite", "purpose", "items", "by", "at")) if rows else "nobody is on record as having looked"
+    say([asdict(one) for one in found], text, as_json)

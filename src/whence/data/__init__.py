@@ -1,12 +1,14 @@
 """Sources in, curation steps, snapshots out, and what each step removed."""
 
+from whence.data.accesses import Access, note_accesses, noted, read_accesses
 from whence.data.arrow_files import saved_files
 from whence.data.curate import CurationPlan, curate
+from whence.data.decisions import drop, dropped, undo, undone
 from whence.data.diff import Change, Difference, Example, difference
 from whence.data.doors import Place, is_url, looked_at, url_fault
 from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
-from whence.data.leaks import leaked
+from whence.data.leaks import leaked, read_documents
 from whence.data.left_out import leave_out
 from whence.data.plan import Plan
 from whence.data.readers import FORMATS, SAVED, detect_format
@@ -15,7 +17,6 @@ from whence.data.shape import FACTS
 from whence.data.steps import CHOICES, RANGES, STEPS
 from whence.data.survival import Survived, survival
 from whence.data.sweep import Swept, sweep
-from whence.data.undo import undo, undone
 
 __all__ = [
     "CHOICES",
@@ -25,6 +26,7 @@ __all__ = [
     "RANGES",
     "SAVED",
     "STEPS",
+    "Access",
     "Change",
     "CurationPlan",
     "Difference",
@@ -36,13 +38,19 @@ __all__ = [
     "curate",
     "detect_format",
     "difference",
+    "drop",
+    "dropped",
     "finished",
     "ingest",
     "is_url",
     "leaked",
     "leave_out",
     "looked_at",
+    "note_accesses",
+    "noted",
     "question_of",
+    "read_accesses",
+    "read_documents",
     "saved_files",
     "survival",
     "sweep",

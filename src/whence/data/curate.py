@@ -9,6 +9,7 @@ from time import monotonic, process_time
 
 import pyarrow as pa
 
+from whence.data.decisions import DROP
 from whence.data.ingest import finished
 from whence.data.removal import CurationStep, Removal, Rows, table
 from whence.data.steps import STEPS
@@ -37,6 +38,8 @@ class CurationPlan:
     """digests of rights and suites, for the run's identity"""
     undone: Mapping[str, RowSet] = field(default_factory=dict)
     """step → rows to which it does nothing, for somebody said so"""
+    dropped: RowSet = field(default_factory=lambda: row_set([]))
+    """rows that somebody said are to go"""
 
 
 def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: None) -> tuple[Ref, bool]:
@@ -46,6 +49,10 @@ def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: Non
     inputs = {**plan.inputs, "steps": declared, "name": plan.name}
     for name, stays in plan.undone.items():
         inputs[f"undone {name}"] = sha256(stays.serialize())
+    first: list[tuple[str, CurationStep]] = [("rights", _Rights(plan.withdrawn, plan.disputed))]
+    if plan.dropped:
+        inputs[DROP] = sha256(plan.dropped.serialize())
+        first.append((DROP, _Dropped(plan.dropped)))
     run = store.put(Run(activity="curate", used=tuple(plan.ingests), inputs=inputs))
     done = store.events("run.finished", about=run)
     if done:
@@ -56,7 +63,7 @@ def curate(store: Store, plan: CurationPlan, progress: Progress = lambda *_: Non
         rows |= store.get_set(report.set) if report and report.set else row_set([])
     with store.writer("curate"):
         left, steps, weights = rows, [], dict[int, float]()
-        for name, step in [("rights", _Rights(plan.withdrawn, plan.disputed)), *plan.steps]:
+        for name, step in (*first, *plan.steps):
             left, record, lowered = _step(store, name, step, left, plan, progress)
             steps.append(record)
             weights |= {ordinal: weight * weights.get(ordinal, 1.0) for ordinal, weight in lowered.items()}
@@ -100,6 +107,20 @@ class _Rights:
         out = Removal()
         for ordinal in rows.left & self.withdrawn:
             out.drop(ordinal, "disputed" if ordinal in self.disputed else "withdrawn")
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Dropped:
+    """Rows that a person dropped."""
+
+    rows: RowSet
+    version = 1
+
+    def remove(self, rows: Rows) -> Removal:
+        out = Removal()
+        for ordinal in rows.left & self.rows:
+            out.drop(ordinal, "by_a_person")
         return out
 
 

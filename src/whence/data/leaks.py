@@ -3,80 +3,175 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from whence.data.near import label_of
-from whence.data.removal import question_of
-from whence.records import Finding, Json, Ref, Snapshot, Suite, require, texts
+from whence.data.accesses import Brought, Looked, looked, match, matched
+from whence.data.removal import answer_of, question_of
+from whence.records import Finding, Json, Prompt, Ref, Snapshot, Suite, Unmet, encode, require, sha256, texts
+from whence.stats import few_kept
 from whence.store import Store, row_set
+from whence.text import normalise
 
+CHECK = "data.leaks"
+VERSION = 1
+"""of what is found: another one looks again"""
 PLANTED = 100
 """items of each kind that are planted, at most"""
+COMPARED = 300
+"""rows that are held against the other rows as if they were items, at most"""
+LEAST = 0.001
+"""p below which more items have much in common with rows than rows have with one another"""
 WHOLE = ("exact", "normalised")
 """tiers of items that stand in a row as they are, but for case and punctuation"""
+FOUND = pa.schema(
+    {
+        "ordinal": pa.uint64(),
+        "place": pa.string(),
+        "item": pa.string(),
+        "tier": pa.string(),
+        "coverage": pa.float64(),
+        "bits": pa.float64(),
+        "same_answer": pa.bool_(),
+        "looked": pa.bool_(),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaks:
-    """What of one suite stands in a snapshot."""
+    """What of one suite stands in a snapshot, in prompts and in documents."""
 
     suite: str
     """its name"""
     role: str
     """gate or dev"""
     items: int
-    """of the suite, that are texts"""
+    """of the suite"""
     found: pa.Table
-    """ordinal, item (its id), tier, coverage, bits, same_answer; everyday overlaps are left out"""
+    """ordinal of the row (none: `place` is a prompt or document), item (its id), tier, coverage, bits, same_answer,
+    looked: whether who brought the row had looked at the item before; such pairs only, where they are everyday"""
     everyday: int
     """items that rows have in common with them no more than is everyday in this data"""
+    usual: int
+    """of `compared` rows, those that other rows have as much in common with"""
+    compared: int
     recall: Mapping[str, float]
     """kind of leak → share found of those that were planted among these rows"""
     blind: float
     """share of the items that are too short or too common to be told in any way but whole"""
+    whole: int
+    """items that stand in a row as they are"""
+    part: int
+    """other items of which a row has more than is everyday"""
+    answered: int
+    """of these, items that a row has with the same answer"""
+    known: int
+    """of these, items in rows of somebody who had looked at them"""
+    p: float
+    """the chance that so many or more of the others are there in part, were they drawn like the rows"""
+    placed: int
+    """items that stand in prompts or documents, word for word; in part as well where that is not usual"""
+    told: frozenset[int]
+    """rows that speak against the snapshot: an item stands in them whole, or in part where that is not usual"""
 
     @property
-    def whole(self) -> int:
-        """Items that stand in a row as they are."""
-        return self._items(lambda one: one["tier"] in WHOLE)
-
-    @property
-    def part(self) -> int:
-        """Other items of which a row has more than is everyday."""
-        return len(set(self.found["item"].to_pylist())) - self.whole
-
-    @property
-    def answered(self) -> int:
-        """Of these, items that a row has with the same answer."""
-        same = self._items(lambda one: one["tier"] in WHOLE or one["same_answer"])
-        return same - self.whole
-
-    def _items(self, which: Any) -> int:
-        return len({one["item"] for one in self.found.to_pylist() if which(one)})
+    def verdict(self) -> Literal["pass", "fail", "abstain"]:
+        """What these numbers come to."""
+        if self.whole or self.known or self.placed or self.p < LEAST:
+            return "fail"
+        return "abstain" if self.part and not self.usual else "pass"
 
 
-def leaks(store: Store, snapshot: Snapshot) -> Iterator[Leaks]:
-    """The newest version of every suite against the snapshot. Raises Unmet without the extra ``checks``."""
-    ordinals, asked, labels = list[int](), list[str](), list[str | None]()
-    for batch in store.scan(["ord", "content"], store.snapshot_rows(snapshot)):
-        for ordinal, text in zip(batch["ord"].to_pylist(), batch["content"].to_pylist(), strict=True):
-            content = json.loads(text) if text else {}
-            ordinals.append(ordinal)
-            asked.append(question_of(content) or "\n".join(texts(content)))
-            labels.append(label_of(content))
-    newest = {suite.name: suite for _, suite in store.all(Suite)}
-    for suite in newest.values():
-        yield _leaks(suite, store.get_lines(suite.items), ordinals, asked, labels)
+def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
+    pairs = found.to_pylist()
+    items = lambda which: {one["item"] for one in pairs if which(one)}  # noqa: E731
+    whole = items(lambda one: one["ordinal"] is not None and one["tier"] in WHOLE)
+    part = items(lambda one: one["ordinal"] is not None) - whole
+    known = items(lambda one: one["looked"]) - whole
+    both = len(part - known) + facts["usual"]
+    drawn = suite.n - len(whole | known) + facts["compared"]
+    p = few_kept(facts["usual"], both, facts["compared"], drawn) if both else 1.0
+    unusual = not facts["usual"] or p < LEAST
+    return Leaks(
+        suite=suite.name,
+        role=suite.role,
+        items=suite.n,
+        found=found,
+        whole=len(whole),
+        part=len(part),
+        answered=len(items(lambda one: one["ordinal"] is not None and one["same_answer"]) - whole),
+        known=len(known),
+        p=p,
+        placed=len(items(lambda one: one["ordinal"] is None and (unusual or one["coverage"] == 1.0))),
+        told=frozenset(
+            one["ordinal"]
+            for one in pairs
+            if one["ordinal"] is not None and (unusual or one["looked"] or one["tier"] in WHOLE)
+        ),
+        **{name: facts[name] for name in ("everyday", "usual", "compared", "recall", "blind")},
+    )
 
 
-def _leaks(
-    suite: Suite, items: Sequence[Json], ordinals: Sequence[int], asked: Sequence[str], labels: Sequence[str | None]
-) -> Leaks:
+def leaks(store: Store, ref: Ref, documents: Mapping[str, str] | None = None) -> Iterator[Leaks]:
+    """The newest version of every suite against the snapshot and against every prompt, one by one; what was found
+    before is not looked for again. documents: place → text, such as what a retriever reads. Raises Unmet without the
+    extra ``checks``."""
+    read: _Rows | None = None
+    newest = {suite.name: (name, suite) for name, suite in store.all(Suite)}
+    for name, suite in newest.values():
+        said, also = looked(store, suite.name), _prompts(store, name) | dict(documents or {})
+        inputs = sha256(encode([ref, VERSION, said.since, also]))
+        facts = matched(store, name, inputs)
+        if facts is None:
+            read = read or _Rows.read(store, store.get(ref, Snapshot))
+            facts = _look(store.get_lines(suite.items), read, said, also)
+            facts["table"] = store.put_table(facts["table"])
+            match(store, name, inputs, facts)
+        yield _counted(suite, store.get_table(facts["table"]), facts)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rows:
+    """Texts of a snapshot's rows; the first `asked` are what each one asks, the others what else it says."""
+
+    ordinals: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    asked: int = 0
+    answers: dict[int, str] = field(default_factory=dict)
+    families: dict[int, str] = field(default_factory=dict)
+    """ordinal → what it has in common with its like: a conversation, or the row that they were made from"""
+    brought: Brought
+
+    @classmethod
+    def read(cls, store: Store, snapshot: Snapshot) -> _Rows:
+        made, more = cls(brought=Brought(store)), list[tuple[int, str]]()
+        columns = ["ord", "content", "group", "parents"]
+        for batch in store.scan(columns, store.snapshot_rows(snapshot)):
+            for ordinal, text, group, parents in zip(*(batch[name].to_pylist() for name in columns), strict=True):
+                content = json.loads(text) if text else {}
+                said = [*texts(content)]
+                asked = question_of(content) or "\n".join(said)
+                made.ordinals.append(ordinal)
+                made.texts.append(asked)
+                made.answers[ordinal] = normalise(answer_of(content) or "")
+                made.families[ordinal] = f"group {group}" if group else f"row {parents[0] if parents else ordinal}"
+                if rest := "\n".join(one for one in said if one and one not in asked):
+                    more.append((ordinal, rest))
+        made.asked = len(made.texts)
+        made.ordinals += [ordinal for ordinal, _ in more]
+        made.texts += [text for _, text in more]
+        return made
+
+
+def _look(items: Sequence[Json], rows: _Rows, said: Looked, also: Mapping[str, str]) -> dict[str, Any]:
+    """What is found of one suite: the members of `Leaks` that are measured, and the table."""
     require("checks", "numba")
     from whence.text import overlap  # noqa: PLC0415  (numba, which is an extra)
     from whence.text.planted import KINDS, plant  # noqa: PLC0415
@@ -84,65 +179,141 @@ def _leaks(
     put = [question_of({"prompt": item.get("input")}) for item in items]
     some = range(0, len(put), max(1, len(put) // PLANTED))
     planted = [(kind, i) for kind in KINDS for i in some]
-    made = [text for kind in KINDS for text in plant([put[i] for i in some], kind, asked)]
-    search = overlap.Suite(pa.array(put, pa.large_string()), pa.array([*asked, *made], pa.large_string()))
-    table = search.leaks()
-    row, item, natural = (table[name].to_numpy() for name in ("row", "item", "natural"))
-    hits = {(int(r), int(i)) for r, i, n in zip(row, item, natural, strict=True) if r >= len(asked) and not n}
-    hit = [(len(asked) + at, i) in hits for at, (_, i) in enumerate(planted)]
-    told, real = search.told(), table.filter(pa.array((row < len(asked)) & ~natural))
-    found = real["row"].to_pylist(), real["item"].to_pylist()
-    return Leaks(
-        suite=suite.name,
-        role=suite.role,
-        items=len(put),
-        found=pa.table(
-            {
-                "ordinal": pa.array([ordinals[r] for r in found[0]], pa.uint64()),
-                "item": pa.array([str(items[i]["id"]) for i in found[1]], pa.string()),
-                "tier": real["tier"].cast(pa.string()),
-                "coverage": real["coverage"],
-                "bits": real["bits"],
-                "same_answer": pa.array(
-                    [
-                        labels[r] is not None and labels[r] == items[i].get("expected")
-                        for r, i in zip(*found, strict=True)
-                    ],
-                    pa.bool_(),
-                ),
-            }
-        ),
-        everyday=len(set(item[(row < len(asked)) & natural].tolist()) - set(found[1])),
-        recall={
-            kind: float(np.mean([yes for yes, (of, _) in zip(hit, planted, strict=True) if of == kind]))
-            for kind in KINDS
-            if planted
-        },
-        blind=1 - float(np.mean(told["part"].to_numpy(zero_copy_only=False))) if len(put) else 0.0,
+    made = [text for kind in KINDS for text in plant([put[i] for i in some], kind, rows.texts[: rows.asked])]
+    compared = range(0, rows.asked, max(1, -(-rows.asked // min(len(put), COMPARED)))) if put else range(0)
+    search = overlap.Suite(
+        pa.array([*put, *(rows.texts[r] for r in compared)], pa.large_string()),
+        pa.array([*rows.texts, *made, *also.values()], pa.large_string()),
     )
+    table, told = search.leaks(), search.told()["part"].to_numpy(zero_copy_only=False)[: len(put)]
+    hits, usual, recalled, everyday = list[dict[str, Any]](), set[int](), set[tuple[int, int]](), set[int]()
+    places = list(also)
+    for hit in table.to_pylist():
+        r, i = hit["row"], hit["item"]
+        if i >= len(put):
+            own = rows.ordinals[compared[i - len(put)]]
+            other = r < len(rows.texts) and rows.families[rows.ordinals[r]] != rows.families[own]
+            if other and not hit["natural"] and hit["tier"] not in WHOLE:
+                usual.add(i)
+        elif len(rows.texts) <= r < len(rows.texts) + len(made):
+            if not hit["natural"]:
+                recalled.add((r - len(rows.texts), i))
+        else:
+            ordinal = rows.ordinals[r] if r < len(rows.texts) else None
+            knew = ordinal is not None and said.before(str(items[i]["id"]), *rows.brought[ordinal])
+            if hit["natural"] and not knew:
+                everyday.add(i)
+                continue
+            hits.append(
+                {
+                    "ordinal": ordinal,
+                    "place": None if ordinal is not None else places[r - len(rows.texts) - len(made)],
+                    "item": str(items[i]["id"]),
+                    "tier": hit["tier"],
+                    "coverage": hit["coverage"],
+                    "bits": hit["bits"],
+                    "same_answer": ordinal is not None
+                    and bool(rows.answers[ordinal])
+                    and rows.answers[ordinal] == normalise(str(items[i].get("expected") or "")),
+                    "looked": knew,
+                }
+            )
+    found = {hit["item"] for hit in hits}
+    yes = [(at, i) in recalled for at, (_, i) in enumerate(planted)]
+    shares = defaultdict[str, list[bool]](list)
+    for (kind, _), one in zip(planted, yes, strict=True):
+        shares[kind].append(one)
+    return {
+        "table": pa.Table.from_pylist(hits, FOUND),
+        "everyday": len([i for i in everyday if str(items[i]["id"]) not in found]),
+        "usual": len(usual),
+        "compared": len(compared),
+        "recall": {kind: float(np.mean(one)) for kind, one in shares.items()},
+        "blind": 1 - float(np.mean(told)) if len(put) else 0.0,
+    }
 
 
-def leaked(store: Store, thing: Ref) -> Iterable[Finding]:
-    """Whether items of suites stand in training rows, a finding a suite. No installed check yet, so no verdict waits
-    for it: in short texts about one subject too much is told in part.
+def _prompts(store: Store, suite: Ref) -> dict[str, str]:
+    """What every prompt on record says: its own words, and its examples where they are of another suite."""
+    said, items = dict[str, str](), dict[Ref, dict[str, str]]()
+    for ref, prompt in store.all(Prompt):
+        if prompt.text:
+            said[f"prompt {ref}"] = prompt.text
+        for shot in prompt.shots:
+            if shot.suite != suite:
+                if shot.suite not in items:
+                    lines = store.get_lines(store.get(shot.suite, Suite).items)
+                    items[shot.suite] = {str(one["id"]): question_of({"prompt": one.get("input")}) for one in lines}
+                said[f"example {shot.item} of prompt {ref}"] = items[shot.suite][shot.item]
+    return said
 
-    Fails where items stand in rows whole; abstains where they stand there in part, with the same answer; a pass says
-    how much of what was planted would have been found."""
-    snapshot = store.get(thing)
-    for one in leaks(store, snapshot) if isinstance(snapshot, Snapshot) else ():
-        blind = f"; {one.blind:.0%} of the items can be told whole only" if one.blind else ""
-        recall = ", ".join(f"{kind} {share:.0%}" for kind, share in one.recall.items())
+
+def read_documents(paths: Iterable[Path]) -> dict[str, str]:
+    """Place → text of these files: of JSON lines (``.jsonl``) each, every other file as a whole. Raises Unmet."""
+    found = dict[str, str]()
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            if path.suffix != ".jsonl":
+                found[str(path)] = text
+                continue
+            for number, line in enumerate(text.split("\n"), 1):
+                if line.strip():
+                    found[f"{path}:{number}"] = "\n".join(_strings(json.loads(line)))
+        except (OSError, ValueError, RecursionError) as error:
+            said = error.strerror if isinstance(error, OSError) else "is neither UTF-8 text nor JSON lines"
+            raise Unmet(f"{path} cannot be read: {said}", "a file of text, or of JSON lines", "name another") from error
+    return found
+
+
+def _strings(value: Json) -> Iterator[str]:
+    """Every text in a value."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _strings(inner)
+
+
+def leaked(store: Store, thing: Ref, documents: Mapping[str, str] | None = None) -> Iterable[Finding]:
+    """Check ``data.leaks``: no evaluation item may stand in training rows or prompts.
+
+    A finding a suite, which says how much of what was planted would have been found. It fails where items stand in
+    rows whole; or in part, in more rows than rows are like one another, or in rows of somebody who had looked at them;
+    or in a prompt or document. It abstains where an item is there in part and no row is as like another."""
+    if not isinstance(store.get(thing), Snapshot):
+        return
+    try:
+        require("checks", "numba", "scipy")
+    except Unmet as unmet:
+        said = "items were not looked for in rows: " + str(unmet).replace("\n  ", "; ")
+        yield Finding(check=CHECK, about=thing, verdict="abstain", severity="low", message=said)
+        return
+    for one in leaks(store, thing, documents):
+        rows = row_set(one.told)
         yield Finding(
-            check="data.leaks",
+            check=CHECK,
             about=thing,
-            verdict="fail" if one.whole else "abstain" if one.answered else "pass",
+            verdict=one.verdict,
             severity="high" if one.role == "gate" else "low",
-            message=f"{one.suite}: of {one.items} items {one.whole} stand in rows whole, {one.part} in part "
-            f"({one.answered} with the same answer), {one.everyday} have no more than is everyday; planted here, "
-            f"found: {recall}{blind}",
+            message=_message(one),
             statistic=float(one.whole),
             threshold=0.0,
             n=one.items,
+            p=one.p,
             evidence=(store.put_table(one.found),) if one.found.num_rows else (),
-            rows=store.put_set(row_set(one.found["ordinal"].to_pylist())) if one.found.num_rows else None,
+            rows=store.put_set(rows) if rows else None,
         )
+
+
+def _message(one: Leaks) -> str:
+    placed = f"; {one.placed} stand in prompts or documents" if one.placed else ""
+    known = f", {one.known} of them in rows of somebody who had looked at them" if one.known else ""
+    recall = ", ".join(f"{kind} {share:.0%}" for kind, share in sorted(one.recall.items(), key=lambda of: -of[1]))
+    blind = f"; {one.blind:.0%} of the items can be told whole only" if one.blind else ""
+    do = "; do: whence data drop --leaks" if one.told else ""
+    return (
+        f"{one.suite}: of {one.items} items {one.whole} stand in rows whole, {one.part} in part ({one.answered} with "
+        f"the same answer{known}; {one.usual} of {one.compared} rows have as much in common with others, "
+        f"p {one.p:.2g}), {one.everyday} have no more than is everyday{placed}; "
+        f"planted here, found: {recall}{blind}{do}"
+    )

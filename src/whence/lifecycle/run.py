@@ -201,6 +201,7 @@ class Walk:
             groups=self._groups(),
             inputs={"rights": govern.rights_digest(self.store), "suites": sha256(encode(sorted(self.suites.items())))},
             undone=data.undone(self.store, self.file.project.name),
+            dropped=data.dropped(self.store, self.file.project.name),
         )
         self.out.snapshot, fresh = data.curate(
             self.store, plan, lambda step, done, total: self.told.progress("curate", step, done, total)

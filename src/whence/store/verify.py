@@ -146,7 +146,7 @@ def _events_about(store: Store) -> Iterator[Finding]:
             yield bad("records", event.about, f"the report of run {event.about[:19]}… is gone")
 
 
-NO_RECORD = frozenset({"root", "evidence", "dossier", *contents.EVENT_BLOBS})
+NO_RECORD = frozenset({"root", "inputs", "evidence", "dossier", *contents.EVENT_BLOBS})
 """Members of an event's data that hold a digest of something else."""
 
 

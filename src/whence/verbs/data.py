@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whence.data import Difference, Survived, Swept, difference, leaked, survival, sweep, undo
+from whence.data import Difference, Survived, Swept, difference, drop, leaked, read_documents, survival, sweep, undo
 from whence.lineage import find
-from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step
-from whence.store import Store, row_set
+from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step, Unmet, require
+from whence.store import RowSet, Store, row_set
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Outcome
@@ -122,11 +123,27 @@ class Data:
         Raises NotFound, Unmet without the extra ``checks``."""
         return survival(self._store, self._snapshot(snapshot)[1])
 
-    def leaks(self, snapshot: str | None = None) -> list[Finding]:
-        """Items of every suite that stand in rows of a snapshot: a finding a suite, failed where some stand there
-        whole, abstained where some stand there in part with the same answer. `evidence`: a table of row, item, tier,
-        coverage and bits. snapshot: as in `removed`. Raises NotFound, Unmet without the extra ``checks``."""
-        return [*leaked(self._store, self._snapshot(snapshot)[0])]
+    def leaks(self, snapshot: str | None = None, *, documents: Sequence[str | Path] = ()) -> list[Finding]:
+        """Items of every suite that stand in rows of a snapshot, in prompts and in `documents` (files of text or JSON
+        lines, such as what a retriever reads): a finding a suite, as the check ``data.leaks`` says it. `evidence`: a
+        table of row, item, tier, coverage and bits. What was looked for once is on record. snapshot: as in `removed`.
+        Raises NotFound, Unmet without the extra ``checks``."""
+        require("checks", "numba", "scipy")
+        return [*leaked(self._store, self._snapshot(snapshot)[0], read_documents(map(Path, documents)))]
+
+    def drop(self, *rows: str, leaks: bool = False, reason: str | None = None) -> Outcome:
+        """Rows go from the next snapshot on, and data is curated again; `undo` of the step `dropped` takes it back.
+
+        rows: `SOURCE:RECORD`, id or its first digits. leaks: those in which `data leaks` finds items of a suite that it
+        does not let pass. reason: kept in words. Raises NotFound, Unmet."""
+        chosen, made = self._rows(rows), self._snapshot(None)[1]
+        for finding in self.leaks() if leaks else ():
+            if finding.rows and finding.verdict != "pass":
+                chosen |= self._store.get_set(finding.rows)
+        if not chosen:
+            raise Unmet("no row is to go", "rows, or leaks that some stand in", "name rows; see whence data leaks")
+        drop(self._store, made.name, chosen, reason)
+        return self.curate()
 
     def sweep(self, snapshot: str | None = None) -> list[Swept]:
         """What the step `near_duplicate` would do at each of several thresholds: the share of the rows that is left,
@@ -142,12 +159,16 @@ class Data:
 
         reason: kept in words. Raises NotFound, Unmet.
         """
-        named = [find(self._store, row) for row in rows]
-        if wrong := [row for row, ordinal in zip(rows, named, strict=True) if not isinstance(ordinal, int)]:
-            raise NotFound(f"{wrong[0]} names no row")
-        chosen = row_set(ordinal for ordinal in named if isinstance(ordinal, int)) if rows else None
+        chosen = self._rows(rows) if rows else None
         undo(self._store, self._snapshot(None)[1], step, chosen, reason)
         return self.curate()
+
+    def _rows(self, named: Sequence[str]) -> RowSet:
+        """The rows of these names. Raises NotFound."""
+        found = [find(self._store, row) for row in named]
+        if wrong := [row for row, ordinal in zip(named, found, strict=True) if not isinstance(ordinal, int)]:
+            raise NotFound(f"{wrong[0]} names no row")
+        return row_set(ordinal for ordinal in found if isinstance(ordinal, int))
 
     def _snapshot(self, name: str | None) -> tuple[Ref, Snapshot]:
         """A snapshot by name or digest; None: the newest. Raises NotFound."""

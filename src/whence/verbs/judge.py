@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whence import register
+from whence.data import Access, note_accesses, noted, read_accesses
 from whence.lineage import find, resolve
 from whence.records import Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict
 from whence.verbs.binding import binding
@@ -29,6 +31,14 @@ class Eval:
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""
         return dict(self._store.all(Evaluation))
+
+    def access(self, file: str | Path | None = None) -> list[Access]:
+        """Who read which items, when and for what: every access on record, those of `file` among them from now on
+        (JSON lines with the members of `Access`, all or none). Rows that somebody adds who had looked at an item are
+        looked at more closely (``data leaks``). Raises Unmet that names every bad line."""
+        if file is not None:
+            note_accesses(self._store, read_accesses(self._store, Path(file)))
+        return noted(self._store)
 
 
 class Ship:

@@ -1,4 +1,5 @@
-"""A curation step is undone for some rows: an event, so that the step leaves them alone from then on."""
+"""What a person decides about rows, as events: a step is undone for some, so that it leaves them alone from then on;
+some are dropped, so that no later snapshot has them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from collections.abc import Mapping
 from whence.records import NotFound, Snapshot, Step, Unmet
 from whence.store import RowSet, Store, row_set
 
-UNDONE = "curation.undone"
+UNDONE, DROPPED = "curation.undone", "curation.dropped"
+DROP = "dropped"
+"""the step that leaves dropped rows out"""
 KEPT_OUT = ("rights", "left_out", "disjoint")
 """Steps that nobody undoes here: what they leave out may not be used, or is asked in a suite."""
 
@@ -38,9 +41,31 @@ def undo(store: Store, snapshot: Snapshot, step: str, rows: RowSet | None = None
     return chosen
 
 
+def drop(store: Store, name: str, rows: RowSet, reason: str | None = None) -> None:
+    """Decide that no later snapshot of this name has these rows. A person does it; ``undo`` of the step `dropped` takes
+    it back. Raises Unmet."""
+    store.person()
+    words = store.write_words("payload", {"reason": reason}) if reason else None
+    with store.writer("drop rows"):
+        store.append(DROPPED, name, {"set": store.put_set(rows)}, None, words)
+
+
+def dropped(store: Store, name: str) -> RowSet:
+    """Rows that no snapshot of this name is to have."""
+    found = row_set([])
+    for event in store.events("curation.*", about=name):
+        if event.kind == DROPPED:
+            found |= store.get_set(event.data["set"])
+        elif event.data["step"] == DROP:
+            found = found - store.get_set(event.data["set"])
+    return found
+
+
 def undone(store: Store, name: str) -> Mapping[str, RowSet]:
     """Step → rows that it leaves alone in snapshots of this name."""
     found: dict[str, RowSet] = {}
     for event in store.events(UNDONE, about=name):
+        if event.data["step"] == DROP:
+            continue
         found[event.data["step"]] = found.get(event.data["step"], row_set([])) | store.get_set(event.data["set"])
     return found
