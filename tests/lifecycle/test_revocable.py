@@ -116,10 +116,15 @@ def project(folder: Path, base: Path, recipe: str = "", alike: bool = False) -> 
     labels = list(THINGS)
     rest = labels if alike else labels[:2]
     late = labels if alike else labels[2:]
-    write(folder / "desk.jsonl", [row for one in rest for row in lines(one, 30, "desk")])
-    write(folder / "partner.jsonl", [row for one in late for row in lines(one, 30 // len(late), "partner")])
-    write(folder / "dev.jsonl", [row for one in labels for row in lines(one, 3, "dev")])
-    write(folder / "gate.jsonl", [row for one in labels for row in lines(one, 14, "gate")])
+    rows = {"desk": [row for one in rest for row in lines(one, 30, "desk")]}
+    rows["partner"] = [row for one in late for row in lines(one, 30 // len(late), "partner")]
+    trained = {row["input"] for of in rows.values() for row in of}
+    for name, count in (("dev", 3), ("gate", 14)):
+        rows[name] = [
+            row for one in labels for row in [r for r in lines(one, 40, name) if r["input"] not in trained][:count]
+        ]
+    for name, of in rows.items():
+        write(folder / f"{name}.jsonl", of)
     sources = SOURCE.format(name="desk", revocable="false") + SOURCE.format(name="partner", revocable="true")
     (folder / "whence.toml").write_text(TOML.format(sources=sources, recipe=recipe))
     return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -77,7 +77,7 @@ class Leaks:
     p: float
     """the chance that so many or more of the others are there in part, were they drawn like the rows"""
     placed: int
-    """items that stand in prompts or documents, word for word; in part as well where that is not usual"""
+    """items that stand in prompts or documents word for word; what stands there in part is in `found` only"""
     told: frozenset[int]
     """rows that speak against the snapshot: an item stands in them whole, or in part where that is not usual"""
 
@@ -109,7 +109,7 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
         answered=len(items(lambda one: one["ordinal"] is not None and one["same_answer"]) - whole),
         known=len(known),
         p=p,
-        placed=len(items(lambda one: one["ordinal"] is None and (unusual or one["coverage"] == 1.0))),
+        placed=len(items(lambda one: one["ordinal"] is None and one["coverage"] == 1.0)),
         told=frozenset(
             one["ordinal"]
             for one in pairs
@@ -119,13 +119,19 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
     )
 
 
-def leaks(store: Store, ref: Ref, documents: Mapping[str, str] | None = None) -> Iterator[Leaks]:
+def leaks(
+    store: Store,
+    ref: Ref,
+    documents: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[Leaks]:
     """The newest version of every suite against the snapshot and against every prompt, one by one; what was found
-    before is not looked for again. documents: place → text, such as what a retriever reads. Raises Unmet without the
-    extra ``checks``."""
+    before is not looked for again. documents: place → text, such as what a retriever reads. progress: (suites done,
+    suites in all). Raises Unmet without the extra ``checks``."""
     read: _Rows | None = None
     newest = {suite.name: (name, suite) for name, suite in store.all(Suite)}
-    for name, suite in newest.values():
+    for number, (name, suite) in enumerate(newest.values()):
+        progress(number, len(newest))
         said, also = looked(store, suite.name), _prompts(store, name) | dict(documents or {})
         inputs = sha256(encode([ref, VERSION, said.since, also]))
         facts = matched(store, name, inputs)
@@ -274,7 +280,12 @@ def _strings(value: Json) -> Iterator[str]:
         yield from _strings(inner)
 
 
-def leaked(store: Store, thing: Ref, documents: Mapping[str, str] | None = None) -> Iterable[Finding]:
+def leaked(
+    store: Store,
+    thing: Ref,
+    documents: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterable[Finding]:
     """Check ``data.leaks``: no evaluation item may stand in training rows or prompts.
 
     A finding a suite, which says how much of what was planted would have been found. It fails where items stand in
@@ -288,7 +299,7 @@ def leaked(store: Store, thing: Ref, documents: Mapping[str, str] | None = None)
         said = "items were not looked for in rows: " + str(unmet).replace("\n  ", "; ")
         yield Finding(check=CHECK, about=thing, verdict="abstain", severity="low", message=said)
         return
-    for one in leaks(store, thing, documents):
+    for one in leaks(store, thing, documents, progress):
         rows = row_set(one.told)
         yield Finding(
             check=CHECK,
@@ -306,9 +317,11 @@ def leaked(store: Store, thing: Ref, documents: Mapping[str, str] | None = None)
 
 
 def _message(one: Leaks) -> str:
-    placed = f"; {one.placed} stand in prompts or documents" if one.placed else ""
+    placed = f"; {one.placed} stand in prompts or documents word for word" if one.placed else ""
     known = f", {one.known} of them in rows of somebody who had looked at them" if one.known else ""
-    recall = ", ".join(f"{kind} {share:.0%}" for kind, share in sorted(one.recall.items(), key=lambda of: -of[1]))
+    recall = ", ".join(
+        f"{kind} {share:.0%}" for kind, share in sorted(one.recall.items(), key=lambda of: (-of[1], of[0]))
+    )
     blind = f"; {one.blind:.0%} of the items can be told whole only" if one.blind else ""
     do = "; do: whence data drop --leaks" if one.told else ""
     return (

@@ -209,7 +209,10 @@ class Walk:
         snapshot = self.store.get(self.out.snapshot, Snapshot)
         steps = [step_line(self.store.get(ref, Step)) for ref in snapshot.steps]
         none = [] if snapshot.rows else ["no row is left: see `whence data quarantine` and `whence data removed`"]
-        return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…", *none]
+        told = lambda done, of: self.told.progress("curate", "leaks", done, of)  # noqa: E731
+        found = data.leaked(self.store, self.out.snapshot, progress=told)
+        leaks = [finding_line(one) for one in found if one.severity == "high" and one.verdict != "pass"]
+        return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…", *none, *leaks]
 
     def _put_suites(self) -> None:
         for part in self.file.suites:

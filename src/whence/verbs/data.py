@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from whence.data import Difference, Survived, Swept, difference, drop, leaked, read_documents, survival, sweep, undo
 from whence.lineage import find
+from whence.project import read_lock
 from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step, Unmet, require
 from whence.store import RowSet, Store, row_set
 
@@ -129,7 +130,8 @@ class Data:
         table of row, item, tier, coverage and bits. What was looked for once is on record. snapshot: as in `removed`.
         Raises NotFound, Unmet without the extra ``checks``."""
         require("checks", "numba", "scipy")
-        return [*leaked(self._store, self._snapshot(snapshot)[0], read_documents(map(Path, documents)))]
+        told = lambda done, of: self._session.told.progress("leaks", "suites", done, of)  # noqa: E731
+        return [*leaked(self._store, self._snapshot(snapshot)[0], read_documents(map(Path, documents)), told)]
 
     def drop(self, *rows: str, leaks: bool = False, reason: str | None = None) -> Outcome:
         """Rows go from the next snapshot on, and data is curated again; `undo` of the step `dropped` takes it back.
@@ -171,9 +173,10 @@ class Data:
         return row_set(ordinal for ordinal in found if isinstance(ordinal, int))
 
     def _snapshot(self, name: str | None) -> tuple[Ref, Snapshot]:
-        """A snapshot by name or digest; None: the newest. Raises NotFound."""
-        if name:
-            ref = Ref(str(find(self._store, name)))
+        """A snapshot by name or digest; None: the project's newest. Raises NotFound."""
+        locked = None if name else read_lock(self._session.folder).get("snapshot")
+        if name or locked:
+            ref = Ref(locked or str(find(self._store, name or "")))
             return ref, self._store.get(ref, Snapshot)
         known = self._store.all(Snapshot)
         if not known:

@@ -1,0 +1,106 @@
+"""From a leak to a snapshot without it, and back, at the door that people use."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILE = """\
+[project]
+name = "desk"
+owner = "ada@example.org"
+
+[[sources]]
+name = "rows"
+path = "rows.jsonl"
+kind = "licensed"
+licence = "CC-BY-4.0"
+consent_basis = "not-personal"
+map = { id = "id" }
+
+[[suites]]
+name = "gate"
+role = "gate"
+path = "gate.jsonl"
+scorer = "exact"
+
+[[suites]]
+name = "dev"
+role = "dev"
+path = "dev.jsonl"
+scorer = "exact"
+
+[base]
+path = "org/model"
+"""
+WORDS = [a + b + c for a in ("lo", "mi", "ka", "tu") for b in ("ren", "dal", "vis", "mok") for c in "abcdefgh"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHENCE_ACTOR", "ann@example.org")
+    draw = random.Random(1)
+    items = [" ".join(draw.choices(WORDS, k=14)) for _ in range(30)]
+    texts = [*(" ".join(draw.choices(WORDS, k=14)) for _ in range(100)), items[3].upper(), items[8]]
+    rows = ({"id": f"r{n}", "text": text} for n, text in enumerate(texts))
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = ({"id": f"i{n}", "input": text, "expected": "yes"} for n, text in enumerate(items))
+    (tmp_path / "gate.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "dev.jsonl").write_text('{"id": "d0", "input": "none of these", "expected": "yes"}\n')
+    (tmp_path / "whence.toml").write_text(FILE)
+    return tmp_path
+
+
+def test_a_leak_is_told_dropped_and_brought_back(desk: Path, says: Callable[..., Any]) -> None:
+    said = " ".join(says("run", "--to", "curate").split())
+    assert "of 30 items 2 stand in rows whole" in said
+    assert "do: whence data drop --leaks" in said
+    found, _ = says("data", "leaks", "--json", code=2)
+    checked, _ = says("check", "data.leaks", "--json", code=2)
+    assert (found["check"], found["verdict"], found["severity"], found["statistic"]) == (
+        "data.leaks",
+        "fail",
+        "high",
+        2,
+    )
+    assert checked == found
+    says("data", "drop", "--leaks", "--reason", "gate items, pasted in")
+    assert {one["verdict"] for one in says("data", "leaks", "--json")} == {"pass"}
+    gone = says("data", "removed", "--step", "dropped", "--json")
+    assert {(one["row"], one["reason"]) for one in gone} == {("rows:r100", "by_a_person"), ("rows:r101", "by_a_person")}
+    assert "no row is to go" in says("data", "drop", "--leaks", code=1)
+    says("data", "undo", "dropped", "rows:r101")
+    found, _ = says("data", "leaks", "--json", code=2)
+    assert found["statistic"] == 1
+    says("data", "drop", "rows:r101")
+    assert {one["verdict"] for one in says("data", "leaks", "--json")} == {"pass"}
+    assert "nothing in the record is called 'rows:none'" in says("data", "drop", "rows:none", code=1)
+    says("verify")
+
+
+def test_accesses_are_listed_and_a_document_is_looked_in(desk: Path, says: Callable[..., Any]) -> None:
+    says("run", "--to", "curate")
+    assert "nobody is on record" in says("eval", "access")
+    one = {
+        "suite": "gate",
+        "by": "bob@example.org",
+        "at": "2026-01-02T10:00:00Z",
+        "purpose": "inspect",
+        "items": ["i3"],
+    }
+    (desk / "looked.jsonl").write_text(json.dumps(one))
+    assert "bob@example.org" in says("eval", "access", "looked.jsonl")
+    [kept] = says("eval", "access", "--json")
+    assert (kept["by"], kept["items"], kept["purpose"]) == ("bob@example.org", ["i3"], "inspect")
+    (desk / "book.txt").write_text(
+        "\n".join(["Chapter one", json.loads((desk / "gate.jsonl").read_text().split("\n")[5])["input"]])
+    )
+    found, _ = says("data", "leaks", "--document", "book.txt", "--json", code=2)
+    assert "1 stand in prompts or documents word for word" in found["message"]
+    assert "cannot be read" in says("data", "leaks", "--document", "none.txt", code=1)
