@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +11,11 @@ from whence.cli.session import SHOWN, AsJson, here, say, table, verb, wrapped
 
 if TYPE_CHECKING:
     from whence.records import Finding
+    from whence.verbs import Session
 
 app = verb()
+EXAMPLES, LISTED = 3, 1000
+"""of a finding, printed and in JSON"""
 
 
 @app.command(epilog="Example: whence check rights")
@@ -29,6 +31,8 @@ def check(
         typer.Option("--on", metavar="THING", help="A snapshot, adapter or base; default: the newest of each."),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="The installed checks, and run none.")] = False,
+    html: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write the findings as a page.")] = None,
+    words: Annotated[bool, typer.Option("--words", help="On that page, what rows and items say: content.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run checks over what the project made. Exit code 0: all pass; 2: one fails; 4: one abstains, or none speaks."""
@@ -44,23 +48,33 @@ def check(
             known = w.check.list()
             say(known, table(list(known.items()), ("check", "what it says")), as_json)
             return
-        found = w.check(*ids or (), on=on)
-    told(found, as_json)
+        told(w, w.check(*ids or (), on=on, html=html, words=words), as_json)
 
 
-def told(found: list[Finding], as_json: bool) -> None:
-    """Findings, the failed ones first, and the exit code that they come to."""
+def told(w: Session, found: list[Finding], as_json: bool) -> None:
+    """Findings, the failed ones first, with what they rest on, and the exit code that they come to."""
+    from whence.lifecycle.findings import examples
+
     said = {finding.verdict for finding in found}
-    say([asdict(finding) for finding in found], _text(found), as_json)
+    if as_json:
+        say(
+            [asdict(one) | {"examples": [asdict(e) for e in examples(w.store, one, LISTED)]} for one in found], "", True
+        )
+    else:
+        say(None, _text(w, found), False)
     raise typer.Exit(2 if "fail" in said else 4 if "abstain" in said or not found else 0)
 
 
-def _text(found: list[Finding]) -> str:
+def _text(w: Session, found: list[Finding]) -> str:
+    from whence.lifecycle.findings import by_severity, counted, examples
+
     if not found:
         return "no check says anything about it"
-    count = Counter(finding.verdict for finding in found)
-    head = ", ".join(f"{count[verdict]} {verdict}" for verdict in ("fail", "abstain", "pass") if count[verdict])
-    order = sorted(found, key=lambda one: ("fail", "abstain", "pass").index(one.verdict))
-    lines = [wrapped(f"{one.verdict:<8} {one.check}: {one.message}", 0, 9) for one in order[:SHOWN]]
-    more = [f"… and {len(order) - SHOWN} more; --json has all"] if len(order) > SHOWN else []
-    return "\n".join([head, *lines, *more])
+    order, lines = by_severity(found), [counted(found)]
+    for one in order[:SHOWN]:
+        lines.append(wrapped(f"{one.verdict:<8} {one.check}: {one.message}", 0, 9))
+        if one.verdict != "pass":
+            some = examples(w.store, one, EXAMPLES + 1)
+            lines += [wrapped(f"{e.where}  {e.what}".rstrip(), 9) for e in some[:EXAMPLES]]
+            lines += [f"{'':9}… more: --json, --html FILE"] * (len(some) > EXAMPLES)
+    return "\n".join([*lines, *([f"… and {len(order) - SHOWN} more; --json has all"] * (len(order) > SHOWN))])

@@ -144,8 +144,7 @@ def leaks(
     from whence.cli.check import told
 
     with here(as_json) as w:
-        found = w.data.leaks(snapshot, documents=documents or ())
-    told(found, as_json)
+        told(w, w.data.leaks(snapshot, documents=documents or ()), as_json)
 
 
 @app.command(epilog="Example: whence data drop --leaks --reason 'gate items, pasted in by hand'")

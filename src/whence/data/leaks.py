@@ -32,6 +32,7 @@ WHOLE = ("exact", "normalised")
 """tiers of items that stand in a row as they are, but for case and punctuation"""
 FOUND = pa.schema(
     {
+        "suite": pa.string(),
         "ordinal": pa.uint64(),
         "place": pa.string(),
         "item": pa.string(),
@@ -55,8 +56,8 @@ class Leaks:
     items: int
     """of the suite"""
     found: pa.Table
-    """ordinal of the row (none: `place` is a prompt or document), item (its id), tier, coverage, bits, same_answer,
-    looked: whether who brought the row had looked at the item before; such pairs only, where they are everyday"""
+    """suite (its digest), ordinal of the row (none: `place` is a prompt or document), item (its id), tier, coverage,
+    bits, same_answer, looked: whether who brought the row had looked at the item before; only then, if everyday"""
     everyday: int
     """items that rows have in common with them no more than is everyday in this data"""
     usual: int
@@ -137,7 +138,7 @@ def leaks(
         facts = matched(store, name, inputs)
         if facts is None:
             read = read or _Rows.read(store, store.get(ref, Snapshot))
-            facts = _look(store.get_lines(suite.items), read, said, also)
+            facts = _look(name, store.get_lines(suite.items), read, said, also)
             facts["table"] = store.put_table(facts["table"])
             match(store, name, inputs, facts)
         yield _counted(suite, store.get_table(facts["table"]), facts)
@@ -176,7 +177,7 @@ class _Rows:
         return made
 
 
-def _look(items: Sequence[Json], rows: _Rows, said: Looked, also: Mapping[str, str]) -> dict[str, Any]:
+def _look(suite: Ref, items: Sequence[Json], rows: _Rows, said: Looked, also: Mapping[str, str]) -> dict[str, Any]:
     """What is found of one suite: the members of `Leaks` that are measured, and the table."""
     require("checks", "numba")
     from whence.text import overlap  # noqa: PLC0415  (numba, which is an extra)
@@ -212,6 +213,7 @@ def _look(items: Sequence[Json], rows: _Rows, said: Looked, also: Mapping[str, s
                 continue
             hits.append(
                 {
+                    "suite": suite,
                     "ordinal": ordinal,
                     "place": None if ordinal is not None else places[r - len(rows.texts) - len(made)],
                     "item": str(items[i]["id"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whence import govern
+from whence.lifecycle.findings import page
 from whence.lineage import find
 from whence.project import FILE, declared_use, load_checks, read_lock
 from whence.records import Adapter, Base, Finding, NotFound, Ref, Snapshot, Unmet
@@ -33,12 +34,15 @@ class Check:
     def __init__(self, session: Session) -> None:
         self._session, self._store = session, session.store
 
-    def __call__(self, *ids: str, on: str | None = None) -> list[Finding]:
+    def __call__(
+        self, *ids: str, on: str | None = None, html: str | Path | None = None, words: bool = False
+    ) -> list[Finding]:
         """Run checks, and return what they found: one finding a check and thing, or a check, thing and licence.
 
         ids: of checks, or of groups such as `rights`; none: all that are installed. on: a snapshot, adapter or base, by
-        name or digest; None: the project's newest of each. What `[use]` in whence.toml says now is recorded first.
-        Raises Unmet for an id that no check has, NotFound where there is nothing to check.
+        name or digest; None: the project's newest of each. html: write the findings as a page of its own; words: with
+        what rows and items say, which is content. What `[use]` in whence.toml says now is recorded first. Raises Unmet
+        for an id that no check has, NotFound where there is nothing to check.
         """
         checks = load_checks()
         chosen = [name for name in sorted(checks) if not ids or any(_fits(name, asked) for asked in ids)]
@@ -51,6 +55,8 @@ class Check:
         for i, name in enumerate(chosen):
             self._session.told.progress("check", name, i, len(chosen))
             found += [finding for thing in things for finding in checks[name](self._store, thing)]
+        if html is not None:
+            page(self._store, found, html, words)
         return found
 
     def list(self) -> dict[str, str]:
