@@ -79,7 +79,7 @@ def test_planted_items_are_named_and_others_are_not(store: Store, take: Take) ->
     assert (finding.verdict, finding.severity, finding.statistic) == ("fail", "high", 2.0)
     assert finding.message.startswith(
         "gate: of 61 items 2 stand in rows whole, 1 in part (1 with the same answer; 0 of 59 rows have as much in "
-        "common with others, p 0.5), 1 have no more than is everyday; planted here, found: "
+        "common with others, p 1), 1 have no more than is everyday; planted here, found: "
     )
     assert store.get_table(finding.evidence[0]) == found.found
     assert {store.row(o).record for o in store.get_set(str(finding.rows))} == {"r700", "r701", "r702"}

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from whence.data.accesses import Brought, Looked, looked, match, matched
+from whence.data.near import LABEL_WORDS
 from whence.data.removal import answer_of, question_of
 from whence.records import Finding, Json, Prompt, Ref, Snapshot, Suite, Unmet, encode, require, sha256, texts
 from whence.stats import few_kept
@@ -24,10 +25,12 @@ VERSION = 1
 """of what is found: another one looks again"""
 PLANTED = 100
 """items of each kind that are planted, at most"""
-COMPARED = 300
+COMPARED = 1000
 """rows that are held against the other rows as if they were items, at most"""
 LEAST = 0.001
 """p below which more items have much in common with rows than rows have with one another"""
+CUTS = (0.0, 0.7, 0.8, 0.9)
+"""how much is much: shares of an item that a row may have of it"""
 WHOLE = ("exact", "normalised")
 """tiers of items that stand in a row as they are, but for case and punctuation"""
 FOUND = pa.schema(
@@ -61,8 +64,9 @@ class Leaks:
     everyday: int
     """items that rows have in common with them no more than is everyday in this data"""
     usual: int
-    """of `compared` rows, those that other rows have as much in common with"""
+    """of `compared` rows, those that another row has as much in common with"""
     compared: int
+    """rows that were held against the others as if they were items"""
     recall: Mapping[str, float]
     """kind of leak → share found of those that were planted among these rows"""
     blind: float
@@ -76,7 +80,8 @@ class Leaks:
     known: int
     """of these, items in rows of somebody who had looked at them"""
     p: float
-    """the chance that so many or more of the others are there in part, were they drawn like the rows"""
+    """the chance that so many or more of the others are there in part, were they drawn like the rows: the smallest of
+    that for each of `CUTS`, times their number"""
     placed: int
     """items that stand in prompts or documents word for word; what stands there in part is in `found` only"""
     told: frozenset[int]
@@ -96,10 +101,14 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
     whole = items(lambda one: one["ordinal"] is not None and one["tier"] in WHOLE)
     part = items(lambda one: one["ordinal"] is not None) - whole
     known = items(lambda one: one["looked"]) - whole
-    both = len(part - known) + facts["usual"]
-    drawn = suite.n - len(whole | known) + facts["compared"]
-    p = few_kept(facts["usual"], both, facts["compared"], drawn) if both else 1.0
-    unusual = not facts["usual"] or p < LEAST
+    most = dict[str, float]()
+    for one in pairs:
+        if one["item"] in part - known and one["ordinal"] is not None:
+            most[one["item"]] = max(one["coverage"], most.get(one["item"], 0.0))
+    left = suite.n - len(whole | known)
+    p, cut = min((_p([*most.values()], left, facts["alike"], facts["compared"], cut), cut) for cut in CUTS)
+    p = min(1.0, p * len(CUTS))
+    least = 0.0 if not facts["alike"] else cut if p < LEAST else 2.0
     return Leaks(
         suite=suite.name,
         role=suite.role,
@@ -114,10 +123,18 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
         told=frozenset(
             one["ordinal"]
             for one in pairs
-            if one["ordinal"] is not None and (unusual or one["looked"] or one["tier"] in WHOLE)
+            if one["ordinal"] is not None and (one["coverage"] >= least or one["looked"] or one["tier"] in WHOLE)
         ),
-        **{name: facts[name] for name in ("everyday", "usual", "compared", "recall", "blind")},
+        usual=len(facts["alike"]),
+        **{name: facts[name] for name in ("everyday", "compared", "recall", "blind")},
     )
+
+
+def _p(items: Sequence[float], n: int, rows: Sequence[float], compared: int, cut: float) -> float:
+    """The chance that of n items so many have this share or more in a row, as `compared` rows have it: Fisher's exact
+    test, one-sided."""
+    more, usual = (sum(share >= cut for share in shares) for shares in (items, rows))
+    return few_kept(usual, more + usual, compared, n + compared) if more else 1.0
 
 
 def leaks(
@@ -169,7 +186,8 @@ class _Rows:
                 made.texts.append(asked)
                 made.answers[ordinal] = normalise(answer_of(content) or "")
                 made.families[ordinal] = f"group {group}" if group else f"row {parents[0] if parents else ordinal}"
-                if rest := "\n".join(one for one in said if one and one not in asked):
+                rest = "\n".join(one for one in said if one and one not in asked)
+                if len(rest.split(None, LABEL_WORDS)) > LABEL_WORDS:
                     more.append((ordinal, rest))
         made.asked = len(made.texts)
         made.ordinals += [ordinal for ordinal, _ in more]
@@ -193,7 +211,7 @@ def _look(suite: Ref, items: Sequence[Json], rows: _Rows, said: Looked, also: Ma
         pa.array([*rows.texts, *made, *also.values()], pa.large_string()),
     )
     table, told = search.leaks(), search.told()["part"].to_numpy(zero_copy_only=False)[: len(put)]
-    hits, usual, recalled, everyday = list[dict[str, Any]](), set[int](), set[tuple[int, int]](), set[int]()
+    hits, alike, recalled, everyday = list[dict[str, Any]](), dict[int, float](), set[tuple[int, int]](), set[int]()
     places = list(also)
     for hit in table.to_pylist():
         r, i = hit["row"], hit["item"]
@@ -201,7 +219,7 @@ def _look(suite: Ref, items: Sequence[Json], rows: _Rows, said: Looked, also: Ma
             own = rows.ordinals[compared[i - len(put)]]
             other = r < len(rows.texts) and rows.families[rows.ordinals[r]] != rows.families[own]
             if other and not hit["natural"] and hit["tier"] not in WHOLE:
-                usual.add(i)
+                alike[i] = max(hit["coverage"], alike.get(i, 0.0))
         elif len(rows.texts) <= r < len(rows.texts) + len(made):
             if not hit["natural"]:
                 recalled.add((r - len(rows.texts), i))
@@ -234,7 +252,7 @@ def _look(suite: Ref, items: Sequence[Json], rows: _Rows, said: Looked, also: Ma
     return {
         "table": pa.Table.from_pylist(hits, FOUND),
         "everyday": len([i for i in everyday if str(items[i]["id"]) not in found]),
-        "usual": len(usual),
+        "alike": sorted(alike.values()),
         "compared": len(compared),
         "recall": {kind: float(np.mean(one)) for kind, one in shares.items()},
         "blind": 1 - float(np.mean(told)) if len(put) else 0.0,
