@@ -14,7 +14,7 @@ import pytest
 
 from whence.data import CurationPlan, curate, note_accesses, noted, read_accesses, read_documents
 from whence.data.accesses import ACCESSED
-from whence.data.leaks import leaked, leaks
+from whence.data.leaks import canaries, leaked, leaks
 from whence.evaluate import put_suite
 from whence.records import Item, Prompt, Ref, RunReport, Shot, Snapshot, Suite, Unmet
 from whence.store import Store, row_set, verify
@@ -280,3 +280,16 @@ def test_a_suite_that_is_all_of_the_training_rows_and_more(store: Store, take: T
     ref, _ = snapshot(store, take, [row(n, str(item.input)) for n, item in enumerate(items[:100])])
     [found] = leaks(store, ref)
     assert (found.whole, found.verdict, len(found.told)) == (100, "fail", 100)
+
+
+def test_rows_with_the_mark_of_a_benchmark_are_named(store: Store, take: Take) -> None:
+    guid, own = "0a1b2c3d-0000-4000-8000-123456789abc", "FFFFFFFF-1111-4222-8333-abcdefabcdef"
+    suite(store, [f"What is asked? Canary GUID {own}"])
+    plain = ["the canary sings", f"order {guid}", "canary " + "x" * 100 + guid, ""]
+    ref, _ = snapshot(store, take, [row(n, text or "empty") for n, text in enumerate(plain)])
+    assert [one.verdict for one in canaries(store, ref)] == ["pass"]
+    marked = [f"BENCHMARK DATA. The canary GUID for this file is {guid}.", f"see {own}", f"CANARY: {guid.upper()}"]
+    ref, _ = snapshot(store, take, [row(n, text or "empty") for n, text in enumerate([*plain, *marked])])
+    [found] = canaries(store, ref)
+    assert (found.verdict, found.severity, found.statistic) == ("fail", "high", 3.0)
+    assert {store.row(o).record for o in store.get_set(str(found.rows))} == {"r4", "r5", "r6"}

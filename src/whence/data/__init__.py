@@ -8,7 +8,7 @@ from whence.data.diff import Change, Difference, Example, difference
 from whence.data.doors import Place, is_url, looked_at, url_fault
 from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
-from whence.data.leaks import leaked, read_documents
+from whence.data.leaks import canaries, leaked, read_documents
 from whence.data.left_out import leave_out
 from whence.data.plan import Plan
 from whence.data.readers import FORMATS, SAVED, detect_format
@@ -35,6 +35,7 @@ __all__ = [
     "Plan",
     "Survived",
     "Swept",
+    "canaries",
     "curate",
     "detect_format",
     "difference",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from whence.data.accesses import Brought, Looked, looked, match, matched
 from whence.data.near import LABEL_WORDS
@@ -349,4 +351,35 @@ def _message(one: Leaks) -> str:
         f"the same answer{known}; {one.usual} of {one.compared} rows have as much in common with others, "
         f"p {one.p:.2g}), {one.everyday} have no more than is everyday{placed}; "
         f"planted here, found: {recall}{blind}{do}"
+    )
+
+
+GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+CANARY = f"(?i:canary)[^\\n]{{0,80}}?({GUID})"
+"""How benchmarks mark their files, after BIG-bench (Srivastava and others 2022): the word, then a number of its own."""
+
+
+def canaries(store: Store, thing: Ref) -> Iterable[Finding]:
+    """Check ``data.canary``: no row may carry the mark by which a benchmark asks not to be trained on, or a suite's."""
+    snapshot = store.get(thing)
+    if not isinstance(snapshot, Snapshot):
+        return
+    own = {
+        found for _, suite in store.all(Suite) for found in re.findall(CANARY, store.blobs.get(suite.items).decode())
+    }
+    pattern = "|".join([CANARY, *sorted(own)])
+    rows = row_set([])
+    for batch in store.scan(["ord", "content"], store.snapshot_rows(snapshot)):
+        rows |= row_set(batch["ord"].filter(pc.match_substring_regex(batch["content"], pattern)).to_pylist())
+    said = f"{len(rows):,} of {snapshot.rows:,} rows carry the canary string of a benchmark"
+    yield Finding(
+        check="data.canary",
+        about=thing,
+        verdict="fail" if rows else "pass",
+        severity="high",
+        message=said + ("; do: whence data drop --leaks" if rows else ""),
+        statistic=float(len(rows)),
+        threshold=0.0,
+        n=snapshot.rows,
+        rows=store.put_set(rows) if rows else None,
     )

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whence.data import Difference, Survived, Swept, difference, drop, leaked, read_documents, survival, sweep, undo
+from whence.data import (
+    Difference,
+    Survived,
+    Swept,
+    canaries,
+    difference,
+    drop,
+    leaked,
+    read_documents,
+    survival,
+    sweep,
+    undo,
+)
 from whence.lineage import find
 from whence.project import read_lock
 from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step, Unmet, require
@@ -136,10 +148,10 @@ class Data:
     def drop(self, *rows: str, leaks: bool = False, reason: str | None = None) -> Outcome:
         """Rows go from the next snapshot on, and data is curated again; `undo` of the step `dropped` takes it back.
 
-        rows: `SOURCE:RECORD`, id or its first digits. leaks: those in which `data leaks` finds items of a suite that it
-        does not let pass. reason: kept in words. Raises NotFound, Unmet."""
-        chosen, made = self._rows(rows), self._snapshot(None)[1]
-        for finding in self.leaks() if leaks else ():
+        rows: `SOURCE:RECORD`, id or its first digits. leaks: those for which the checks ``data.leaks`` and
+        ``data.canary`` do not pass. reason: kept in words. Raises NotFound, Unmet."""
+        chosen, (ref, made) = self._rows(rows), self._snapshot(None)
+        for finding in (*self.leaks(), *canaries(self._store, ref)) if leaks else ():
             if finding.rows and finding.verdict != "pass":
                 chosen |= self._store.get_set(finding.rows)
         if not chosen:
