@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from whence.data.near import said
+from whence.data.removal import given
 from whence.data.survival import slices
 from whence.records import Ref, Snapshot, Step
-from whence.store import RowSet, Store, row_set
+from whence.store import RowSet, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +68,8 @@ def difference(store: Store, before: Ref | None, after: Ref, examples: int = 3, 
     """before: None for all rows that `after` was made from. examples: of each step. words: with their texts."""
     new = store.get(after, Snapshot)
     old = store.get(before, Snapshot) if before else None
-    rows, was = store.snapshot_rows(new), store.snapshot_rows(old) if old else pool(store, new)
-    light, before_light = weights(store, new), weights(store, old) if old else {}
+    rows, was = store.snapshot_rows(new), store.snapshot_rows(old) if old else _given(store, new)
+    light, before_light = store.get_weights(new.lowered), store.get_weights(old.lowered if old else None)
     counts: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for ordinal, names in slices(store, rows | was):
         sides = (was, before_light), (rows, light)
@@ -88,20 +89,9 @@ def difference(store: Store, before: Ref | None, after: Ref, examples: int = 3, 
     )
 
 
-def pool(store: Store, snapshot: Snapshot) -> RowSet:
+def _given(store: Store, snapshot: Snapshot) -> RowSet:
     """All rows that a snapshot's steps were given."""
-    rows = store.snapshot_rows(snapshot)
-    for ref in snapshot.steps:
-        rows = rows | row_set(store.get_table(store.get(ref, Step).removed)["ordinal"].to_pylist())
-    return rows
-
-
-def weights(store: Store, snapshot: Snapshot) -> dict[int, float]:
-    """Ordinal → weight of the rows that do not weigh 1."""
-    if snapshot.lowered is None:
-        return {}
-    table = store.get_table(snapshot.lowered)
-    return dict(zip(table["ordinal"].to_pylist(), table["weight"].to_pylist(), strict=True))
+    return next((rows for step, rows in reversed([*given(store, snapshot)])), store.snapshot_rows(snapshot))
 
 
 def _examples(store: Store, snapshot: Snapshot, was: RowSet, most: int, words: bool) -> Iterator[Example]:

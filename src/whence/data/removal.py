@@ -8,7 +8,8 @@ from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
-from whence.store import RowSet, Store
+from whence.records import Snapshot, Step
+from whence.store import RowSet, Store, row_set
 
 Decisions = dict[int, tuple[str, int | None]]
 """Ordinal → (reason code, ordinal of the row that it is because of)."""
@@ -70,6 +71,15 @@ class Rows:
             yield from zip(*(chunk[name].to_pylist() for name in ("ord", *names)), strict=True)
             done += chunk.num_rows
             self.told(done)
+
+
+def given(store: Store, snapshot: Snapshot) -> Iterator[tuple[Step, RowSet]]:
+    """Each step of a snapshot and the rows that it was given, the last step first."""
+    rows = store.snapshot_rows(snapshot)
+    for ref in reversed(snapshot.steps):
+        step = store.get(ref, Step)
+        rows = rows | row_set(store.get_table(step.removed)["ordinal"].to_pylist())
+        yield step, rows
 
 
 class CurationStep(Protocol):

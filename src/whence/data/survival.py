@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from whence.data.near import label_of, slices_of
-from whence.records import Finding, Ref, Snapshot, Step, Suite
+from whence.data.removal import given
+from whence.records import Finding, Ref, Snapshot, Suite
 from whence.stats import adjusted, few_kept
-from whence.store import RowSet, Store, row_set
+from whence.store import RowSet, Store
 
 LEAST = 0.001
 """Adjusted p below which a slice did not shrink by chance."""
@@ -45,23 +46,13 @@ class Survived:
 
 def survival(store: Store, snapshot: Snapshot) -> list[Survived]:
     """Every slice that a step made smaller, the steps in order, the least likely first."""
-    steps = [store.get(ref, Step) for ref in snapshot.steps]
-    rows, found, asked = store.snapshot_rows(snapshot), list[Survived](), evaluated(store)
-    for step in reversed(steps):
-        gone = store.get_table(step.removed)["ordinal"].to_pylist()
-        rows = rows | row_set(gone)
-        lost = dict.fromkeys(gone, 1.0) | {ordinal: 1 - weight for ordinal, weight in weights(store, step).items()}
+    found, asked = list[Survived](), evaluated(store)
+    for step, rows in given(store, snapshot):
+        lost = dict.fromkeys(store.get_table(step.removed)["ordinal"].to_pylist(), 1.0)
+        lost |= {ordinal: 1 - weight for ordinal, weight in store.get_weights(step.lowered).items()}
         if step.name not in NOT_CHOSEN and lost:
             found = [*_survived(store, step.name, rows, lost, asked), *found]
     return found
-
-
-def weights(store: Store, step: Step) -> dict[int, float]:
-    """Of the rows that a step lowers."""
-    if step.lowered is None:
-        return {}
-    lowered = store.get_table(step.lowered)
-    return dict(zip(lowered["ordinal"].to_pylist(), lowered["weight"].to_pylist(), strict=True))
 
 
 def _survived(

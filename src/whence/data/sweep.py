@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from whence.data.near import REASON, NearDuplicate, Pool, comparing, decided, kinds, ranks
-from whence.data.removal import Rows
-from whence.records import Snapshot, Step
-from whence.store import RowSet, Store, row_set
+from whence.data.removal import Rows, given
+from whence.records import Snapshot
+from whence.store import RowSet, Store
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -62,11 +62,8 @@ def sweep(store: Store, snapshot: Snapshot, told: Callable[[int], None] = lambda
 
 def asked(store: Store, snapshot: Snapshot) -> tuple[NearDuplicate, RowSet]:
     """(the step as the snapshot has it, or as it is by default; the rows that it was given)."""
-    rows = store.snapshot_rows(snapshot)
-    for ref in reversed(snapshot.steps):
-        step = store.get(ref, Step)
-        rows = rows | row_set(store.get_table(step.removed)["ordinal"].to_pylist())
+    for step, rows in given(store, snapshot):
         if step.name == REASON:
-            given = {name: tuple(v) if isinstance(v, list) else v for name, v in step.params.items()}
-            return NearDuplicate(**given), rows
+            params = {name: tuple(v) if isinstance(v, list) else v for name, v in step.params.items()}
+            return NearDuplicate(**params), rows
     return NearDuplicate(), store.snapshot_rows(snapshot)

@@ -308,6 +308,13 @@ class Store(Catalogue):
         """An Arrow table from its blob."""
         return pa.ipc.open_file(pa.py_buffer(self.blobs.get(blob))).read_all()
 
+    def get_weights(self, blob: str | None) -> dict[int, float]:
+        """Ordinal → weight of a table of rows that do not weigh 1. None: all do."""
+        if blob is None:
+            return {}
+        table = self.get_table(blob)
+        return dict(zip(table["ordinal"].to_pylist(), table["weight"].to_pylist(), strict=True))
+
     def put_lines(self, values: Iterable[Json]) -> str:
         """Store values as canonical JSON lines in one blob."""
         return self.blobs.put(b"".join(encode(v) + b"\n" for v in values))

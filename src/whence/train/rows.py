@@ -48,10 +48,7 @@ def read(store: Store, snapshot: Snapshot) -> Iterator[Fed]:
 
 def weights_of(store: Store, blob: str | None, ordinals: Sequence[int]) -> npt.NDArray[np.float64]:
     """The weight of each row, shape (rows,). blob: of a snapshot or a plan; None: all are 1."""
-    if blob is None:
-        return np.ones(len(ordinals))
-    table = store.get_table(blob)
-    lowered = dict(zip(table["ordinal"].to_pylist(), table["weight"].to_pylist(), strict=True))
+    lowered = store.get_weights(blob)
     return np.array([lowered.get(ordinal, 1.0) for ordinal in ordinals], np.float64)
 
 
