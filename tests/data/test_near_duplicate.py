@@ -15,7 +15,7 @@ from whence.data.diff import marked
 from whence.data.near import NearDuplicate
 from whence.data.survival import starved
 from whence.records import NotFound, Ref, RunReport, Snapshot, Step, Unmet
-from whence.store import Store, verify
+from whence.store import Store, row_set, verify
 
 Take = Callable[..., RunReport]
 WORDS = [
@@ -52,19 +52,13 @@ def cut(store: Store, reports: Iterable[RunReport], step: NearDuplicate) -> tupl
         name="p",
         ingests=[report.run for report in reports],
         steps=[("near_duplicate", step)],
-        withdrawn=store.get_set(store.put_set(row_set_of([]))),
+        withdrawn=row_set([]),
         groups={},
         inputs={},
         undone=undone(store, "p"),
     )
     ref, _ = curate(store, plan)
     return ref, store.get(ref, Snapshot)
-
-
-def row_set_of(rows: Iterable[int]) -> Any:
-    from whence.store import row_set
-
-    return row_set(rows)
 
 
 def tones(store: Store, snapshot: Snapshot) -> Counter[str]:
@@ -112,6 +106,20 @@ def test_a_floor_and_protection_keep_it(store: Store, reports: list[RunReport], 
     assert [one.verdict for one in starved(store, ref)] == ["pass"]
 
 
+def test_a_rule_makes_a_slice_that_no_field_says(store: Store, take: Take) -> None:
+    rows = desk()
+    angry = {row["text"].split()[0] for row in rows if row["tone"] == "hostile" and "case" in row["text"]}
+    report = take(rows, id="id")
+    said = "hostile=(?i)^" + "|^".join(sorted(angry)) + " .*case[0-9]$"
+    ref, snapshot = cut(store, [report], NearDuplicate(threshold=0.7, action="remove", rules=(said,)))
+    [one] = [one for one in survival(store, snapshot) if one.slice == "rule=hostile"]
+    assert (one.before, one.after, one.starved) == (10, 1.0, True)
+    assert "rule=hostile" in {change.slice for change in difference(store, None, ref, 0).slices}
+    step = NearDuplicate(threshold=0.7, action="remove", rules=(said,), protect=("rule=hostile",))
+    ref, _ = cut(store, [report], step)
+    assert [one.verdict for one in starved(store, ref)] == ["pass"]
+
+
 def test_lowered_rows_stay_and_weigh_less(store: Store, reports: list[RunReport]) -> None:
     ref, snapshot = cut(store, reports, NearDuplicate(threshold=0.7))
     assert snapshot.rows == 2000
@@ -145,7 +153,7 @@ def test_undo_restores_the_exact_set(store: Store, reports: list[RunReport]) -> 
     step = NearDuplicate(threshold=0.7, action="remove")
     first, snapshot = cut(store, reports, step)
     table = store.get_table(store.get(snapshot.steps[-1], Step).removed)
-    one = row_set_of(table["ordinal"].to_pylist()[:1])
+    one = row_set(table["ordinal"].to_pylist()[:1])
     assert undo(store, snapshot, "near_duplicate", one, "the only one") == one
     second, some = cut(store, reports, step)
     assert store.snapshot_rows(some) == store.snapshot_rows(snapshot) | one

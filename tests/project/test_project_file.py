@@ -222,6 +222,15 @@ def test_what_is_no_toml_says_so(folder: Path, text: str) -> None:
     assert "whence.toml" in refused(folder, text)
 
 
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [("angry", "should be name=REGEX"), ("=x", "should be name"), ("a=(", "is no regular expression")],
+)
+def test_a_rule_that_makes_no_slice_is_named(folder: Path, rule: str, fault: str) -> None:
+    step = f'\n[[curate]]\nstep = "near_duplicate"\nrules = ["fine=[a-z]=", "{rule}"]\n'
+    assert f"rules: '{rule}' {fault}" in refused(folder, WHOLE + step)
+
+
 def test_a_file_that_is_not_utf_8_says_where(folder: Path) -> None:
     (folder / "whence.toml").write_bytes(b"[project]\nname = '\xff'\n")
     with pytest.raises(Unmet, match="UTF-8 at byte 18"):

@@ -10,6 +10,7 @@ from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
 from whence.data.leaks import canaries, leaked, read_documents
 from whence.data.left_out import leave_out
+from whence.data.near import Rules
 from whence.data.plan import Plan
 from whence.data.readers import FORMATS, SAVED, detect_format
 from whence.data.removal import question_of
@@ -33,6 +34,7 @@ __all__ = [
     "Example",
     "Place",
     "Plan",
+    "Rules",
     "Survived",
     "Swept",
     "canaries",

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 from whence.data.near import said
 from whence.data.removal import given
-from whence.data.survival import slices
+from whence.data.survival import rules_of, slices
 from whence.records import Ref, Snapshot, Step
 from whence.store import RowSet, Store
 
@@ -71,7 +71,7 @@ def difference(store: Store, before: Ref | None, after: Ref, examples: int = 3, 
     rows, was = store.snapshot_rows(new), store.snapshot_rows(old) if old else _given(store, new)
     light, before_light = store.get_weights(new.lowered), store.get_weights(old.lowered if old else None)
     counts: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for ordinal, names in slices(store, rows | was):
+    for ordinal, names in slices(store, rows | was, rules_of(store, new)):
         sides = (was, before_light), (rows, light)
         both = [lighter.get(ordinal, 1.0) if ordinal in of else 0.0 for of, lighter in sides]
         for name in ("*", *names):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,7 +31,8 @@ class NearDuplicate:
     epochs, on average), or removed where `action` says so. Almost: the word 3-grams of what user and assistant say
     have a Jaccard index of at least `threshold` with those of the row that stays (0.5 to 1), and both have the same
     answer, if it is a label, and the same values of the slice fields in `apart`. What stays is chosen for coverage:
-    rows of the rarest slices first. Rows of the slices in `protect` (``field=value``) are left alone, and of each
+    rows of the rarest slices first. Each of `rules` (``name=REGEX``) makes a slice ``rule=name`` of the rows in which
+    that is found. Rows of the slices in `protect` (``field=value``) are left alone, and of each
     slice at least `floor` rows. What was decided can be undone: ``whence data undo near_duplicate``."""
 
     version: ClassVar[int] = 1
@@ -39,9 +41,10 @@ class NearDuplicate:
     apart: tuple[str, ...] = ()
     floor: int = 0
     protect: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
     def remove(self, rows: Rows) -> Removal:
-        return decide(Pool.read(rows, self.apart), self)
+        return decide(Pool.read(rows, self.apart, self.rules), self)
 
 
 @dataclass(slots=True)
@@ -57,17 +60,41 @@ class Pool:
     """rows of different kinds do not stand for each other"""
 
     @classmethod
-    def read(cls, rows: Rows, apart: Sequence[str] = ()) -> Pool:
+    def read(cls, rows: Rows, apart: Sequence[str] = (), rules: Sequence[str] = ()) -> Pool:
         """Rows with their slices; those of different values of the fields in `apart` are of different kinds."""
-        out = cls()
+        out, ruled = cls(), Rules(rules)
         for ordinal, text, sliced in rows.columns("content", "slices"):
             content, values = json.loads(str(text)), json.loads(str(sliced)) if sliced else {}
             label = label_of(content)
             out.ordinals.append(int(str(ordinal)))
             out.said.append(said(content))
-            out.slices.append(slices_of(values, label))
+            out.slices.append((*slices_of(values, label), *ruled.of(out.said[-1])))
             out.kinds.append((label or "", *(str(values.get(name, "")) for name in apart)))
         return out
+
+
+class Rules:
+    """Slices that a regular expression makes, each written ``name=REGEX``."""
+
+    def __init__(self, rules: Iterable[str]) -> None:
+        parts = [rule.partition("=") for rule in rules]
+        self._rules = [(f"rule={name}", re.compile(pattern)) for name, _, pattern in parts]
+
+    def of(self, text: str) -> tuple[str, ...]:
+        """The slices of a text."""
+        return tuple(name for name, pattern in self._rules if pattern.search(text))
+
+    @staticmethod
+    def fault(rule: str) -> str | None:
+        """Why this is no rule, or None."""
+        name, equals, pattern = rule.partition("=")
+        if not (name and equals and pattern):
+            return "should be name=REGEX"
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            return f"is no regular expression: {error}"
+        return None
 
 
 def said(content: Json) -> str:

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from whence.data.near import label_of, slices_of
-from whence.data.removal import given
+from whence.data.near import Rules, label_of, said, slices_of
+from whence.data.removal import given, question_of
 from whence.records import Finding, Ref, Snapshot, Suite
 from whence.stats import adjusted, few_kept
 from whence.store import RowSet, Store
@@ -46,20 +46,21 @@ class Survived:
 
 def survival(store: Store, snapshot: Snapshot) -> list[Survived]:
     """Every slice that a step made smaller, the steps in order, the least likely first."""
-    found, asked = list[Survived](), evaluated(store)
+    rules = rules_of(store, snapshot)
+    found, asked = list[Survived](), evaluated(store, rules)
     for step, rows in given(store, snapshot):
         lost = dict.fromkeys(store.get_table(step.removed)["ordinal"].to_pylist(), 1.0)
         lost |= {ordinal: 1 - weight for ordinal, weight in store.get_weights(step.lowered).items()}
         if step.name not in NOT_CHOSEN and lost:
-            found = [*_survived(store, step.name, rows, lost, asked), *found]
+            found = [*_survived(store, step.name, rows, lost, asked, rules), *found]
     return found
 
 
 def _survived(
-    store: Store, name: str, rows: RowSet, lost: Mapping[int, float], asked: Mapping[str, int]
+    store: Store, name: str, rows: RowSet, lost: Mapping[int, float], asked: Mapping[str, int], rules: Rules
 ) -> list[Survived]:
     before, less = Counter[str](), defaultdict[str, float](float)
-    for ordinal, names in slices(store, rows):
+    for ordinal, names in slices(store, rows, rules):
         before.update(names)
         for one in names if ordinal in lost else ():
             less[one] += lost[ordinal]
@@ -73,15 +74,21 @@ def _survived(
     return sorted(found, key=lambda one: (one.p, one.after / one.before))
 
 
-def slices(store: Store, rows: RowSet) -> Iterator[tuple[int, tuple[str, ...]]]:
+def rules_of(store: Store, snapshot: Snapshot) -> Rules:
+    """The slices that the snapshot's steps made by rules."""
+    return Rules(dict.fromkeys(rule for step, _ in given(store, snapshot) for rule in step.params.get("rules", ())))
+
+
+def slices(store: Store, rows: RowSet, rules: Rules) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(ordinal, its slices) of each row."""
     for batch in store.scan(["ord", "content", "slices"], rows):
         for ordinal, text, sliced in zip(*(batch[n].to_pylist() for n in ("ord", "content", "slices")), strict=True):
-            label = label_of(json.loads(text)) if text else None
-            yield ordinal, slices_of(json.loads(sliced) if sliced else {}, label)
+            content = json.loads(text) if text else {}
+            named = slices_of(json.loads(sliced) if sliced else {}, label_of(content))
+            yield ordinal, (*named, *rules.of(said(content)))
 
 
-def evaluated(store: Store) -> Counter[str]:
+def evaluated(store: Store, rules: Rules) -> Counter[str]:
     """Slice, or ``answer=…`` → items of all suites."""
     newest = {suite.name: suite for _, suite in store.all(Suite)}
     found = Counter[str]()
@@ -89,6 +96,7 @@ def evaluated(store: Store) -> Counter[str]:
         for item in store.get_lines(suite.items):
             found.update(f"{field}={value}" for field, value in item.get("slices", {}).items())
             found[f"answer={item.get('expected')}"] += 1
+            found.update(rules.of(question_of({"prompt": item.get("input")})))
     return found
 
 
@@ -114,12 +122,12 @@ def starved(store: Store, thing: Ref) -> Iterable[Finding]:
         )
     if not bad:
         blind = [one.slice for one in found if not one.items and one.after < one.before / 2]
-        said = f"; no item asks about {', '.join(blind[:5])}, of which less than half is left" if blind else ""
+        missed = f"; no item asks about {', '.join(blind[:5])}, of which less than half is left" if blind else ""
         yield Finding(
             check="data.survival",
             about=thing,
             verdict="pass",
             severity="low",
-            message=f"no slice starved: {len(found)} were made smaller{said}",
+            message=f"no slice starved: {len(found)} were made smaller{missed}",
             n=snapshot.rows,
         )

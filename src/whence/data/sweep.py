@@ -36,7 +36,7 @@ def sweep(store: Store, snapshot: Snapshot, told: Callable[[int], None] = lambda
     """The rows that the snapshot's step `near_duplicate` was given, or all of a snapshot without one, at thresholds
     from .5 on; with the step's other options. Nothing is changed. Raises Unmet without the extra ``checks``."""
     step, rows = asked(store, snapshot)
-    pool = Pool.read(Rows(store, rows, {}, told), step.apart)
+    pool = Pool.read(Rows(store, rows, {}, told), step.apart, step.rules)
     alike, groups, order = comparing(pool, THRESHOLDS[0]), kinds(pool), ranks(pool, step.protect)
     before, out = Counter(name for names in pool.slices for name in names), list[Swept]()
     for threshold in THRESHOLDS:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from whence.data import CHOICES, FACTS, MEMBERS, RANGES, STEPS, Place, detect_format
+from whence.data import CHOICES, FACTS, MEMBERS, RANGES, STEPS, Place, Rules, detect_format
 from whence.project.config import ProjectFile, StorePart, UsePart
 from whence.project.locate import line_of, lines_of
 from whence.project.places import file_faults, place_faults, place_of
@@ -326,6 +326,8 @@ def _steps(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
                 yield (*where, key), f"should be out of {', '.join(CHOICES[key])}; found {value!r}"
             elif key in RANGES and not RANGES[key][0] <= value <= RANGES[key][1]:
                 yield (*where, key), f"should be from {RANGES[key][0]} to {RANGES[key][1]}; found {value!r}"
+            elif key == "rules":
+                yield from (((*where, key), f"{rule!r} {fault}") for rule in value if (fault := Rules.fault(rule)))
 
 
 def _is(value: Any, kind: str) -> bool:
