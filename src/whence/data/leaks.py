@@ -103,10 +103,10 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
     whole = items(lambda one: one["ordinal"] is not None and one["tier"] in WHOLE)
     part = items(lambda one: one["ordinal"] is not None) - whole
     known = items(lambda one: one["looked"]) - whole
-    most = dict[str, float]()
+    most = dict.fromkeys(part - known, 0.0)
     for one in pairs:
-        if one["item"] in part - known and one["ordinal"] is not None:
-            most[one["item"]] = max(one["coverage"], most.get(one["item"], 0.0))
+        if one["item"] in most and one["ordinal"] is not None:
+            most[one["item"]] = max(one["coverage"], most[one["item"]])
     left = suite.n - len(whole | known)
     p, cut = min((_p([*most.values()], left, facts["alike"], facts["compared"], cut), cut) for cut in CUTS)
     p = min(1.0, p * len(CUTS))
@@ -246,11 +246,9 @@ def _look(suite: Ref, items: Sequence[Json], rows: _Rows, said: Looked, also: Ma
                     "looked": knew,
                 }
             )
-    found = {hit["item"] for hit in hits}
-    yes = [(at, i) in recalled for at, (_, i) in enumerate(planted)]
-    shares = defaultdict[str, list[bool]](list)
-    for (kind, _), one in zip(planted, yes, strict=True):
-        shares[kind].append(one)
+    found, shares = {hit["item"] for hit in hits}, defaultdict[str, list[bool]](list)
+    for at, (kind, i) in enumerate(planted):
+        shares[kind].append((at, i) in recalled)
     return {
         "table": pa.Table.from_pylist(hits, FOUND),
         "everyday": len([i for i in everyday if str(items[i]["id"]) not in found]),
