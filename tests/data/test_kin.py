@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import lance
+import numpy as np
 import pytest
 
 from whence.data import CurationPlan, curate
 from whence.data.kin import Kin, kin, kin_of
 from whence.evaluate import put_suite
-from whence.records import Finding, Item, Ref, Row, RunReport, Snapshot, Suite, digest
-from whence.store import Store, row_set, verify
+from whence.records import Finding, Item, Ref, RunReport, Snapshot, Source, Suite, digest
+from whence.store import Store, batch, row_set, verify
 
 Take = Callable[..., RunReport]
 Hits = set[tuple[str, str | None, str, str | None]]
@@ -134,15 +136,28 @@ def test_what_a_row_was_inspired_by_is_on_record(store: Store, take: Take) -> No
     report = take([row(0), row(1, after=["gate:i1", "gate:a:b"]), row(2, after=None)], **FACTS)
     assert [store.row(n).inspired_by for n in range(3)] == [(), ("gate:i1", "gate:a:b"), ()]
     assert report.facts["quarantined"] == {}
-    assert not list(verify(store))
-    again = take([row(3, after=bad) for bad in ("i1", "gate:", ":i1", ["gate:i1", "x"])][:1], "again", **FACTS)
-    assert again.facts["quarantined"] == {"value": 1}
+    faulty = [row(n, after=bad) for n, bad in enumerate(("i1", "gate:", ":i1", ["gate:i1", "x"], {"gate": "i1"}))]
+    assert take([*faulty, row(9, after="gate:i1")], "again", **FACTS).facts["quarantined"] == {"value": 5}
+    assert not verify(store)
 
 
-def test_a_row_without_it_has_the_digest_that_it_had(store: Store) -> None:
+def test_what_was_recorded_without_it_keeps_its_digest(store: Store, take: Take) -> None:
+    """By the version before, of the same records; and a row file without the column is read, and written to."""
     old = Suite(name="s", role="gate", scorer="exact", items="sha256:00", n=1, root="sha256:00")
-    assert digest(old) == "sha256:"
-    assert Row(id="b2k1:00", ordinal=0, source="s", record="r", content=None).inspired_by == ()
+    assert digest(old) == "sha256:c1ec786a42b58372ee930aa930c0d67f7c959e7969c104dcb0172cb41bdff702"
+    source = Source(name="s", kind="scraped", location="x", part_of="y")
+    assert digest(source) == "sha256:9fb335495fc6c97990627aef91c28c81f45ab5fc48e13ee8f4b5fc1fa45fdca3"
+    first = take([row(0, who="ada")], **FACTS)
+    lance.dataset(str(store.root / "rows.lance")).drop_columns(["inspired_by"])
+    asked = suite(store, "ada", "bob")
+    assert not verify(store)
+    assert hits(store, kin_of(store, snapshot(store, first)[1], asked)) == {("r0", "i0", "subject", None)}
+    later = take([row(1, after="gate:i1")], "later", **FACTS)
+    assert hits(store, kin_of(store, snapshot(store, first, later)[1], asked)) == {
+        ("r0", "i0", "subject", None),
+        ("r1", "i1", "inspired_by", None),
+    }
+    assert not verify(store)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +171,141 @@ def test_a_row_without_it_has_the_digest_that_it_had(store: Store) -> None:
 def test_a_copy_of_where_the_suite_comes_from_is_found(
     store: Store, take: Take, source: dict[str, str], asked: dict[str, str], evidence: str
 ) -> None:
-    made = snapshot(store, take([row(0), row(1)], claims=source, **FACTS), take([row(2, of="tickets:r0")], "b", **FACTS))
+    made = snapshot(
+        store, take([row(0), row(1)], claims=source, **FACTS), take([row(2, of="tickets:r0")], "b", **FACTS)
+    )
     found = kin_of(store, made[1], suite(store, None, None, **asked))
     assert hits(store, found) == {(f"r{n}", None, "republished", "r0" if n == 2 else None) for n in range(3)}
     assert set(found.found["evidence"].to_pylist()) == {evidence}
     finding = one(store, made)
     assert (finding.verdict, finding.statistic) == ("fail", 2.0)
     assert "2 are kin to rows (republished, 2 items and 3 rows)" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("source", "asked"),
+    [
+        ({"part_of": "bank"}, {"part_of": "bank"}),
+        ({}, {"part_of": "tickets"}),
+        ({"part_of": "gate"}, {}),
+        ({"republishes": "train", "part_of": "bank"}, {"part_of": "bank"}),
+    ],
+)
+def test_a_split_of_the_same_is_told_of_and_is_no_leak(
+    store: Store, take: Take, source: dict[str, str], asked: dict[str, str]
+) -> None:
+    made = snapshot(store, take([row(0, who="ada"), row(1)], claims=source, **FACTS))
+    found = kin_of(store, made[1], suite(store, "bob", **asked))
+    assert (found.found.num_rows, found.splits) == (0, {"tickets": 2})
+    finding = one(store, made)
+    assert finding.verdict == "pass"
+    assert finding.message.endswith("; a split of the same source, which is no leak by itself: tickets (2 rows)")
+
+
+def test_a_suite_and_a_source_of_one_name_are_not_therefore_the_same(store: Store, take: Take) -> None:
+    made = snapshot(store, take([row(0, who="ada")], "gate", claims={"part_of": "bank"}, **FACTS))
+    found = kin_of(store, made[1], suite(store, "bob"))
+    assert (found.found.num_rows, found.splits) == (0, {})
+    found = kin_of(store, made[1], suite(store, "bob", republishes="gate"))
+    assert found.found["evidence"].to_pylist() == ["gate republishes gate"]
+
+
+def test_claims_that_go_in_a_circle_end(store: Store, take: Take) -> None:
+    made = snapshot(
+        store,
+        take([row(0)], "a", claims={"republishes": "b"}, **FACTS),
+        take([row(1)], "b", claims={"republishes": "a"}, **FACTS),
+    )
+    assert kin_of(store, made[1], suite(store, None)).found.num_rows == 0
+    assert kin_of(store, made[1], suite(store, None, republishes="a")).found.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "facts", "why"),
+    [
+        ((None, None), {"who": "ada"}, "no item names one"),
+        (("ada", None), {}, "no row names one"),
+        ((None,), {}, "no item names one"),
+        ((), {"who": "ada"}, "no item names one"),
+    ],
+)
+def test_what_cannot_be_known_is_no_pass(
+    store: Store, take: Take, groups: tuple[str | None, ...], facts: dict[str, str], why: str
+) -> None:
+    made = snapshot(store, take([row(0, **facts)], **FACTS))
+    if groups:
+        suite(store, *groups)
+    else:
+        store.put(Suite(name="gate", role="gate", scorer="exact", items=store.put_lines([]), n=0, root="sha256:00"))
+    finding = one(store, made)
+    assert finding.verdict == "abstain"
+    assert finding.message == (
+        f"gate: of {len(groups)} items 0 are kin to rows; by person or conversation not known: {why}"
+    )
+
+
+def test_people_are_not_known_where_items_are_said_to_name_people_and_rows_name_conversations(
+    store: Store, take: Take
+) -> None:
+    made = snapshot(store, take([row(0, talk="t1")], **FACTS))
+    suite(store, "t1", groups_are="subject")
+    assert one(store, made).verdict == "abstain"
+
+
+def test_only_a_gate_is_failed_and_parts_of_a_suite_are_not_asked(store: Store, take: Take) -> None:
+    made = snapshot(store, take([row(0, who="ada")], **FACTS))
+    suite(store, "ada", role="dev")
+    put_suite(store, "gate/part", "gate", "exact", [Item(id="i0", input="?", expected="!", group="ada")])
+    finding = one(store, made)
+    assert (finding.verdict, finding.severity, finding.statistic) == ("pass", "low", 1.0)
+
+
+def test_nothing_is_said_without_suites_or_of_other_things(store: Store, take: Take) -> None:
+    ref, _ = snapshot(store, take([row(0)], **FACTS))
+    assert list(kin(store, ref)) == []
+    asked = put_suite(store, "gate", "gate", "exact", [Item(id="i", input="?", expected="!")])
+    assert list(kin(store, asked)) == []
+
+
+@pytest.mark.parametrize("items", [3, 700])
+def test_one_conversation_over_all_rows_is_as_many_hits_as_the_longer_side_has(
+    store: Store, take: Take, items: int
+) -> None:
+    made = snapshot(store, take([row(n, talk="same") for n in range(500)], **FACTS))
+    found = kin_of(store, made[1], suite(store, *["same"] * items)).found
+    assert found.num_rows == max(500, items)
+    assert (len(set(found["ordinal"].to_pylist())), len(set(found["item"].to_pylist()))) == (500, items)
+
+
+def test_a_hundred_thousand_rows(store: Store) -> None:
+    count, draw = 100_000, np.random.default_rng(1)
+    people = [store.keys.pseudonym(f"p{n}") for n in range(2000)]
+    who, talks = draw.integers(0, 4000, count), draw.integers(0, 50_000, count)
+    parents = [[int(draw.integers(0, n))] if n % 100 == 99 else [] for n in range(count)]
+    names = [f"r{n}" for n in range(count)]
+    content, digests = '{"prompt":"x","shape":"prompt"}', draw.bytes(32 * count)
+    raw = [digests[n : n + 32] for n in range(0, len(digests), 32)]
+    with store.writer("test"):
+        store.add_rows(
+            batch(
+                (
+                    *(raw, ["big"] * count, names, ["prompt"] * count, [content] * count, raw),
+                    [people[n] if n < len(people) else None for n in who],
+                    [f"t{n}" for n in talks],
+                    *([None] * count for _ in range(2)),
+                    parents,
+                    [None] * count,
+                )
+            ),
+            "big",
+        )
+    whole = Snapshot(name="p", rows=count, root="", set=store.put_set(row_set(range(count))), steps=())
+    found = kin_of(store, whole, suite(store, *(f"p{n}" for n in range(500)), *(f"t{n}" for n in range(500)))).found
+    direct = {n for n in range(count) if who[n] < 500 or talks[n] < 500}
+    wanted = set(direct)
+    for n in range(99, count, 100):
+        wanted |= {n} if parents[n][0] in wanted else set()
+    assert set(found["ordinal"].to_pylist()) == wanted
+    through = found.filter(found["because"].is_valid())
+    assert set(through["because"].to_pylist()) <= direct
+    assert wanted - direct <= set(through["ordinal"].to_pylist())

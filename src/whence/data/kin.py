@@ -121,7 +121,9 @@ def _said(one: Kin) -> str:
             ties, rows = (pc.count_distinct(own[name]).as_py() for name in ("evidence", "ordinal"))
             what = f"{ties:,} {tier}{'s' * (ties != 1)}, " if tier in TIERS[:2] else f"{tier.replace('_', ' ')}, "
             parts.append(f"{what}{one.leaked(tier):,} items and {rows:,} rows")
-    said = f"{one.suite}: of {one.items:,} items {one.leaked():,} are kin to rows" + f" ({'; '.join(parts)})" * bool(parts)
+    said = f"{one.suite}: of {one.items:,} items {one.leaked():,} are kin to rows" + f" ({'; '.join(parts)})" * bool(
+        parts
+    )
     if one.grouped and one.named:
         said += f"; {one.grouped:,} items and {one.named:,} of {one.rows:,} rows name whom or what they are of"
     else:
@@ -171,7 +173,9 @@ class _Ties:
 
     def named(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Rows that name what the items' groups are."""
-        asked = [column for tier, column in (("conversation", "group"), ("subject", "subject")) if len(self.wanted[tier])]
+        asked = [
+            column for tier, column in (("conversation", "group"), ("subject", "subject")) if len(self.wanted[tier])
+        ]
         return np.logical_or.reduce(
             [np.zeros(len(batch), bool), *(batch[name].is_valid().to_numpy(zero_copy_only=False) for name in asked)]
         )
@@ -186,7 +190,9 @@ class _Ties:
             names, at = pc.list_flatten(batch["inspired_by"]), pc.list_parent_indices(batch["inspired_by"]).to_numpy()
             self._keep("inspired_by", names, ordinals[at])
             own = pc.starts_with(names, f"{self.suite.name}:")
-            astray[at[pc.and_not(own, pc.is_in(names, self.wanted["inspired_by"])).to_numpy(zero_copy_only=False)]] = True
+            astray[at[pc.and_not(own, pc.is_in(names, self.wanted["inspired_by"])).to_numpy(zero_copy_only=False)]] = (
+                True
+            )
         return astray
 
     def _keep(self, tier: str, column: pa.Array, ordinals: Numbers) -> None:
@@ -217,7 +223,9 @@ class _Ties:
         has, so that every row and every item is there."""
         ordinals, ties, because = self._heirs()
         kept = inside[ordinals]
-        ordinals, ties, because = (one[kept][np.argsort(ties[kept], kind="stable")] for one in (ordinals, ties, because))
+        ordinals, ties, because = (
+            one[kept][np.argsort(ties[kept], kind="stable")] for one in (ordinals, ties, because)
+        )
         tied, numbers = np.array(sorted(self.of_items), np.int64).reshape(-1, 2).T
         rows, items = (np.bincount(one, minlength=len(self.tiers)) for one in (ties, tied))
         pairs = np.where(rows > 0, np.maximum(rows, items), 0)
@@ -250,7 +258,9 @@ class _Ties:
             parts.append((rows, ties, because))
             children, counts = index.children_of(rows.astype(np.uint64))
             rows, ties, because = children.astype(np.int64), np.repeat(ties, counts), np.repeat(because, counts)
-        return tuple(np.concatenate([none, *side]) for side in zip(*parts, strict=True)) if parts else (none, none, none)
+        return (
+            tuple(np.concatenate([none, *side]) for side in zip(*parts, strict=True)) if parts else (none, none, none)
+        )
 
 
 def _above(claims: Mapping[str, Source], names: Sequence[str], *keys: str) -> list[str]:

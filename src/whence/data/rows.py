@@ -25,7 +25,7 @@ BATCH_BYTES = 128 << 20
 """of content; whichever of the two is reached first, the rows so far are written"""
 MAX_FACT = 4096
 """characters of an id, a subject, a group …"""
-ITEM = re.compile(r"[^:]+:.+", re.DOTALL)
+ITEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*:.+", re.DOTALL)
 """``SUITE:ITEM``"""
 MAX_BAD = 2_000_000
 """lines in quarantine; a file that has more is not of the format that it is read as"""

@@ -41,8 +41,8 @@ class StorePart(_Strict):
 @dataclass(frozen=True, kw_only=True)
 class SourcePart(_Strict):
     """One file of rows, and what is claimed about it. ``path`` may be a URL, or a folder that ``datasets`` saved.
-    ``part_of``: what it is a split of; ``republishes``: the source or suite of which it is a copy, on its way from elsewhere
-    (docs/kin.md). ``revocable``: its rows may have to go, and are trained so that they can (docs/unlearning.md)."""
+    ``part_of``: what it is a split of; ``republishes``: the source or suite that it is a copy of (docs/kin.md).
+    ``revocable``: its rows may have to go, and are trained so that they can (docs/unlearning.md)."""
 
     name: Name
     path: str
@@ -120,9 +120,9 @@ class RecipePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class SuitePart(_Strict):
-    """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges. ``groups_are``: whether items' groups are
-    people or conversations; absent: `disjoint` takes them for people, and kin is looked for both ways. ``part_of`` and
-    ``republishes``: the source that it is a split or a copy of (docs/kin.md)."""
+    """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges. ``groups_are``: whether items' groups
+    are people or conversations; absent: `disjoint` takes them for people, and kin is looked for both ways. ``part_of``
+    and ``republishes``: the source that it is a split or a copy of (docs/kin.md)."""
 
     name: Name
     role: Literal["dev", "gate"]

@@ -197,7 +197,15 @@ def _known_keys(where: tuple[str | int, ...]) -> list[str]:
 
 
 def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
-    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _use, _recipe, _steps, _suites, _names, _origins]
+    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [
+        _sources,
+        _use,
+        _recipe,
+        _steps,
+        _suites,
+        _names,
+        _origins,
+    ]
     for check in checks:
         yield from check(raw, folder)
 
@@ -362,7 +370,7 @@ def _origins(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
     tables = [((kind, i), table) for kind in ("sources", "suites") for i, table in _tables(raw, kind)]
     for where, table in tables:
         others = (t.get(key) for at, t in tables if at != where for key in ("name", "part_of", "republishes"))
-        known = [name for name in dict.fromkeys(others) if isinstance(name, str)]
+        known = list(dict.fromkeys(name for name in others if isinstance(name, str)))
         for key in ("part_of", "republishes") if where[0] == "suites" else ("republishes",):
             if isinstance(name := table.get(key), str) and name not in known:
                 near = difflib.get_close_matches(name, known, 1, 0.5)
