@@ -65,7 +65,7 @@ def test_a_conversation_and_a_person_on_both_sides_are_found(store: Store, take:
     finding = one(store, made)
     assert (finding.verdict, finding.severity, finding.statistic, finding.n) == ("fail", "high", 3.0, 5)
     assert finding.message == (
-        "gate: of 5 items 3 are kin to rows (1 conversation, 1 items and 1 rows; 1 subject, 2 items and 1 rows); "
+        "gate: 3 of 5 items kin to rows (1 conversation: 1 item, 1 row; 1 subject: 2 items, 1 row); "
         "4 items and 3 of 4 rows name whom or what they are of"
     )
     assert store.get_table(finding.evidence[0]) == found.found
@@ -79,7 +79,7 @@ def test_other_people_and_conversations_are_silent(store: Store, take: Take) -> 
     finding = one(store, made)
     assert (finding.verdict, finding.statistic, finding.evidence, finding.rows) == ("pass", 0.0, (), None)
     assert finding.message == (
-        "gate: of 20 items 0 are kin to rows; 20 items and 50 of 50 rows name whom or what they are of"
+        "gate: 0 of 20 items kin to rows; 20 items and 50 of 50 rows name whom or what they are of"
     )
 
 
@@ -126,10 +126,10 @@ def test_rows_inspired_by_items_are_found_whatever_they_say(store: Store, take: 
     first, second = kin(store, made[0])
     assert (first.verdict, second.verdict) == ("fail", "abstain")
     assert first.message == (
-        "gate: of 4 items 3 are kin to rows (inspired by, 3 items and 2 rows); by person or conversation not known: "
-        "no item names one; 1 rows are inspired by items that it does not have (any more)"
+        "gate: 3 of 4 items kin to rows (inspired by: 3 items, 2 rows); by person or conversation not known: "
+        "no item names one; 1 row inspired by items that it does not have (any more)"
     )
-    assert second.message == "1 rows are inspired by items of suites that are not known"
+    assert second.message == "1 row inspired by items of suites that are not known"
 
 
 def test_what_a_row_was_inspired_by_is_on_record(store: Store, take: Take) -> None:
@@ -179,7 +179,7 @@ def test_a_copy_of_where_the_suite_comes_from_is_found(
     assert set(found.found["evidence"].to_pylist()) == {evidence}
     finding = one(store, made)
     assert (finding.verdict, finding.statistic) == ("fail", 2.0)
-    assert "2 are kin to rows (republished, 2 items and 3 rows)" in finding.message
+    assert "2 of 2 items kin to rows (republished: 2 items, 3 rows)" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,8 @@ def test_what_cannot_be_known_is_no_pass(
     finding = one(store, made)
     assert finding.verdict == "abstain"
     assert finding.message == (
-        f"gate: of {len(groups)} items 0 are kin to rows; by person or conversation not known: {why}"
+        f"gate: 0 of {len(groups)} item{'s' * (len(groups) != 1)} kin to rows; "
+        f"by person or conversation not known: {why}"
     )
 
 

@@ -106,7 +106,7 @@ def kin(store: Store, thing: Ref) -> Iterable[Finding]:
             about=thing,
             verdict="abstain",
             severity="low",
-            message=f"{astray:,} rows are inspired by items of suites that are not known",
+            message=f"{_count(astray, 'row')} inspired by items of suites that are not known",
             statistic=float(astray),
             n=snapshot.rows,
         )
@@ -119,19 +119,23 @@ def _said(one: Kin) -> str:
         own = one.found.filter(pc.equal(one.found["tier"], tier))
         if own.num_rows:
             ties, rows = (pc.count_distinct(own[name]).as_py() for name in ("evidence", "ordinal"))
-            what = f"{ties:,} {tier}{'s' * (ties != 1)}, " if tier in TIERS[:2] else f"{tier.replace('_', ' ')}, "
-            parts.append(f"{what}{one.leaked(tier):,} items and {rows:,} rows")
-    said = f"{one.suite}: of {one.items:,} items {one.leaked():,} are kin to rows" + f" ({'; '.join(parts)})" * bool(
-        parts
-    )
+            what = _count(ties, tier) if tier in ("conversation", "subject") else tier.replace("_", " ")
+            parts.append(f"{what}: {_count(one.leaked(tier), 'item')}, {_count(rows, 'row')}")
+    said = f"{one.suite}: {one.leaked():,} of {_count(one.items, 'item')} kin to rows"
+    said += f" ({'; '.join(parts)})" * bool(parts)
     if one.grouped and one.named:
-        said += f"; {one.grouped:,} items and {one.named:,} of {one.rows:,} rows name whom or what they are of"
+        rows = f"{one.named:,} of {_count(one.rows, 'row')}"
+        said += f"; {_count(one.grouped, 'item')} and {rows} name whom or what they are of"
     else:
         said += f"; by person or conversation not known: no {'row' if one.grouped else 'item'} names one"
     if one.splits:
-        listed = ", ".join(f"{name} ({rows:,} rows)" for name, rows in one.splits.items())
+        listed = ", ".join(f"{name} ({_count(rows, 'row')})" for name, rows in one.splits.items())
         said += f"; a split of the same source, which is no leak by itself: {listed}"
-    return said + f"; {one.lost:,} rows are inspired by items that it does not have (any more)" * bool(one.lost)
+    return said + f"; {_count(one.lost, 'row')} inspired by items that it does not have (any more)" * bool(one.lost)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _astray(store: Store, snapshot: Snapshot, known: Iterable[str]) -> int:
