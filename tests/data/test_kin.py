@@ -16,7 +16,7 @@ from whence.data import CurationPlan, curate
 from whence.data.kin import Kin, kin, kin_of
 from whence.evaluate import put_suite
 from whence.records import Finding, Item, Ref, RunReport, Snapshot, Source, Suite, digest
-from whence.store import Store, batch, row_set, verify
+from whence.store import Store, batch, erase, row_set, verify
 
 Take = Callable[..., RunReport]
 Hits = set[tuple[str, str | None, str, str | None]]
@@ -141,6 +141,9 @@ def test_what_a_row_was_inspired_by_is_on_record(store: Store, take: Take) -> No
     assert report.facts["quarantined"] == {}
     faulty = [row(n, after=bad) for n, bad in enumerate(("i1", "gate:", ":i1", ["gate:i1", "x"], {"gate": "i1"}))]
     assert take([*faulty, row(9, after="gate:i1")], "again", **FACTS).facts["quarantined"] == {"value": 5}
+    assert not verify(store)
+    erase(store, "case:1", row_set([0, 3]))
+    assert [store.row(n).inspired_by for n in range(4)] == [(), ("gate:i1", "gate:a:b"), (), ("gate:i1",)]
     assert not verify(store)
 
 
