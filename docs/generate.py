@@ -94,10 +94,10 @@ A source's `map` says which field of a record is what. Members of the row: `mess
 `text`, `chosen`, `rejected`, `label`, `completions`, `labels`; without any of them they are read under their own names.
 Facts of the row: `id` (else occurrences are counted), `subject` (a person, kept as a pseudonym), `group` (a
 conversation), `licence` (else the source's), `slices` (a list of fields), `parents` (rows that it was made from, as
-`SOURCE:ID`), `generator` (the model that wrote it), `collected_at` (when it was collected: an ISO 8601 time with its
-zone, or a date, which is midnight UTC; else the source's `retrieved_at`, else when it was read). What a change of a
-licence covers, and whether a row came after a withdrawal, is decided by that time. A suite's `map` names `id`, `input`,
-`expected`, `slices` and `group`."""
+`SOURCE:ID`), `inspired_by` (evaluation items after which it was made, as `SUITE:ITEM`), `generator` (the model that
+wrote it), `collected_at` (when it was collected: an ISO 8601 time with its zone, or a date, which is midnight UTC; else
+the source's `retrieved_at`, else when it was read). What a change of a licence covers, and whether a row came after a
+withdrawal, is decided by that time. A suite's `map` names `id`, `input`, `expected`, `slices` and `group`."""
 
 SOURCES = """\
 JSON lines, JSON and CSV may be packed with gzip or zstd, which is told by their first bytes. A line or record of more

@@ -256,3 +256,26 @@ def test_no_odd_value_raises_anything_else(folder: Path, text: str) -> None:
 def test_answers_that_are_no_texts_are_a_fault(folder: Path) -> None:
     text = WHOLE.replace('step = "length"\nmax_chars = 100', 'step = "schema"\nanswers = [1, 2]')
     assert re.search(r"curate\[0\].answers: ", refused(folder, text))
+
+
+def test_where_a_suite_comes_from_is_something_that_the_file_names(folder: Path) -> None:
+    split = WHOLE.replace('kind = "synthetic"', 'kind = "synthetic"\npart_of = "bank"')
+    gate = 'role = "gate"\n'
+    (folder / "whence.toml").write_text(split.replace(gate, gate + 'part_of = "bank"\ngroups_are = "group"\n'))
+    part = read_project(folder).file.suites[1]
+    assert (part.part_of, part.republishes, part.groups_are) == ("bank", None, "group")
+    assert "suites[1].part_of: no other source or suite is called 'bnak', or part of it; did you mean 'bank'?" in (
+        refused(folder, split.replace(gate, gate + 'part_of = "bnak"\n'))
+    )
+    assert "suites[1].republishes: no other source or suite is called 'gate', or part of it; " in (
+        refused(folder, WHOLE.replace(gate, gate + 'republishes = "gate"\n'))
+    )
+
+
+def test_a_source_is_a_copy_of_something_that_the_file_names(folder: Path) -> None:
+    copy = WHOLE.replace('kind = "synthetic"', 'kind = "synthetic"\nrepublishes = "gate"')
+    (folder / "whence.toml").write_text(copy)
+    assert [read_project(folder).source(i).republishes for i in range(2)] == [None, "gate"]
+    assert "sources[1].republishes: no other source or suite is called 'gaet', or part of it; did you mean 'gate'?" in (
+        refused(folder, copy.replace('republishes = "gate"', 'republishes = "gaet"'))
+    )

@@ -44,3 +44,4 @@ class Pending(NamedTuple):
     parents: list[str] | None
     generator: str | None
     collected_at: datetime | None
+    inspired_by: list[str] | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
@@ -24,6 +25,8 @@ BATCH_BYTES = 128 << 20
 """of content; whichever of the two is reached first, the rows so far are written"""
 MAX_FACT = 4096
 """characters of an id, a subject, a group …"""
+ITEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*:.+", re.DOTALL)
+"""``SUITE:ITEM``"""
 MAX_BAD = 2_000_000
 """lines in quarantine; a file that has more is not of the format that it is read as"""
 
@@ -87,17 +90,20 @@ class Work:
             self.flush()
 
     def fact(self, name: str, value: Json) -> Json:
-        """A mapped fact as text (parents as a list of texts), or None. Raises ValueError, a lone surrogate included."""
-        if type(value) is str and value and name not in ("parents", "collected_at"):
+        """A mapped fact as text (parents and items as a list of texts), or None. Raises ValueError, a lone surrogate
+        included."""
+        if type(value) is str and value and name not in ("parents", "inspired_by", "collected_at"):
             value.encode()
             if len(value) > MAX_FACT:
                 raise ValueError(f"{dict(self.mapping.facts)[name]!r} is longer than {MAX_FACT:,} characters")
             return value
-        if name == "parents":
+        if name in ("parents", "inspired_by"):
             names = [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []
             if len("".join(names).encode()) > KEEP_BYTES:
-                raise ValueError(f"{dict(self.mapping.facts)[name]!r} names too many parents")
-            return names
+                raise ValueError(f"{dict(self.mapping.facts)[name]!r} names too many")
+            if name == "inspired_by" and not all(map(ITEM.fullmatch, names)):
+                raise ValueError(f"{dict(self.mapping.facts)[name]!r} names no item as SUITE:ITEM")
+            return names or (None if name == "inspired_by" else [])
         if name == "collected_at" and value not in (None, ""):
             return self.moment(value)
         if value is None or value == "":
@@ -153,6 +159,7 @@ class Work:
                 get("parents"),
                 get("generator"),
                 get("collected_at"),
+                get("inspired_by"),
             )
         )
 
@@ -257,11 +264,11 @@ class Work:
 
     def write(self, rows: list[Pending], parents: list[list[int]]) -> None:
         """Write rows with their parents' ordinals."""
-        _, ids, records, shapes, contents, digests, subjects, groups, licences, slices, _, generators, collected = zip(
+        _, ids, records, shapes, contents, digests, subjects, groups, licences, slices, _, *later = zip(
             *rows, strict=True
         )
+        facts = (subjects, groups, licences, slices, parents, *later)
         names = [self.plan.source.name] * len(rows)
-        facts = (subjects, groups, licences, slices, parents, generators, collected)
         first = self.store.add_rows(
             batch((ids, names, records, shapes, contents, digests, *facts)), self.plan.source.name
         )

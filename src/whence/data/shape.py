@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from whence.data.json_file import MEMBERS
 from whence.records import SHAPES, Json, content_fault
 
-FACTS = ("id", "subject", "group", "licence", "slices", "parents", "generator", "collected_at")
+FACTS = ("id", "subject", "group", "licence", "slices", "parents", "generator", "collected_at", "inspired_by")
 """What a mapping may name besides the members of content."""
 
 OPTIONAL = {"chat": ("tools",), "preference": ("prompt", "tools"), "prompt_completion": ("tools",)}

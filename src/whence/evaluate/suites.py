@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from whence.evaluate.scorers import normalised
 from whence.records import Item, Json, Ref, Suite, Unmet, content_fault, digest, encode, merkle_root, plain
@@ -128,11 +128,13 @@ def put_suite(
     scorer: Literal["label", "exact", "regex", "json_schema"],
     items: Sequence[Item],
     labels: Sequence[str] = (),
+    **said: Any,
 ) -> Ref:
     """Store a suite and return its digest; the same items in the same order give the same one.
 
-    labels: the closed set of answers of the label scorer; empty there: every expected value. Raises Unmet that lists
-    repeated ids and expected values that the scorer cannot compare with.
+    labels: the closed set of answers of the label scorer; empty there: every expected value. said: what else a Suite
+    may say, of its groups and of where it comes from. Raises Unmet that lists repeated ids and expected values that the
+    scorer cannot compare with.
     """
     if scorer == "label" and not labels:
         labels = sorted({item.expected for item in items if isinstance(item.expected, str)})
@@ -150,6 +152,7 @@ def put_suite(
             n=len(items),
             root=merkle_root(bytes.fromhex(digest(item).removeprefix("sha256:")) for item in items),
             labels=tuple(labels),
+            **said,
         )
     )
 

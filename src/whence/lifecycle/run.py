@@ -225,7 +225,10 @@ class Walk:
             labels = (
                 sorted({str(i.expected) for i in items if i.expected is not None}) if part.scorer == "label" else []
             )
-            self.suites[part.name] = evaluate.put_suite(self.store, part.name, part.role, part.scorer, items, labels)
+            said = {"groups_are": part.groups_are, "part_of": part.part_of, "republishes": part.republishes}
+            self.suites[part.name] = evaluate.put_suite(
+                self.store, part.name, part.role, part.scorer, items, labels, **said
+            )
 
     def _groups(self) -> dict[str, Iterable[tuple[str, str]]]:
         """What suites hold, by kind → (value, suite): people by pseudonym, conversations, normalised questions."""
@@ -234,7 +237,7 @@ class Walk:
             for item in evaluate.items_of(self.store, self.suites[part.name]):
                 groups["text"].append((normalise(data.question_of({"prompt": item.input})), part.name))
                 if item.group is not None:
-                    by = part.groups_are
+                    by = part.groups_are or "subject"
                     value = self.store.keys.pseudonym(item.group) if by == "subject" else item.group
                     groups[by].append((value, part.name))
         return dict(groups)

@@ -41,6 +41,7 @@ class StorePart(_Strict):
 @dataclass(frozen=True, kw_only=True)
 class SourcePart(_Strict):
     """One file of rows, and what is claimed about it. ``path`` may be a URL, or a folder that ``datasets`` saved.
+    ``part_of``: what it is a split of; ``republishes``: the source or suite that it is a copy of (docs/kin.md).
     ``revocable``: its rows may have to go, and are trained so that they can (docs/unlearning.md)."""
 
     name: Name
@@ -54,6 +55,7 @@ class SourcePart(_Strict):
     retrieved_at: str | None = None
     purge_at: str | None = None
     part_of: str | None = None
+    republishes: str | None = None
     revocable: bool = False
     map: Mapping[str, str | list[str]] = field(default_factory=dict)
 
@@ -118,14 +120,18 @@ class RecipePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class SuitePart(_Strict):
-    """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges."""
+    """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges. ``groups_are``: whether items' groups
+    are people or conversations; absent: `disjoint` takes them for people, and kin is looked for both ways. ``part_of``
+    and ``republishes``: the source that it is a split or a copy of (docs/kin.md)."""
 
     name: Name
     role: Literal["dev", "gate"]
     path: str
     scorer: Literal["label", "exact", "regex", "json_schema"] = "exact"
     map: Mapping[str, str | list[str]] = field(default_factory=dict)
-    groups_are: Literal["subject", "group"] = "subject"
+    groups_are: Literal["subject", "group"] | None = None
+    part_of: str | None = None
+    republishes: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,7 @@ class Project:
             retrieved_at=parse_time(part.retrieved_at) if part.retrieved_at else None,
             purge_at=parse_time(part.purge_at) if part.purge_at else None,
             part_of=part.part_of,
+            republishes=part.republishes,
         )
 
     def source_place(self, index: int) -> Place:
@@ -196,7 +197,15 @@ def _known_keys(where: tuple[str | int, ...]) -> list[str]:
 
 
 def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
-    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [_sources, _use, _recipe, _steps, _suites, _names]
+    checks: list[Callable[[dict[str, Any], Path], Iterator[Fault]]] = [
+        _sources,
+        _use,
+        _recipe,
+        _steps,
+        _suites,
+        _names,
+        _origins,
+    ]
     for check in checks:
         yield from check(raw, folder)
 
@@ -355,3 +364,17 @@ def _names(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
     for role in ("dev", "gate"):
         if roles and roles.count(role) != 1:
             yield ("suites",), f"{roles.count(role)} suites have the role {role}; expected one"
+
+
+def _origins(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    """What a source is a copy of, or a suite comes from, is something that another table of the file names: else it
+    would lead nowhere. Data from elsewhere may be what several of them are part of."""
+    tables = [((kind, i), table) for kind in ("sources", "suites") for i, table in _tables(raw, kind)]
+    for where, table in tables:
+        others = (t.get(key) for at, t in tables if at != where for key in ("name", "part_of", "republishes"))
+        known = list(dict.fromkeys(name for name in others if isinstance(name, str)))
+        for key in ("part_of", "republishes") if where[0] == "suites" else ("republishes",):
+            if isinstance(name := table.get(key), str) and name not in known:
+                near = difflib.get_close_matches(name, known, 1, 0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+                yield (*where, key), f"no other source or suite is called {name!r}, or part of it; {hint}"

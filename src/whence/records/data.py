@@ -38,7 +38,9 @@ class Source:
     purge_at: datetime | None = None
     """when what lies at its location is deleted"""
     part_of: str | None = None
-    """the source that this is a split or copy of"""
+    """the source that this is a split of"""
+    republishes: str | None = None
+    """the source or suite that this is a copy of"""
 
 
 @noun
@@ -71,6 +73,8 @@ class Row:
     """model that wrote it: a name, or the digest of an adapter or release"""
     collected_at: datetime | None = None
     """when it came to be in its source; absent: the source says when it was fetched"""
+    inspired_by: tuple[str, ...] = ()
+    """``SUITE:ITEM`` of the evaluation items after which it was made"""
 
 
 @noun

@@ -47,6 +47,12 @@ class Suite:
     """Merkle root over the items' digests"""
     labels: tuple[str, ...] = ()
     """the closed set of answers, for the label scorer"""
+    groups_are: Literal["subject", "group"] | None = None
+    """what its items' groups are: people, or conversations; absent: not said"""
+    part_of: str | None = None
+    """the source that this is a split of"""
+    republishes: str | None = None
+    """the source that this is a copy of"""
 
 
 @noun

@@ -141,11 +141,15 @@ class Index:
         """Every row made from these, at any depth, themselves left out unless made from each other."""
         found, frontier = BitMap64(), rows
         while frontier:
-            at = to_array(frontier).astype(np.int64)
-            starts = self.offsets[at]
-            frontier = row_set(self.children[ranges(starts, self.offsets[at + 1] - starts)]) - found
+            frontier = row_set(self.children_of(to_array(frontier))[0]) - found
             found |= frontier
         return found
+
+    def children_of(self, ordinals: U64) -> tuple[U64, npt.NDArray[np.int64]]:
+        """(the rows that were made from each of these, one after the other; how many from each)."""
+        at = ordinals.astype(np.int64)
+        counts = self.offsets[at + 1] - self.offsets[at]
+        return self.children[ranges(self.offsets[at], counts)], counts
 
     # -- files -------------------------------------------------------------------------------------------------------
 

@@ -40,12 +40,13 @@ SCHEMA = pa.schema(
         pa.field("parents", pa.list_(pa.uint64())),
         pa.field("generator", pa.string()),
         pa.field("collected_at", pa.timestamp("us", tz="UTC")),
+        pa.field("inspired_by", pa.list_(pa.string())),
     ]
 )
 FACTS = tuple(name for name in SCHEMA.names if name not in ("content", "content_digest"))
 """Columns that a batch's digest covers; content has a keyed digest of its own, which an erasure blanks."""
 
-LATER = frozenset({"collected_at"})
+LATER = frozenset({"collected_at", "inspired_by"})
 """Columns that version 0.1 did not have: a batch without any value in one has the digest that it had then."""
 
 SMALL_FRAGMENTS = 32
@@ -123,6 +124,7 @@ def read(stored: dict[str, Any]) -> Row:
         parents=tuple(stored["parents"] or ()),
         generator=stored["generator"],
         collected_at=stored["collected_at"],
+        inspired_by=tuple(stored["inspired_by"] or ()),
     )
 
 
