@@ -8,6 +8,7 @@ from whence.data.diff import Change, Difference, Example, difference
 from whence.data.doors import Place, is_url, looked_at, url_fault
 from whence.data.ingest import finished, ingest
 from whence.data.json_file import MEMBERS
+from whence.data.kin import kin
 from whence.data.leaks import canaries, leaked, read_documents
 from whence.data.left_out import leave_out
 from whence.data.near import Rules
@@ -46,6 +47,7 @@ __all__ = [
     "finished",
     "ingest",
     "is_url",
+    "kin",
     "leaked",
     "leave_out",
     "looked_at",

@@ -77,10 +77,10 @@ def kin_of(store: Store, snapshot: Snapshot, suite: Suite) -> Kin:
 
 
 def kin(store: Store, thing: Ref) -> Iterable[Finding]:
-    """Whether rows of a snapshot are kin to items, a finding a suite. No installed check yet.
+    """Check ``data.kin``: no row may be of the conversation or the person of an evaluation item, or made after one.
 
-    Fails where they are to a gate's; abstains where it cannot be known, as no item or no row names a person or a
-    conversation. A split of the same source is no leak by itself, and is only told of."""
+    A finding a suite. Fails where they are to a gate's; abstains, and holds nothing up, where it cannot be known, as no
+    item or no row names a person or a conversation. A split of the same source is no leak by itself, and is told of."""
     snapshot = store.get(thing)
     if not isinstance(snapshot, Snapshot):
         return
@@ -91,9 +91,9 @@ def kin(store: Store, thing: Ref) -> Iterable[Finding]:
         yield Finding(
             check="data.kin",
             about=thing,
-            verdict="fail" if leaked and one.role == "gate" else "pass" if leaked or known else "abstain",
-            severity="high" if one.role == "gate" else "low",
-            message=_said(one),
+            verdict="fail" if leaked else "pass" if known else "abstain",
+            severity="high" if one.role == "gate" and (leaked or known) else "low",
+            message=_said(one) + "; do: whence data drop --leaks" * bool(leaked),
             statistic=float(leaked),
             threshold=0.0,
             n=one.items,

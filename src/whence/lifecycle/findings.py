@@ -13,6 +13,8 @@ from whence.records import Finding, Ref, Row, Suite, texts, writing
 from whence.store import Store
 
 ORDER = ("fail", "abstain", "pass")
+PAIRS = ("data.leaks", "data.kin")
+"""checks whose evidence is a table of rows and items"""
 SHOWN = 50
 """examples of a finding on a page"""
 
@@ -43,22 +45,20 @@ def counted(found: Sequence[Finding]) -> str:
 def examples(store: Store, finding: Finding, most: int, words: bool = False) -> list[Example]:
     """Of what a finding rests on, the strongest first. words: with texts."""
     rows = store.get_set(finding.rows) if finding.rows else None
-    table = store.get_table(finding.evidence[0]) if finding.check == "data.leaks" and finding.evidence else None
+    table = store.get_table(finding.evidence[0]) if finding.check in PAIRS and finding.evidence else None
     if table is None:
         some = [store.row(ordinal) for ordinal in (list(rows)[:most] if rows else ())]
         return [Example(where=_named(row), what="", words=_said(row.content) if words else None) for row in some]
     told = [one for one in table.to_pylist() if one["ordinal"] is None or (rows and one["ordinal"] in rows)]
     found = list[Example]()
-    for one in sorted(told, key=lambda one: (-one["coverage"], -one["bits"]))[:most]:
+    for one in sorted(told, key=lambda one: (-one.get("coverage", 1), -one.get("bits", 1)))[:most]:
         row = None if one["ordinal"] is None else store.row(one["ordinal"])
-        what = [f"item {one['item']}", one["tier"], f"{one['coverage']:.0%} of it"]
-        what += ["same answer"] * one["same_answer"] + ["its bringer had looked at it"] * one["looked"]
-        said = [_item(store, one["suite"], one["item"]), _said(row.content) if row else ""] if words else []
-        found.append(
-            Example(
-                where=_named(row) if row else str(one["place"]), what=", ".join(what), words="\n".join(said) or None
-            )
-        )
+        what = [f"item {one['item']}" if one["item"] else "the whole suite", one["tier"].replace("_", " ")]
+        what += [f"{one['coverage']:.0%} of it"] if "coverage" in one else [one["evidence"]]
+        what += ["same answer"] * one.get("same_answer", 0) + ["its bringer had looked at it"] * one.get("looked", 0)
+        said = [_item(store, one.get("suite"), one["item"]), _said(row.content) if row else ""] if words else []
+        where, text = _named(row) if row else str(one["place"]), "\n".join(filter(None, said)) or None
+        found.append(Example(where=where, what=", ".join(what), words=text))
     return found
 
 
@@ -71,7 +71,9 @@ def _said(content: object) -> str:
     return " ⏎ ".join(texts(content)) if isinstance(content, dict) else ""  # type: ignore[arg-type]
 
 
-def _item(store: Store, suite: str, item: str) -> str:
+def _item(store: Store, suite: str | None, item: str) -> str:
+    if suite is None:
+        return ""
     lines = store.get_lines(store.get(Ref(suite), Suite).items)
     return next((question_of({"prompt": one.get("input")}) for one in lines if str(one["id"]) == item), "")
 

@@ -14,6 +14,7 @@ from whence.data import (
     canaries,
     difference,
     drop,
+    kin,
     leaked,
     read_documents,
     survival,
@@ -138,18 +139,20 @@ class Data:
 
     def leaks(self, snapshot: str | None = None, *, documents: Sequence[str | Path] = ()) -> list[Finding]:
         """Items of every suite that stand in rows of a snapshot, in prompts and in `documents` (files of text or JSON
-        lines, such as what a retriever reads): a finding a suite, as the check ``data.leaks`` says it. `evidence`: a
-        table of row, item, tier, coverage and bits. What was looked for once is on record. snapshot: as in `removed`.
+        lines, such as what a retriever reads), and rows of the same conversations and people: two findings a suite, as
+        the checks ``data.leaks`` and ``data.kin`` say it. `evidence`: a table of row, item, tier and how much of it is
+        there. What was looked for once is on record. snapshot: as in `removed`.
         Raises NotFound, Unmet without the extra ``checks``."""
         require("checks", "numba", "scipy")
         told = lambda done, of: self._session.told.progress("leaks", "suites", done, of)  # noqa: E731
-        return [*leaked(self._store, self._snapshot(snapshot)[0], read_documents(map(Path, documents)), told)]
+        ref = self._snapshot(snapshot)[0]
+        return [*leaked(self._store, ref, read_documents(map(Path, documents)), told), *kin(self._store, ref)]
 
     def drop(self, *rows: str, leaks: bool = False, reason: str | None = None) -> Outcome:
         """Rows go from the next snapshot on, and data is curated again; `undo` of the step `dropped` takes it back.
 
-        rows: `SOURCE:RECORD`, id or its first digits. leaks: those for which the checks ``data.leaks`` and
-        ``data.canary`` do not pass. reason: kept in words. Raises NotFound, Unmet."""
+        rows: `SOURCE:RECORD`, id or its first digits. leaks: those for which the checks ``data.leaks``,
+        ``data.kin`` and ``data.canary`` do not pass. reason: kept in words. Raises NotFound, Unmet."""
         chosen, (ref, made) = self._rows(rows), self._snapshot(None)
         for finding in (*self.leaks(), *canaries(self._store, ref)) if leaks else ():
             if finding.rows and finding.verdict != "pass":
