@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import subprocess
 import sys
@@ -58,9 +59,12 @@ def laid(folder: Path) -> list[dict[str, Any]]:
     return out
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
+def command(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Daft's runner is chosen once in a process, and has threads: one of its own."""
-    return subprocess.run([sys.executable, "-m", "whence", *words], capture_output=True, text=True, check=False)
+    surroundings = {**os.environ, **env}
+    return subprocess.run(
+        [sys.executable, "-m", "whence", *words], capture_output=True, text=True, check=False, env=surroundings
+    )
 
 
 def test_pairs_of_all_files_by_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Callable[..., Any]) -> None:
@@ -97,6 +101,23 @@ def test_daft_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) ->
     assert json.loads(done.stdout) | {"out": ""} == one | {"out": ""}
     assert one["pairs"] > 20
     assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()
+
+
+@pytest.mark.ray
+def test_ray_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) -> None:
+    for name in ("daft", "ray"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    (tmp_path / "in").mkdir()
+    laid(tmp_path / "in")
+    words = ("data", "near", str(tmp_path / "in"), "--column", "said", "--id", "key")
+    says(*words, "--out", str(tmp_path / "one"))
+    done = command(*words, "--out", str(tmp_path / "two"), "--engine", "ray", HOME=str(tmp_path / "home"))
+    assert not done.returncode, done.stderr
+    assert not (tmp_path / "home").exists()
+    assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()
+    lost = command(*words, "--engine", "ray", "--address", "127.0.0.1:1")
+    assert lost.returncode == 1
+    assert "error: no Ray answers at 127.0.0.1:1" in lost.stderr
 
 
 LINE = '{"id": "a", "text": "one two three"}\n'

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import daft
 
 QUIET = {"DAFT_ANALYTICS_ENABLED": "0", "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0"}
+CONNECT_S = 10
 TOKENS = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
@@ -51,9 +53,13 @@ def _run_on(engine: str, address: str | None) -> None:
         import ray
 
         if not ray.is_initialized():
-            if not address and not any(name in os.environ for name in TOKENS):
+            address = (
+                address or os.environ.get("RAY_ADDRESS") or "local"
+            )  # or it goes to whatever cluster was here last
+            _answers(address)
+            if address == "local" and not any(name in os.environ for name in TOKENS):
                 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # or Ray writes one into the home folder
-            own = {} if address or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
+            own = {"include_dashboard": False} if address == "local" else {}
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     try:
         {"native": daft.set_runner_native, "ray": daft.set_runner_ray}[wanted]()
@@ -61,6 +67,17 @@ def _run_on(engine: str, address: str | None) -> None:
         if daft.runners.get_or_infer_runner_type() != wanted:
             raise Unmet(f"Daft's runner is chosen once in a process, and here it is not {wanted}",
                         "one engine", "begin another process") from error  # fmt: skip
+
+
+def _answers(address: str) -> None:
+    """Raises Unmet where nobody answers at a cluster's address: Ray itself would try for minutes."""
+    host, found, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        if found:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        do = "HOST:6379 from a machine of the cluster, ray://HOST:10001 from another"
+        raise Unmet(f"no Ray answers at {address}: {error}", "the address of a Ray cluster", do) from error
 
 
 def _files(path: str) -> list[str]:
