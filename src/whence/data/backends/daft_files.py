@@ -53,9 +53,8 @@ def _run_on(engine: str, address: str | None) -> None:
         import ray
 
         if not ray.is_initialized():
-            address = (
-                address or os.environ.get("RAY_ADDRESS") or "local"
-            )  # or it goes to whatever cluster was here last
+            # Without an address Ray would go to whatever cluster was here last.
+            address = address or os.environ.get("RAY_ADDRESS") or "local"
             _answers(address)
             if address == "local" and not any(name in os.environ for name in TOKENS):
                 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # or Ray writes one into the home folder
