@@ -91,13 +91,32 @@ def test_pairs_of_all_files_by_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_daft_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) -> None:
+    """Of lines on this machine and of Parquet on a real S3 server."""
     pytest.importorskip("daft", reason="daft is not installed")
+    import boto3
+    from moto.server import ThreadedMotoServer
+
     (tmp_path / "in").mkdir()
     laid(tmp_path / "in")
-    words = ("data", "near", str(tmp_path / "in"), "--column", "said", "--id", "key", "--json")
-    one = says(*words, "--out", str(tmp_path / "one"))
-    done = command(*words, "--out", str(tmp_path / "two"), "--engine", "daft")
-    assert not done.returncode, done.stderr
+    words = ("--column", "said", "--id", "key", "--json")
+    one = says("data", "near", str(tmp_path / "in"), *words, "--out", str(tmp_path / "one"))
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    try:
+        server = f"http://127.0.0.1:{moto.get_host_and_port()[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+        s3 = boto3.Session("test", "test", region_name="us-east-1").client("s3", endpoint_url=server)
+        s3.create_bucket(Bucket="team")
+        for file in (tmp_path / "in").glob("*.parquet"):
+            s3.upload_file(str(file), "team", f"rows/{file.name}")
+            file.unlink()
+        paths = ("data", "near", str(tmp_path / "in"), "s3://team/rows/*.parquet", "--engine", "daft")
+        done = command(*paths, *words, "--out", str(tmp_path / "two"), AWS_ENDPOINT_URL=server, **keys)
+        assert not done.returncode, done.stderr
+        gone = command(*paths, "s3://team/old/*.parquet", *words, AWS_ENDPOINT_URL=server, **keys)
+        assert "there is no object s3://team/old/" in json.loads(gone.stdout)["message"]
+    finally:
+        moto.stop()
     assert json.loads(done.stdout) | {"out": ""} == one | {"out": ""}
     assert one["pairs"] > 20
     assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()

@@ -86,10 +86,12 @@ def _files(path: str) -> list[str]:
         return files(path)
     if not set(path) & set("*?["):
         return [path]
-    found = sorted(daft.from_glob_path(path).to_pydict()["path"])
-    if not found:
-        raise Unmet(f"there is no object {path}", "Parquet files or JSON lines")
-    return found
+    try:
+        return sorted(daft.from_glob_path(path).to_pydict()["path"])
+    except daft.exceptions.DaftCoreException as error:
+        if "at least 1 MicroPartition" not in str(error):  # what Daft says of nothing
+            raise
+        raise Unmet(f"there is no object {path}", "Parquet files or JSON lines") from error
 
 
 def _frame(paths: list[str], asked: Asked) -> daft.DataFrame:
