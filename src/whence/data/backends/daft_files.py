@@ -173,9 +173,11 @@ def _told(engine: str) -> Iterator[None]:
     except PermissionError as error:
         raise Unmet(f"it may not be read: {_first(error)}", "the right to read it", "set credentials") from error
     except Exception as error:
-        do = "look at it, then run this again; nothing was written"
+        do = "look at it (of a cluster: at RAY_AUTH_MODE and RAY_AUTH_TOKEN too), then run this again; nothing was written"
         raise BackendFailed(f"the engine {engine} failed: {_first(error)}\n  do: {do}") from error
 
 
 def _first(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    """What an error says, in a line: the first; of a Ray task's, which begins with where it was, the last."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return said[-1 if "ray::" in said[0] else 0][:300]
