@@ -173,7 +173,7 @@ def _told(engine: str) -> Iterator[None]:
     except PermissionError as error:
         raise Unmet(f"it may not be read: {_first(error)}", "the right to read it", "set credentials") from error
     except Exception as error:
-        do = "look at it (of a cluster: at RAY_AUTH_MODE and RAY_AUTH_TOKEN too), then run this again; nothing was written"
+        do = "look at it (on a cluster also at RAY_AUTH_TOKEN), then run this again; nothing was written"
         raise BackendFailed(f"the engine {engine} failed: {_first(error)}\n  do: {do}") from error
 
 
