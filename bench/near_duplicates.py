@@ -1,6 +1,6 @@
 """CPU seconds, memory, precision and recall of finding near-duplicates, beside rensa, datasketch, datatrove, semhash.
 
-    pip install rensa==0.5.0 datasketch==2.0.0 datatrove==0.8.0 semhash==0.5.0
+    make .venv/.bench                                                         # brings the peers
     python -m bench.near_duplicates [--rows 100000] [--ways whence rensa …]   # generated texts, truth by all pairs
     python -m bench.near_duplicates --grow 10000 100000 1000000 --ways whence "rensa, our shingles"
     python -m bench.near_duplicates --rows 20000 --opening 60                 # most begin with the same 60 words
@@ -15,7 +15,6 @@ which reads the same file; reading it and importing libraries is not counted, ma
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import random
@@ -30,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.machine import alone, describe, peak_kib
+from bench.machine import alone, describe, peak_kib, version
 from bench.mentions import vocabulary
 
 THRESHOLD, WIDTH = 0.7, 3
@@ -112,6 +111,7 @@ def whence(texts: pa.Array) -> np.ndarray:
 
 def whence_daft(texts: pa.Array) -> np.ndarray:
     """near_duplicates_of(frame), Daft's native runner: the same kernels, equal results"""
+    os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
     import daft
 
     from whence.text.backends.daft_engine import near_duplicates_of
@@ -310,9 +310,8 @@ def main() -> None:
         return
     print(f"# near-duplicates ({describe()})\n")
     for peer in ("rensa", "datasketch", "datatrove", "semhash", "daft"):
-        try:
-            print(f"{peer} {importlib.metadata.version(peer)}", end="  ")
-        except importlib.metadata.PackageNotFoundError:
+        print(f"{peer} {version(peer) or 'not installed'}", end="  ")
+        if not version(peer):
             args.ways = [way for way in args.ways if peer not in way.lower()]
     print("\n\n| texts | way | CPU s | µs a text | peak MiB | found | precision | recall .7–.8 | .8–.9 | .9–1 | all |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")

@@ -5,7 +5,7 @@
 Rows are 40 words and items 45 words of a made vocabulary, by Zipf's law, with capitals, commas and full stops; in one
 row of a hundred stand 8 to 20 words of an item in a row. Every way is a process of its own and must find the same rows.
 Counted is the CPU time from texts to rows found, with reading the words of both sides and building the index, without
-imports. Ways:
+imports. A peer that is not installed (`make bench` installs them) is said and left out. Ways:
 
 - `set`: a Python set of tuples of words by `re`, one text after another.
 - polars: words by `str.extract_all`, runs by `shift(…).over(row)`, a semi join with the items' (polars' own threads).
@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench.machine import alone, describe, peak_kib
+from bench.machine import alone, describe, peak_kib, version
 
 
 def texts(rows: int, items: int) -> tuple[list[str], list[str]]:
@@ -123,6 +123,8 @@ def by_aho(rows: list[str], items: list[str], n: int) -> Callable[[], Iterable[i
 
 
 WAYS = {"whence": by_whence, "set": by_set, "polars": by_polars, "lm-eval": by_lm_eval, "aho": by_aho}
+PEERS = {"polars": "polars", "lm-eval": "lm_eval", "aho": "pyahocorasick"}
+"""Way → the package that it measures."""
 
 
 def measure(way: str, rows: int, items: int, n: int) -> dict[str, Any]:
@@ -160,11 +162,13 @@ def main() -> None:
         print(json.dumps(measure(way, *map(int, sizes))))
         return
     print(f"# overlap ({describe()})\n")
+    found = {way: version(package) for way, package in PEERS.items()}
+    print("  ".join(f"{PEERS[way]} {said or 'not installed'}" for way, said in found.items()) + "\n")
     print(f"| n | way, {args.rows:,} rows, {args.items:,} items | CPU s | rows a CPU second | whence is | rows found |")
     print("| ---: | --- | ---: | ---: | ---: | ---: |")
     for n in (8, 13):
         ours: dict[str, Any] = {}
-        for way in WAYS:
+        for way in (way for way in WAYS if found.get(way, "ours")):
             took = alone("bench.overlap", "--one", way, str(args.rows), str(args.items), str(n))
             ours = ours or took
             if took["which"] != ours["which"]:

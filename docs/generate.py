@@ -21,6 +21,7 @@ import whence
 from whence import govern, records, register, verbs
 from whence.cli import VERBS
 from whence.data import STEPS, Change, Difference, Example, Survived, Swept
+from whence.data.nearby import Nearby
 from whence.lifecycle.adopt import Adopted
 from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.cases import Task
@@ -194,7 +195,7 @@ VALUES = (
     verbs.Quarantined,
 )
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Replayed, Replay, Kept, PassedOver, Stale)
-VALUES += (Difference, Change, Example, Survived, Swept)
+VALUES += (Difference, Change, Example, Survived, Swept, Nearby)
 VALUES += (verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)

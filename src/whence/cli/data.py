@@ -180,6 +180,39 @@ def sweep(
     say([asdict(o) for o in found], table(rows, ("threshold", "rows left", "worst slice", "rows", "left")), as_json)
 
 
+@app.command(epilog="Example: whence data near rows.parquet more.jsonl --id ticket --out pairs.parquet")
+def near(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Parquet, JSON lines (gzip), folders; with daft and ray URLs too.", show_default=False),
+    ],
+    column: Annotated[str, typer.Option("--column", help="Of the texts.")] = "text",
+    id: Annotated[str, typer.Option("--id", help="Column of ids: text or whole numbers, each once.")] = "id",
+    threshold: Annotated[float, typer.Option("--threshold", help="Jaccard index of word 3-grams, to 1.")] = 0.8,
+    engine: Annotated[str, typer.Option("--engine", help="local, daft, or ray: the answer is the same.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="Of the Ray cluster; none: start Ray here.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Write the pairs: Parquet of left, right, jaccard.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pairs of texts in files that are much alike, by id; needs no project. Texts are not printed."""
+    from whence.data.nearby import Asked, nearby
+
+    found = nearby(paths, Asked(column=column, id=id, threshold=threshold), engine, address, out)
+    some = found.pairs.slice(0, PAIRS).to_pylist()
+    counts = {"texts": found.texts, "pairs": len(found.pairs), "clusters": found.clusters, "clustered": found.clustered}
+    text = "{texts:,} texts: {pairs:,} pairs, which connect {clustered:,} texts to {clusters:,} clusters"
+    lines = [text.format(**counts)]
+    rows = [(pair["left"], pair["right"], f"{pair['jaccard']:.3f}") for pair in some]
+    lines += ["", table(rows, ("left", "right", "jaccard"))] if rows else []
+    lines += [f"… and {len(found.pairs) - PAIRS:,} pairs more"] if len(found.pairs) > PAIRS else []
+    lines += [f"wrote {out}"] if out else []
+    say(counts | {"examples": some, "out": out}, "\n".join(lines), as_json)
+
+
+PAIRS = 10
+"""that are shown"""
+
+
 @app.command(epilog="Example: whence data undo near_duplicate tickets:t-00012 --reason 'the only angry one'")
 def undo(
     step: Annotated[str, typer.Argument(help="The curation step.", show_default=False)],

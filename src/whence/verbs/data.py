@@ -21,6 +21,7 @@ from whence.data import (
     sweep,
     undo,
 )
+from whence.data.nearby import Asked, Nearby, nearby
 from whence.lineage import find
 from whence.project import read_lock
 from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step, Unmet, require
@@ -169,6 +170,26 @@ class Data:
         made = self._snapshot(snapshot)[1]
         told = lambda done: self._session.told.progress("sweep", "rows", done, made.rows)  # noqa: E731
         return sweep(self._store, made, told)
+
+    def near(
+        self,
+        *paths: str,
+        column: str = "text",
+        id: str = "id",
+        threshold: float = 0.8,
+        engine: str = "local",
+        address: str | None = None,
+        out: str | None = None,
+    ) -> Nearby:
+        """Pairs of texts in files that are much alike, by id; the record is neither read nor written.
+
+        paths: Parquet files, JSON lines, folders of them; with the engines ``daft`` and ``ray`` also URLs and patterns
+        of object storage. id: a column of text or whole numbers, each once. threshold: Jaccard index of word 3-grams,
+        above 0 and at most 1. engine: ``local``, ``daft`` or ``ray``: the answer is the same, byte for byte. address:
+        of a Ray cluster; None: Ray is started here. out: a Parquet file for the pairs. Raises Unmet (without the extra
+        ``checks``, and ``scale`` for Daft and Ray, too), BackendFailed.
+        """
+        return nearby(paths, Asked(column=column, id=id, threshold=threshold), engine, address, out)
 
     def undo(self, step: str, *rows: str, reason: str | None = None) -> Outcome:
         """A curation step does nothing any more to the rows that it left out of the newest snapshot or lowered in it,

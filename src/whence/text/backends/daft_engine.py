@@ -22,19 +22,22 @@ if TYPE_CHECKING:
 def near_duplicates_of(
     frame: daft.DataFrame, threshold: float = 0.7, *, id: str = "id", text: str = "text", n: int = 3, threads: int = 1
 ) -> pa.Table:
-    """What `near_duplicates` says of these texts in the order of their ids (whole numbers, each once), with ids in
-    place of positions. frame: of whatever Daft reads.
+    """What `near_duplicates` says of these texts in the order of their ids (whole numbers or text, each once), with ids
+    in place of positions. frame: of whatever Daft reads.
 
     The workers make the bands of all texts and find those that share one; only these come to the caller's machine,
-    where they are compared. So it needs room for texts that have something in common with another, not for all."""
+    where they are compared. So it needs room for texts that have something in common with another, not for all. In
+    bands a text goes by its id's hash: two of one hash are at worst a text more to compare."""
     import daft
 
     keys = daft.func.batch(return_dtype=daft.DataType.list(daft.DataType.uint64()))(_keys)
     own = frame.select(daft.col(id).alias("id"), daft.col(text).alias("text"))
-    met = own.select("id", keys(own["text"], n).alias("key")).explode("key").where(daft.col("key").not_null())
-    buckets = met.groupby("key").agg(daft.col("id").list_agg().alias("id"), daft.col("id").count().alias("count"))
-    shared = buckets.where(daft.col("count") > 1).select("id").explode("id").distinct()
-    rows = own.join(shared, on="id", how="semi").to_arrow().sort_by("id").combine_chunks()
+    met = own.select(own["id"].hash().alias("mark"), keys(own["text"], n).alias("key")).explode("key")
+    marks = daft.col("mark")
+    buckets = met.where(daft.col("key").not_null()).groupby("key").agg(marks.list_agg(), marks.count().alias("count"))
+    shared = buckets.where(daft.col("count") > 1).select("mark").explode("mark").distinct()
+    marked = own.with_column("mark", own["id"].hash()).join(shared, on="mark", how="semi")
+    rows = marked.select("id", "text").to_arrow().sort_by("id").combine_chunks()
     ids = rows["id"].combine_chunks() if rows.num_rows else pa.array([], rows.schema.field("id").type)
     if len(ids.unique()) < len(ids):
         raise ValueError(f"two texts have one {id}")

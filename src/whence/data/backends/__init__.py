@@ -1,0 +1,1 @@
+"""Foreign libraries, each imported when its work starts."""
