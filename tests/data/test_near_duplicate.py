@@ -120,6 +120,26 @@ def test_a_rule_makes_a_slice_that_no_field_says(store: Store, take: Take) -> No
     assert [one.verdict for one in starved(store, ref)] == ["pass"]
 
 
+def test_topics_are_found_and_called_by_their_words(store: Store, take: Take) -> None:
+    draw = random.Random(2)
+    about = {"card": WORDS[:12], "loan": WORDS[12:24], "visit": WORDS[24:36]}
+    rows = [f"{topic} {' '.join(draw.choices(words, k=9))}" for topic, words in about.items() for _ in range(120)]
+    rows += [f"{rows[0]} again{n}" for n in range(40)]
+    report = take([{"id": f"r{n}", "text": text} for n, text in enumerate(rows)], id="id")
+    _, snapshot = cut(store, [report], NearDuplicate(threshold=0.7, action="remove"))
+    assert survival(store, snapshot) == []
+    found = survival(store, snapshot, topics=True)
+    assert {one.slice.partition("=")[0] for one in found} == {"topic"}
+    assert sum(one.before - one.after for one in found) == 40
+    assert all(
+        "card" in one.slice or set(one.slice.removeprefix("topic=").split(", ")) & set(about["card"]) for one in found
+    )
+    assert survival(store, snapshot, topics=True) == found
+    few = take([{"id": f"f{n}", "text": text} for n, text in enumerate(rows[:60])], "few", id="id")
+    _, snapshot = cut(store, [few], NearDuplicate(threshold=0.1, action="remove"))
+    assert survival(store, snapshot, topics=True) == []
+
+
 def test_lowered_rows_stay_and_weigh_less(store: Store, reports: list[RunReport]) -> None:
     ref, snapshot = cut(store, reports, NearDuplicate(threshold=0.7))
     assert snapshot.rows == 2000

@@ -108,16 +108,17 @@ def _share(before: float, after: float) -> str:
     return f"{after / before:.0%}" if before else "new"
 
 
-@app.command(epilog="Example: whence data survival")
+@app.command(epilog="Example: whence data survival --topics")
 def survival(
     snapshot: Annotated[str | None, typer.Argument(help="A snapshot; default: the newest.", show_default=False)] = None,
+    topics: Annotated[bool, typer.Option("--topics", help="With slices found by clustering, called by words.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Every slice that a curation step made smaller, and how likely that is by chance."""
     from dataclasses import asdict
 
     with here(as_json) as w:
-        found = w.data.survival(snapshot)
+        found = w.data.survival(snapshot, topics=topics)
     rows = [
         (one.step, one.slice, one.before, f"{one.after:.6g}", f"{one.p:.2g}", one.items or "none",
          "starved" if one.starved else "") for one in found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from whence.data.near import Rules, label_of, said, slices_of
 from whence.data.removal import given, question_of
-from whence.records import Finding, Ref, Snapshot, Suite
+from whence.data.topics import Topics
+from whence.records import Finding, Json, Ref, Snapshot, Step, Suite
 from whence.stats import adjusted, few_kept
 from whence.store import RowSet, Store
 
@@ -44,23 +45,45 @@ class Survived:
         return self.p < LEAST and self.after < ENOUGH
 
 
-def survival(store: Store, snapshot: Snapshot) -> list[Survived]:
-    """Every slice that a step made smaller, the steps in order, the least likely first."""
-    rules = rules_of(store, snapshot)
-    found, asked = list[Survived](), evaluated(store, rules)
-    for step, rows in given(store, snapshot):
+Named = Callable[[Json], tuple[str, ...]]
+"""content → slices that no field says"""
+
+
+def survival(store: Store, snapshot: Snapshot, topics: bool = False) -> list[Survived]:
+    """Every slice that a step made smaller, the steps in order, the least likely first. topics: with slices that are
+    found by clustering. Raises Unmet without the extra ``checks``."""
+    steps = [*given(store, snapshot)]
+    named = _named(store, steps, rules_of(store, snapshot), topics)
+    found, asked = list[Survived](), evaluated(store, named)
+    for step, rows in steps:
         lost = dict.fromkeys(store.get_table(step.removed)["ordinal"].to_pylist(), 1.0)
         lost |= {ordinal: 1 - weight for ordinal, weight in store.get_weights(step.lowered).items()}
         if step.name not in NOT_CHOSEN and lost:
-            found = [*_survived(store, step.name, rows, lost, asked, rules), *found]
+            found = [*_survived(store, step.name, rows, lost, asked, named), *found]
     return found
 
 
+def _named(store: Store, steps: Sequence[tuple[Step, RowSet]], rules: Named, topics: bool) -> Named:
+    """By rules, and by topics of all rows that the steps were given."""
+    if not topics or not steps:
+        return rules
+    rows = (text for part in store.scan(["content"], steps[-1][1]) for text in part["content"].to_pylist())
+    suites = {suite.name: suite.items for _, suite in store.all(Suite)}
+    items = ({"prompt": item.get("input")} for blob in suites.values() for item in store.get_lines(blob))
+    found = Topics([_subject(json.loads(text)) for text in rows if text], [question_of(item) for item in items])
+    return lambda content: (*rules(content), *found.of(_subject(content)))
+
+
+def _subject(content: Json) -> str:
+    """What a content is about: without its answer, where this is a label."""
+    return question_of(content) if "prompt" in content or label_of(content) else said(content)
+
+
 def _survived(
-    store: Store, name: str, rows: RowSet, lost: Mapping[int, float], asked: Mapping[str, int], rules: Rules
+    store: Store, name: str, rows: RowSet, lost: Mapping[int, float], asked: Mapping[str, int], named: Named
 ) -> list[Survived]:
     before, less = Counter[str](), defaultdict[str, float](float)
-    for ordinal, names in slices(store, rows, rules):
+    for ordinal, names in slices(store, rows, named):
         before.update(names)
         for one in names if ordinal in lost else ():
             less[one] += lost[ordinal]
@@ -74,21 +97,23 @@ def _survived(
     return sorted(found, key=lambda one: (one.p, one.after / one.before))
 
 
-def rules_of(store: Store, snapshot: Snapshot) -> Rules:
+def rules_of(store: Store, snapshot: Snapshot) -> Named:
     """The slices that the snapshot's steps made by rules."""
-    return Rules(dict.fromkeys(rule for step, _ in given(store, snapshot) for rule in step.params.get("rules", ())))
+    steps = [store.get(ref, Step) for ref in snapshot.steps]
+    rules = Rules(dict.fromkeys(rule for step in steps for rule in step.params.get("rules", ())))
+    return lambda content: rules.of(said(content))
 
 
-def slices(store: Store, rows: RowSet, rules: Rules) -> Iterator[tuple[int, tuple[str, ...]]]:
+def slices(store: Store, rows: RowSet, more: Named) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(ordinal, its slices) of each row."""
     for batch in store.scan(["ord", "content", "slices"], rows):
         for ordinal, text, sliced in zip(*(batch[n].to_pylist() for n in ("ord", "content", "slices")), strict=True):
             content = json.loads(text) if text else {}
             named = slices_of(json.loads(sliced) if sliced else {}, label_of(content))
-            yield ordinal, (*named, *rules.of(said(content)))
+            yield ordinal, (*named, *more(content))
 
 
-def evaluated(store: Store, rules: Rules) -> Counter[str]:
+def evaluated(store: Store, named: Named) -> Counter[str]:
     """Slice, or ``answer=…`` → items of all suites."""
     newest = {suite.name: suite for _, suite in store.all(Suite)}
     found = Counter[str]()
@@ -96,7 +121,7 @@ def evaluated(store: Store, rules: Rules) -> Counter[str]:
         for item in store.get_lines(suite.items):
             found.update(f"{field}={value}" for field, value in item.get("slices", {}).items())
             found[f"answer={item.get('expected')}"] += 1
-            found.update(rules.of(question_of({"prompt": item.get("input")})))
+            found.update(named({"prompt": item.get("input")}))
     return found
 
 

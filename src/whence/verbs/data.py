@@ -133,10 +133,11 @@ class Data:
         ref = Ref(str(find(self._store, before))) if before else None
         return difference(self._store, ref, self._snapshot(after)[0], examples, words)
 
-    def survival(self, snapshot: str | None = None) -> list[Survived]:
+    def survival(self, snapshot: str | None = None, *, topics: bool = False) -> list[Survived]:
         """Every slice that a curation step made smaller, and how likely that is by chance. snapshot: as in `removed`.
-        Raises NotFound, Unmet without the extra ``checks``."""
-        return survival(self._store, self._snapshot(snapshot)[1])
+        topics: with slices that nobody named, found by clustering. Raises NotFound, Unmet without the extra
+        ``checks``."""
+        return survival(self._store, self._snapshot(snapshot)[1], topics)
 
     def leaks(self, snapshot: str | None = None, *, documents: Sequence[str | Path] = ()) -> list[Finding]:
         """Items of every suite that stand in rows of a snapshot, in prompts and in `documents` (files of text or JSON
