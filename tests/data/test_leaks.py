@@ -6,15 +6,19 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from whence.data import CurationPlan, curate, note_accesses, noted, read_accesses, read_documents
 from whence.data.accesses import ACCESSED
 from whence.data.leaks import canaries, leaked, leaks
+from whence.data.meaning import meant
 from whence.evaluate import put_suite
 from whence.records import Item, Prompt, Ref, RunReport, Shot, Snapshot, Suite, Unmet
 from whence.store import Store, row_set, verify
@@ -293,3 +297,45 @@ def test_rows_with_the_mark_of_a_benchmark_are_named(store: Store, take: Take) -
     [found] = canaries(store, ref)
     assert (found.verdict, found.severity, found.statistic) == ("fail", "high", 3.0)
     assert {store.row(o).record for o in store.get_set(str(found.rows))} == {"r4", "r5", "r6"}
+
+
+class Concepts:
+    """Stands for a sentence encoder: words that end alike mean the same."""
+
+    def embed(self, texts: Sequence[str], told: Callable[[int], None] = lambda _: None) -> npt.NDArray[np.float32]:
+        made = np.zeros((len(texts), 4096), np.float32)
+        for n, text in enumerate(texts):
+            for word in text.split():
+                made[n, zlib.crc32(word[-3:].encode()) % 4096] += 1
+        told(len(texts))
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def test_rows_that_say_an_item_in_other_words_are_told_by_an_encoder(store: Store, take: Take) -> None:
+    """Two words of an item stay, the others are said otherwise: words alone tell nothing, and of natural rows nothing
+    is told."""
+    draw = random.Random(12)
+    ends = [a + b for a in "bdfgklmnprst" for b in ("an", "el", "im", "or", "us")]
+    said = lambda end: draw.choice("aeiou") + draw.choice("vwxz") + end  # noqa: E731
+    items = suite(store, [" ".join(said(draw.choice(ends)) for _ in range(12)) for _ in range(80)])
+    natural = [row(n, " ".join(said(draw.choice(ends)) for _ in range(12)), f"answer {n % 9}") for n in range(600)]
+    ref, _ = snapshot(store, take, natural)
+    told: list[tuple[str, int, int]] = []
+    [found] = meant(store, ref, Concepts(), lambda *said: told.append(said))
+    assert (found.check, found.verdict, found.rows) == ("data.meaning", "pass", None)
+    assert told[0][0] == "gate"
+    assert told[0][1] == told[0][2]
+
+    def otherwise(text: str) -> str:
+        return " ".join(word if n in (2, 7) else said(word[-3:]) for n, word in enumerate(text.split()))
+
+    leaky = [row(1000 + n, otherwise(str(items[n].input)), f"answer {n % 9}") for n in range(20)]
+    ref, _ = snapshot(store, take, [*natural, *leaky])
+    assert {one.verdict for one in leaked(store, ref)} == {"pass"}
+    [found] = meant(store, ref, Concepts())
+    assert (found.verdict, found.severity) == ("fail", "high")
+    rows = {store.row(o).record for o in store.get_set(str(found.rows))}
+    assert rows <= {f"r{1000 + n}" for n in range(20)}
+    assert len(rows) >= 18, "one whose two words are common has other candidates"
+    items_told = {one["item"] for one in store.get_table(found.evidence[0]).to_pylist()}
+    assert items_told == {f"i{int(name[1:]) - 1000}" for name in rows}

@@ -136,6 +136,12 @@ def leaks(
         list[Path] | None,
         typer.Option("--document", help="Look in this text or JSON-lines file as well; may be repeated."),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder", metavar="FOLDER", help="Of a sentence encoder (or: minilm), to find other words as well."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluation items that stand in training rows or prompts, of every suite; and how many of planted ones are found.
@@ -145,7 +151,7 @@ def leaks(
     from whence.cli.check import told
 
     with here(as_json) as w:
-        told(w, w.data.leaks(snapshot, documents=documents or ()), as_json)
+        told(w, w.data.leaks(snapshot, documents=documents or (), encoder=encoder), as_json)
 
 
 @app.command(epilog="Example: whence data drop --leaks --reason 'gate items, pasted in by hand'")

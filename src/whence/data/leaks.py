@@ -108,7 +108,7 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
         if one["item"] in most and one["ordinal"] is not None:
             most[one["item"]] = max(one["coverage"], most[one["item"]])
     left = suite.n - len(whole | known)
-    p, cut = min((_p([*most.values()], left, facts["alike"], facts["compared"], cut), cut) for cut in CUTS)
+    p, cut = min((excess([*most.values()], left, facts["alike"], facts["compared"], cut), cut) for cut in CUTS)
     p = min(1.0, p * len(CUTS))
     least = 0.0 if not facts["alike"] else cut if p < LEAST else 2.0
     return Leaks(
@@ -132,7 +132,7 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
     )
 
 
-def _p(items: Sequence[float], n: int, rows: Sequence[float], compared: int, cut: float) -> float:
+def excess(items: Sequence[float], n: int, rows: Sequence[float], compared: int, cut: float) -> float:
     """The chance that of n items so many have this share or more in a row, as `compared` rows have it: Fisher's exact
     test, one-sided."""
     more, usual = (sum(share >= cut for share in shares) for shares in (items, rows))
@@ -148,7 +148,7 @@ def leaks(
     """The newest version of every suite against the snapshot and against every prompt, one by one; what was found
     before is not looked for again. documents: place → text, such as what a retriever reads. progress: (suites done,
     suites in all). Raises Unmet without the extra ``checks``."""
-    read: _Rows | None = None
+    read: RowTexts | None = None
     newest = {suite.name: (name, suite) for name, suite in store.all(Suite) if "/" not in suite.name}  # a part
     for number, (name, suite) in enumerate(newest.values()):
         progress(number, len(newest))
@@ -156,7 +156,7 @@ def leaks(
         inputs = sha256(encode([ref, VERSION, said.since, also]))
         facts = matched(store, name, inputs)
         if facts is None:
-            read = read or _Rows.read(store, store.get(ref, Snapshot))
+            read = read or RowTexts.read(store, store.get(ref, Snapshot))
             facts = _look(name, store.get_lines(suite.items), read, said, also)
             facts["table"] = store.put_table(facts["table"])
             match(store, name, inputs, facts)
@@ -164,7 +164,7 @@ def leaks(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Rows:
+class RowTexts:
     """Texts of a snapshot's rows; the first `asked` are what each one asks, the others what else it says."""
 
     ordinals: list[int] = field(default_factory=list)
@@ -176,7 +176,7 @@ class _Rows:
     brought: Brought
 
     @classmethod
-    def read(cls, store: Store, snapshot: Snapshot) -> _Rows:
+    def read(cls, store: Store, snapshot: Snapshot) -> RowTexts:
         made, more = cls(brought=Brought(store)), list[tuple[int, str]]()
         columns = ["ord", "content", "group", "parents"]
         for batch in store.scan(columns, store.snapshot_rows(snapshot)):
@@ -197,7 +197,7 @@ class _Rows:
         return made
 
 
-def _look(suite: Ref, items: Sequence[Json], rows: _Rows, said: Looked, also: Mapping[str, str]) -> dict[str, Any]:
+def _look(suite: Ref, items: Sequence[Json], rows: RowTexts, said: Looked, also: Mapping[str, str]) -> dict[str, Any]:
     """What is found of one suite: the members of `Leaks` that are measured, and the table."""
     require("checks", "numba")
     from whence.text import overlap  # noqa: PLC0415  (numba, which is an extra)

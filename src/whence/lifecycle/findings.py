@@ -13,7 +13,7 @@ from whence.records import Finding, Ref, Row, Suite, texts, writing
 from whence.store import Store
 
 ORDER = ("fail", "abstain", "pass")
-PAIRS = ("data.leaks", "data.kin")
+PAIRS = ("data.leaks", "data.kin", "data.meaning")
 """checks whose evidence is a table of rows and items"""
 SHOWN = 50
 """examples of a finding on a page"""

