@@ -68,6 +68,8 @@ def test_a_leak_is_told_dropped_and_brought_back(desk: Path, says: Callable[...,
     said = " ".join(says("run", "--to", "curate").split())
     assert "of 30 items 2 stand in rows whole" in said
     assert "do: whence data drop --leaks" in said
+    assert "rows:r100 item i3, normalised" in said
+    assert "rows:r101 item i8, exact" in said
     found = says("data", "leaks", "--json", code=2)[0]
     checked = says("check", "data.leaks", "--json", code=2)[0]
     assert (found["check"], found["verdict"], found["severity"], found["statistic"]) == (

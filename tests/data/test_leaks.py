@@ -103,7 +103,22 @@ def test_without_leaks_it_says_what_it_would_have_found(store: Store, take: Take
     assert all("planted here, found: " in one.message for one in by_name.values())
 
 
-@pytest.mark.parametrize("texts", [["", " "], ["👍"], ["yes"], ["我要退款"], ["x" * 100_000]])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["", " "],
+        ["👍"],
+        ["yes"],
+        ["我要退款"],
+        ["x" * 100_000],
+        ["اريد استرداد نقودي"],
+        ["a\x00b\x1bc\x7f"],
+        ["ab " * 350_000],
+        ["the same thing"] * 40,
+        [f"n{n}" for n in range(40)],
+        ["e\u0301 \u202eabc", "\ufb01n"],
+    ],
+)
 def test_odd_suites_and_rows_are_no_trouble(store: Store, take: Take, texts: list[str]) -> None:
     items = suite(store, texts)
     ref, _ = snapshot(
@@ -339,3 +354,17 @@ def test_rows_that_say_an_item_in_other_words_are_told_by_an_encoder(store: Stor
     assert len(rows) >= 18, "one whose two words are common has other candidates"
     items_told = {one["item"] for one in store.get_table(found.evidence[0]).to_pylist()}
     assert items_told == {f"i{int(name[1:]) - 1000}" for name in rows}
+
+
+def test_a_suite_that_changes_in_between_is_looked_at_as_it_is_now(store: Store, take: Take) -> None:
+    draw = random.Random(13)
+    items = suite(store, [asked(draw) for _ in range(30)])
+    ref, _ = snapshot(store, take, [row(n, asked(draw)) for n in range(100)] + [row(100, str(items[3].input))])
+    found = leaks(store, ref)
+    put_suite(store, "gate", "gate", "label", items[4:], ["no", "yes"])
+    assert [one.whole for one in found] == [0]
+    put_suite(store, "gate", "gate", "label", items, ["no", "yes"])
+    assert [one.whole for one in leaks(store, ref)] == [1], "the first version counts again"
+    put_suite(store, "gate", "gate", "label", items[5:], ["no", "yes"])
+    assert [one.whole for one in leaks(store, ref)] == [0]
+    assert verify(store) == []

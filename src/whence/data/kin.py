@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from whence.records import Finding, Ref, Snapshot, Source, Suite
 from whence.store import RowSet, Store, row_set, to_array
+from whence.store.suites import current_suites
 
 TIERS = ("conversation", "subject", "inspired_by", "republished")
 """How a row may be kin to an item."""
@@ -84,7 +85,7 @@ def kin(store: Store, thing: Ref) -> Iterable[Finding]:
     snapshot = store.get(thing)
     if not isinstance(snapshot, Snapshot):
         return
-    suites = {suite.name: suite for _, suite in store.all(Suite) if "/" not in suite.name}  # with one: part of another
+    suites = {name: suite for name, (_, suite) in current_suites(store).items()}
     for suite in suites.values():
         one = kin_of(store, snapshot, suite)
         known, leaked = one.grouped and one.named, one.leaked()

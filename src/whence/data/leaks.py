@@ -20,6 +20,7 @@ from whence.data.removal import answer_of, question_of
 from whence.records import Finding, Json, Prompt, Ref, Snapshot, Suite, Unmet, encode, require, sha256, texts
 from whence.stats import few_kept
 from whence.store import Store, row_set
+from whence.store.suites import current_suites
 from whence.text import normalise
 
 CHECK = "data.leaks"
@@ -145,13 +146,13 @@ def leaks(
     documents: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[Leaks]:
-    """The newest version of every suite against the snapshot and against every prompt, one by one; what was found
+    """Every suite against the snapshot and against every prompt, one by one; what was found
     before is not looked for again. documents: place → text, such as what a retriever reads. progress: (suites done,
     suites in all). Raises Unmet without the extra ``checks``."""
     read: RowTexts | None = None
-    newest = {suite.name: (name, suite) for name, suite in store.all(Suite) if "/" not in suite.name}  # a part
-    for number, (name, suite) in enumerate(newest.values()):
-        progress(number, len(newest))
+    suites = current_suites(store).values()
+    for number, (name, suite) in enumerate(suites):
+        progress(number, len(suites))
         said, also = looked(store, suite.name), _prompts(store, name) | dict(documents or {})
         inputs = sha256(encode([ref, VERSION, said.since, also]))
         facts = matched(store, name, inputs)

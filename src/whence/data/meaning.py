@@ -15,6 +15,7 @@ from whence.data.leaks import COMPARED, FOUND, LEAST, RowTexts, excess
 from whence.data.removal import question_of
 from whence.records import Finding, Json, Ref, Snapshot, Suite
 from whence.store import Store, row_set
+from whence.store.suites import current_suites
 from whence.text import normalise
 
 CHECK = "data.meaning"
@@ -43,8 +44,7 @@ def meant(
     if not isinstance(snapshot, Snapshot):
         return
     rows = RowTexts.read(store, snapshot)
-    newest = {suite.name: (ref, suite) for ref, suite in store.all(Suite) if "/" not in suite.name}
-    for ref, suite in newest.values():
+    for ref, suite in current_suites(store).values():
         items = store.get_lines(suite.items)
         yield _finding(store, thing, ref, suite, items, rows, encoder, partial(told, suite.name))
 

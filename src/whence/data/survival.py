@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from whence.data.near import Rules, label_of, said, slices_of
 from whence.data.removal import given, question_of
 from whence.data.topics import Topics
-from whence.records import Finding, Json, Ref, Snapshot, Step, Suite
+from whence.records import Finding, Json, Ref, Snapshot, Step
 from whence.stats import adjusted, few_kept
 from whence.store import RowSet, Store
+from whence.store.suites import current_suites
 
 LEAST = 0.001
 """Adjusted p below which a slice did not shrink by chance."""
@@ -68,8 +69,8 @@ def _named(store: Store, steps: Sequence[tuple[Step, RowSet]], rules: Named, top
     if not topics or not steps:
         return rules
     rows = (text for part in store.scan(["content"], steps[-1][1]) for text in part["content"].to_pylist())
-    suites = {suite.name: suite.items for _, suite in store.all(Suite)}
-    items = ({"prompt": item.get("input")} for blob in suites.values() for item in store.get_lines(blob))
+    suites = current_suites(store).values()
+    items = ({"prompt": item.get("input")} for _, suite in suites for item in store.get_lines(suite.items))
     found = Topics([_subject(json.loads(text)) for text in rows if text], [question_of(item) for item in items])
     return lambda content: (*rules(content), *found.of(_subject(content)))
 
@@ -115,9 +116,8 @@ def slices(store: Store, rows: RowSet, more: Named) -> Iterator[tuple[int, tuple
 
 def evaluated(store: Store, named: Named) -> Counter[str]:
     """Slice, or ``answer=…`` → items of all suites."""
-    newest = {suite.name: suite for _, suite in store.all(Suite)}
     found = Counter[str]()
-    for suite in newest.values():
+    for _, suite in current_suites(store).values():
         for item in store.get_lines(suite.items):
             found.update(f"{field}={value}" for field, value in item.get("slices", {}).items())
             found[f"answer={item.get('expected')}"] += 1

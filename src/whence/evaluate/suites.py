@@ -12,6 +12,7 @@ from typing import Any, Literal
 from whence.evaluate.scorers import normalised
 from whence.records import Item, Json, Ref, Suite, Unmet, content_fault, digest, encode, merkle_root, plain
 from whence.store import Store
+from whence.store.suites import CURRENT, current_suites
 
 SHOWN = 100
 """Faults written out in one message; the rest are counted."""
@@ -130,7 +131,8 @@ def put_suite(
     labels: Sequence[str] = (),
     **said: Any,
 ) -> Ref:
-    """Store a suite and return its digest; the same items in the same order give the same one.
+    """Store a suite, which counts from now on as the one of its name, and return its digest; the same items in the same
+    order give the same one.
 
     labels: the closed set of answers of the label scorer; empty there: every expected value. said: what else a Suite
     may say, of its groups and of where it comes from. Raises Unmet that lists repeated ids and expected values that the
@@ -143,18 +145,21 @@ def put_suite(
         f"items with ids of their own whose expected values fit the {scorer} scorer",
         "correct the suite's file, its labels or its scorer",
     )
-    return store.put(
-        Suite(
-            name=name,
-            role=role,
-            scorer=scorer,
-            items=store.put_lines(plain(item) for item in items),
-            n=len(items),
-            root=merkle_root(bytes.fromhex(digest(item).removeprefix("sha256:")) for item in items),
-            labels=tuple(labels),
-            **said,
-        )
+    suite = Suite(
+        name=name,
+        role=role,
+        scorer=scorer,
+        items=store.put_lines(plain(item) for item in items),
+        n=len(items),
+        root=merkle_root(bytes.fromhex(digest(item).removeprefix("sha256:")) for item in items),
+        labels=tuple(labels),
+        **said,
     )
+    with store.transaction():
+        before, made = current_suites(store).get(name), store.put(suite)
+        if before and before[0] != made:
+            store.append(CURRENT, made)
+    return made
 
 
 def _faults(scorer: str, items: Sequence[Item], labels: Sequence[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Protocol
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, ItemFields
 from whence.lifecycle import routed
+from whence.lifecycle.findings import examples
 from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
 from whence.lifecycle.rebuild import on_same_rows
@@ -43,6 +44,8 @@ from whence.store import Store
 from whence.text import normalise
 
 STAGES = ("ingest", "curate", "train", "evaluate", "judge", "release")
+EXAMPLES = 3
+"""of a leak, said when the snapshot is frozen"""
 
 
 class Told(Protocol):
@@ -210,8 +213,11 @@ class Walk:
         steps = [step_line(self.store.get(ref, Step)) for ref in snapshot.steps]
         none = [] if snapshot.rows else ["no row is left: see `whence data quarantine` and `whence data removed`"]
         told = lambda done, of: self.told.progress("curate", "leaks", done, of)  # noqa: E731
-        found = data.leaked(self.store, self.out.snapshot, progress=told)
-        leaks = [finding_line(one) for one in found if one.severity == "high" and one.verdict != "pass"]
+        leaks = list[str]()
+        for one in data.leaked(self.store, self.out.snapshot, progress=told):
+            if one.severity == "high" and one.verdict != "pass":
+                some = examples(self.store, one, EXAMPLES)
+                leaks += [finding_line(one), *(f"  {example.where}  {example.what}" for example in some)]
         return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…", *none, *leaks]
 
     def _put_suites(self) -> None:
