@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,3 +116,18 @@ def test_accesses_are_listed_and_a_document_is_looked_in(desk: Path, says: Calla
     found = says("data", "leaks", "--document", "book.txt", "--json", code=2)[0]
     assert "1 stand in prompts or documents word for word" in found["message"]
     assert "cannot be read" in says("data", "leaks", "--document", "none.txt", code=1)
+
+
+@pytest.mark.fault
+def test_a_full_disk_is_said_and_the_next_time_it_is_looked_for_again(desk: Path, says: Callable[..., Any]) -> None:
+    says("run", "--to", "curate")
+    (desk / "book.txt").write_text("nothing that an item asks")  # not looked in before
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    words = [sys.executable, "-m", "whence", "data", "leaks", "--document", "book.txt"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=full)
+    assert (done.returncode, "cannot be written" in done.stderr, "do: " in done.stderr) == (1, True, True), done.stderr
+    says("verify")
+    assert says("data", "leaks", "--document", "book.txt", "--json", code=2)[0]["verdict"] == "fail"
