@@ -144,7 +144,7 @@ def leaks(
     store: Store,
     ref: Ref,
     documents: Mapping[str, str] | None = None,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[float, int], None] = lambda *_: None,
 ) -> Iterator[Leaks]:
     """Every suite against the snapshot and against every prompt, one by one; what was found
     before is not looked for again. documents: place → text, such as what a retriever reads. progress: (suites done,
@@ -153,12 +153,13 @@ def leaks(
     suites = current_suites(store).values()
     for number, (name, suite) in enumerate(suites):
         progress(number, len(suites))
+        told = lambda share, number=number: progress(number + share, len(suites))  # noqa: E731
         said, also = looked(store, suite.name), _prompts(store, name) | dict(documents or {})
         inputs = sha256(encode([ref, VERSION, said.since, also]))
         facts = matched(store, name, inputs)
         if facts is None:
             read = read or RowTexts.read(store, store.get(ref, Snapshot))
-            facts = _look(name, store.get_lines(suite.items), read, said, also)
+            facts = _look(name, store.get_lines(suite.items), read, said, also, told)
             facts["table"] = store.put_table(facts["table"])
             match(store, name, inputs, facts)
         yield _counted(suite, store.get_table(facts["table"]), facts)
@@ -198,7 +199,14 @@ class RowTexts:
         return made
 
 
-def _look(suite: Ref, items: Sequence[Json], rows: RowTexts, said: Looked, also: Mapping[str, str]) -> dict[str, Any]:
+def _look(
+    suite: Ref,
+    items: Sequence[Json],
+    rows: RowTexts,
+    said: Looked,
+    also: Mapping[str, str],
+    told_of: Callable[[float], None] = lambda _: None,
+) -> dict[str, Any]:
     """What is found of one suite: the members of `Leaks` that are measured, and the table."""
     require("checks", "numba")
     from whence.text import overlap  # noqa: PLC0415  (numba, which is an extra)
@@ -212,6 +220,7 @@ def _look(suite: Ref, items: Sequence[Json], rows: RowTexts, said: Looked, also:
     search = overlap.Suite(
         pa.array([*put, *(rows.texts[r] for r in compared)], pa.large_string()),
         pa.array([*rows.texts, *made, *also.values()], pa.large_string()),
+        told=told_of,
     )
     table, told = search.leaks(), search.told()["part"].to_numpy(zero_copy_only=False)[: len(put)]
     hits, alike, recalled, everyday = list[dict[str, Any]](), dict[int, float](), set[tuple[int, int]](), set[int]()
@@ -305,7 +314,7 @@ def leaked(
     store: Store,
     thing: Ref,
     documents: Mapping[str, str] | None = None,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[float, int], None] = lambda *_: None,
 ) -> Iterable[Finding]:
     """Check ``data.leaks``: no evaluation item may stand in training rows or prompts.
 

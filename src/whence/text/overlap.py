@@ -96,12 +96,17 @@ class Texts:
 
 
 class Suite:
-    """Evaluation texts, and what is everyday in the rows where they are looked for. items, rows: strings."""
+    """Evaluation texts, and what is everyday in the rows where they are looked for. items, rows: strings. told: is told
+    the share of all work that is done."""
 
     def __init__(
-        self, items: pa.Array | pa.ChunkedArray, rows: pa.Array | pa.ChunkedArray, bounds: Bounds = Bounds()
+        self,
+        items: pa.Array | pa.ChunkedArray,
+        rows: pa.Array | pa.ChunkedArray,
+        bounds: Bounds = Bounds(),
+        told: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self.bounds, self.items, self.rows = bounds, Texts(items), Texts(rows)
+        self.bounds, self.items, self.rows, self.told_of = bounds, Texts(items), Texts(rows), told
         texts = self.items.texts.take(pa.array(self.items.first)).combine_chunks()
         self.whole = words(texts)
         sample = self.rows.first[:: max(1, len(self.rows) // 20_000)]
@@ -110,7 +115,7 @@ class Suite:
         self.words = Vocabulary(self.whole)
         times = np.diff(self.rows.ends)
         seen = self.words.seen(self.whole, np.ones(len(self.items), np.int64))
-        for some in self.rows.each(lambda part, which: self.words.seen(words(part), times[which])):
+        for some in self._watched(self.rows.each(lambda part, which: self.words.seen(words(part), times[which])), 0.0):
             seen += some
         self.bits = information(seen, int(times.sum()) + len(self.items))
         self.ids, self.offsets = self.words.ids(self.kept)
@@ -144,7 +149,7 @@ class Suite:
         a paraphrase), `bits` of the words found, `natural`, `said` (rows with the words of this row). By row and item.
         Of rows with the same words the first stands for all where the pair is natural; each is there where it is not.
         """
-        found = pa.concat_tables([_NONE, *self.rows.each(self._find)])
+        found = pa.concat_tables([_NONE, *self._watched(self.rows.each(self._find), 0.5)])
         which, item, tier, coverage, bits, natural = (column.to_numpy() for column in found.columns)
         said = np.diff(self.rows.ends)[which]
         pair, row = self.rows.all(which)
@@ -160,6 +165,13 @@ class Suite:
         names = pa.DictionaryArray.from_arrays(pa.array(tier[order].astype(np.int8)), pa.array(TIERS))
         told = {"coverage": coverage[pair], "bits": bits[pair], "natural": natural[pair], "said": said[pair]}
         return pa.table({"row": row[order], "item": item[order], "tier": names, **told})
+
+    def _watched(self, parts: Iterator[T], start: float) -> Iterator[T]:
+        """The same, and half of the work told of as it is done."""
+        count = sum(1 for _ in _cut(self.rows.texts))
+        for done, part in enumerate(parts, 1):
+            self.told_of(start + 0.5 * done / count)
+            yield part
 
     def _find(self, texts: pa.Array, which: Places) -> pa.Table:
         """The same for distinct rows and distinct items, the tier as a number."""
