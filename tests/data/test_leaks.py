@@ -176,6 +176,30 @@ def test_what_rows_have_in_common_with_one_another_is_no_leak(store: Store, take
     assert not found.told
 
 
+def test_short_turns_that_everybody_types_are_no_leak_and_a_long_one_is(store: Store, take: Take) -> None:
+    """Of 200 items 60 are short turns, some in rows of one or two conversations, as of the turns of the rows."""
+    draw = random.Random(14)
+    turns = [asked(draw, draw.randint(4, 6)) for _ in range(400)]
+    said = lambda: draw.choice(turns) if draw.random() < 0.3 else asked(draw, 12)  # noqa: E731
+    items = suite(store, [said() for _ in range(200)])
+    rows = [{**row(n, said()), "talk": f"t{n // 4}"} for n in range(1000)]
+    ref, _ = snapshot(store, take, [row(n, one["prompt"]) | {"talk": one["talk"]} for n, one in enumerate(rows)])
+    [found] = leaks(store, ref)
+    assert found.whole == found.short > 10
+    assert (found.verdict, found.told) == ("pass", frozenset())
+    [finding] = leaked(store, ref)
+    assert "of them short, as often as rows stand in one another)" in finding.message
+    long = next(str(item.input) for item in items if len(str(item.input).split()) == 12)
+    ref, _ = snapshot(store, take, [*rows, row(5000, long)])
+    [found] = leaks(store, ref)
+    assert (found.whole, found.verdict) == (found.short + 1, "fail")
+    assert [store.row(o).record for o in found.told] == ["r5000"]
+    clean = [row(n, asked(draw, 12)) for n in range(1000)] + [row(6000 + n, text) for n, text in enumerate(turns)]
+    ref, _ = snapshot(store, take, clean)
+    [found] = leaks(store, ref)
+    assert (found.short, found.verdict) == (0, "fail"), "no row of these stands in another"
+
+
 @contextlib.contextmanager
 def author(store: Store, who: str) -> Iterator[Store]:
     with contextlib.closing(Store.open(store.root, actor=who)) as hers:

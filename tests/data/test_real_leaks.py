@@ -48,7 +48,8 @@ def test_banking77s_leaked_items_are_dropped_and_what_is_natural_stays(
         store, snapshot(store, take(rows(lines(real_data / "banking77/train.jsonl"), "text", "intent"), id="id"))
     )
     assert (found.whole, found.verdict) == (25, "fail")
-    assert 25 <= len(found.told) <= 30, "each, and the rows that say the same"
+    assert found.short == 15
+    assert 10 <= len(found.told) <= 14, "those of eight words and more, and the rows that say the same"
     assert found.p > 0.01
     assert found.everyday > 1000
     assert found.recall["verbatim"] == 1.0
@@ -97,3 +98,25 @@ def test_twelve_items_reworded_by_whom_had_looked_are_told_and_twelve_of_somebod
     assert (found.known, found.whole, found.verdict) == (12, 0, "fail")
     for one in (hers, his):
         one.close()
+
+
+def test_short_turns_of_multidogo_do_not_alarm(store: Store, take: Take, real_data: Path) -> None:
+    """The rule for short items was made with this set in view."""
+    said = lines(real_data / "multidogo/software_turn_level.jsonl")
+    items = [one for one in said if one["split"] == "test"]
+    put_suite(
+        store,
+        "gate",
+        "gate",
+        "exact",
+        [Item(id=f"t{n}", input=one["text"], expected="") for n, one in enumerate(items)],
+        [],
+    )
+    train = [{"id": str(n), "prompt": one["text"], "completion": "x", "talk": one["conversation"]}
+             for n, one in enumerate(said) if one["split"] == "train"]  # fmt: skip
+    [found] = leaks(store, snapshot(store, take(train, id="id", group="talk")))
+    assert found.whole > 400
+    assert found.short > 0.8 * found.whole
+    assert (found.verdict, found.p) == ("fail", 1.0), "long turns that stand there word for word are told"
+    asked = {store.row(ordinal).content["prompt"] for ordinal in found.told}
+    assert len(asked) < 0.2 * found.whole

@@ -24,7 +24,7 @@ from whence.store.suites import current_suites
 from whence.text import normalise
 
 CHECK = "data.leaks"
-VERSION = 1
+VERSION = 2
 """of what is found: another one looks again"""
 PLANTED = 100
 """items of each kind that are planted, at most"""
@@ -34,6 +34,8 @@ LEAST = 0.001
 """p below which more items have much in common with rows than rows have with one another"""
 CUTS = (0.0, 0.7, 0.8, 0.9)
 """how much is much: shares of an item that a row may have of it"""
+SHORT = 8
+"""words; of a shorter item that stands somewhere whole nothing is known but that people say so"""
 WHOLE = ("exact", "normalised")
 """tiers of items that stand in a row as they are, but for case and punctuation"""
 FOUND = pa.schema(
@@ -47,6 +49,7 @@ FOUND = pa.schema(
         "bits": pa.float64(),
         "same_answer": pa.bool_(),
         "looked": pa.bool_(),
+        "short": pa.bool_(),
     }
 )
 
@@ -63,7 +66,8 @@ class Leaks:
     """of the suite"""
     found: pa.Table
     """suite (its digest), ordinal of the row (none: `place` is a prompt or document), item (its id), tier, coverage,
-    bits, same_answer, looked: whether who brought the row had looked at the item before; only then, if everyday"""
+    bits, same_answer, looked: whether who brought the row had looked at the item before; only then, if everyday; short:
+    whether the item has fewer than `SHORT` words"""
     everyday: int
     """items that rows have in common with them no more than is everyday in this data"""
     usual: int
@@ -76,6 +80,8 @@ class Leaks:
     """share of the items that are too short or too common to be told in any way but whole"""
     whole: int
     """items that stand in a row as they are"""
+    short: int
+    """of these, short ones, of which no more stand in rows than rows stand in one another"""
     part: int
     """other items of which a row has more than is everyday"""
     answered: int
@@ -88,12 +94,12 @@ class Leaks:
     placed: int
     """items that stand in prompts or documents word for word; what stands there in part is in `found` only"""
     told: frozenset[int]
-    """rows that speak against the snapshot: an item stands in them whole, or in part where that is not usual"""
+    """rows that speak against the snapshot: an item stands in them whole, or in part, where that is not usual"""
 
     @property
     def verdict(self) -> Literal["pass", "fail", "abstain"]:
         """What these numbers come to."""
-        if self.whole or self.known or self.placed or self.p < LEAST:
+        if self.whole > self.short or self.known or self.placed or self.p < LEAST:
             return "fail"
         return "abstain" if self.part and not self.usual else "pass"
 
@@ -102,6 +108,10 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
     pairs = found.to_pylist()
     items = lambda which: {one["item"] for one in pairs if which(one)}  # noqa: E731
     whole = items(lambda one: one["ordinal"] is not None and one["tier"] in WHOLE)
+    short = items(lambda one: one["ordinal"] is not None and one["tier"] in WHOLE and one["short"])
+    few, twins, others = facts["short"]
+    if not twins or few_kept(twins, len(short) + twins, others, few + others) < LEAST:
+        short = set()
     part = items(lambda one: one["ordinal"] is not None) - whole
     known = items(lambda one: one["looked"]) - whole
     most = dict.fromkeys(part - known, 0.0)
@@ -118,6 +128,7 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
         items=suite.n,
         found=found,
         whole=len(whole),
+        short=len(short),
         part=len(part),
         answered=len(items(lambda one: one["ordinal"] is not None and one["same_answer"]) - whole),
         known=len(known),
@@ -126,7 +137,8 @@ def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
         told=frozenset(
             one["ordinal"]
             for one in pairs
-            if one["ordinal"] is not None and (one["coverage"] >= least or one["looked"] or one["tier"] in WHOLE)
+            if one["ordinal"] is not None
+            and (one["looked"] or (one["item"] not in short if one["tier"] in WHOLE else one["coverage"] >= least))
         ),
         usual=len(facts["alike"]),
         **{name: facts[name] for name in ("everyday", "compared", "recall", "blind")},
@@ -224,13 +236,17 @@ def _look(
     )
     table, told = search.leaks(), search.told()["part"].to_numpy(zero_copy_only=False)[: len(put)]
     hits, alike, recalled, everyday = list[dict[str, Any]](), dict[int, float](), set[tuple[int, int]](), set[int]()
+    brief = [len(text.split()) < SHORT for text in (*put, *(rows.texts[r] for r in compared))]
+    twins = set[int]()
     places = list(also)
     for hit in table.to_pylist():
         r, i = hit["row"], hit["item"]
         if i >= len(put):
             own = rows.ordinals[compared[i - len(put)]]
             other = r < len(rows.texts) and rows.families[rows.ordinals[r]] != rows.families[own]
-            if other and not hit["natural"] and hit["tier"] not in WHOLE:
+            if other and not hit["natural"] and hit["tier"] in WHOLE:
+                twins.add(i)
+            elif other and not hit["natural"]:
                 alike[i] = max(hit["coverage"], alike.get(i, 0.0))
         elif len(rows.texts) <= r < len(rows.texts) + len(made):
             if not hit["natural"]:
@@ -254,6 +270,7 @@ def _look(
                     and bool(rows.answers[ordinal])
                     and rows.answers[ordinal] == normalise(str(items[i].get("expected") or "")),
                     "looked": knew,
+                    "short": brief[i],
                 }
             )
     found, shares = {hit["item"] for hit in hits}, defaultdict[str, list[bool]](list)
@@ -264,6 +281,7 @@ def _look(
         "everyday": len([i for i in everyday if str(items[i]["id"]) not in found]),
         "alike": sorted(alike.values()),
         "compared": len(compared),
+        "short": [sum(brief[: len(put)]), sum(brief[i] for i in twins), sum(brief[len(put) :])],
         "recall": {kind: float(np.mean(one)) for kind, one in shares.items()},
         "blind": 1 - float(np.mean(told)) if len(put) else 0.0,
     }
@@ -319,8 +337,9 @@ def leaked(
     """Check ``data.leaks``: no evaluation item may stand in training rows or prompts.
 
     A finding a suite, which says how much of what was planted would have been found. It fails where items stand in
-    rows whole; or in part, in more rows than rows are like one another, or in rows of somebody who had looked at them;
-    or in a prompt or document. It abstains where an item is there in part and no row is as like another."""
+    rows whole (short ones: more often than rows do in one another); or in part, in more rows than rows are like one
+    another, or in rows of somebody who had looked at them; or in a prompt or document. It abstains where an item is
+    there in part and no row is as like another."""
     if not isinstance(store.get(thing), Snapshot):
         return
     try:
@@ -349,14 +368,14 @@ def leaked(
 def _message(one: Leaks) -> str:
     placed = f"; {one.placed} stand in prompts or documents word for word" if one.placed else ""
     known = f", {one.known} of them in rows of somebody who had looked at them" if one.known else ""
-    recall = ", ".join(
-        f"{kind} {share:.0%}" for kind, share in sorted(one.recall.items(), key=lambda of: (-of[1], of[0]))
-    )
+    short = f" ({one.short} of them short, as often as rows stand in one another)" if one.short else ""
+    kinds = sorted(one.recall.items(), key=lambda of: (-of[1], of[0]))
+    recall = ", ".join(f"{kind} {share:.0%}" for kind, share in kinds)
     blind = f"; {one.blind:.0%} of the items can be told whole only" if one.blind else ""
     do = "; do: whence data drop --leaks" if one.told else ""
     return (
-        f"{one.suite}: of {one.items} items {one.whole} stand in rows whole, {one.part} in part ({one.answered} with "
-        f"the same answer{known}; {one.usual} of {one.compared} rows have as much in common with others, "
+        f"{one.suite}: of {one.items} items {one.whole} stand in rows whole{short}, {one.part} in part ({one.answered} "
+        f"with the same answer{known}; {one.usual} of {one.compared} rows have as much in common with others, "
         f"p {one.p:.2g}), {one.everyday} have no more than is everyday{placed}; "
         f"planted here, found: {recall}{blind}{do}"
     )

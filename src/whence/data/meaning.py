@@ -121,4 +121,4 @@ def _hit(ref: Ref, item: Mapping[str, Json], rows: RowTexts, best: tuple[float, 
     ordinal = rows.ordinals[row]
     same = bool(answer) and rows.answers[ordinal] == answer
     facts = {"suite": ref, "ordinal": ordinal, "place": None, "item": str(item["id"]), "tier": "meaning"}
-    return {**facts, "coverage": alike, "bits": 0.0, "same_answer": same, "looked": False}
+    return {**facts, "coverage": alike, "bits": 0.0, "same_answer": same, "looked": False, "short": False}
