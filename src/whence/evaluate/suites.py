@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from whence.evaluate.scorers import normalised
 from whence.records import Item, Json, Ref, Suite, Unmet, content_fault, digest, encode, merkle_root, plain
@@ -129,13 +129,16 @@ def put_suite(
     scorer: Literal["label", "exact", "regex", "json_schema"],
     items: Sequence[Item],
     labels: Sequence[str] = (),
-    **said: Any,
+    *,
+    groups_are: Literal["subject", "group"] | None = None,
+    part_of: str | None = None,
+    republishes: str | None = None,
 ) -> Ref:
     """Store a suite, which counts from now on as the one of its name, and return its digest; the same items in the same
     order give the same one.
 
-    labels: the closed set of answers of the label scorer; empty there: every expected value. said: what else a Suite
-    may say, of its groups and of where it comes from. Raises Unmet that lists repeated ids and expected values that the
+    labels: the closed set of answers of the label scorer; empty there: every expected value. The others are those
+    of a Suite. Raises Unmet that lists repeated ids and expected values that the
     scorer cannot compare with.
     """
     if scorer == "label" and not labels:
@@ -153,7 +156,9 @@ def put_suite(
         n=len(items),
         root=merkle_root(bytes.fromhex(digest(item).removeprefix("sha256:")) for item in items),
         labels=tuple(labels),
-        **said,
+        groups_are=groups_are,
+        part_of=part_of,
+        republishes=republishes,
     )
     with store.transaction():
         before, made = current_suites(store).get(name), store.put(suite)

@@ -231,9 +231,16 @@ class Walk:
             labels = (
                 sorted({str(i.expected) for i in items if i.expected is not None}) if part.scorer == "label" else []
             )
-            said = {"groups_are": part.groups_are, "part_of": part.part_of, "republishes": part.republishes}
             self.suites[part.name] = evaluate.put_suite(
-                self.store, part.name, part.role, part.scorer, items, labels, **said
+                self.store,
+                part.name,
+                part.role,
+                part.scorer,
+                items,
+                labels,
+                groups_are=part.groups_are,
+                part_of=part.part_of,
+                republishes=part.republishes,
             )
 
     def _groups(self) -> dict[str, Iterable[tuple[str, str]]]:
