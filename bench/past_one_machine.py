@@ -44,7 +44,7 @@ def laid(folder: Path, rows: int) -> str:
 
 def measure(engine: str, folder: str, kill_at: float) -> dict[str, Any]:
     """One way, in this process. kill_at: CPU seconds of a Ray worker after which it is killed; 0: none is."""
-    from whence.data.nearby import Asked, nearby
+    from whence.data.near_files import Asked, nearby
     from whence.records import BackendFailed
 
     def work() -> dict[str, Any]:

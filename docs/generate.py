@@ -21,7 +21,7 @@ import whence
 from whence import govern, records, register, verbs
 from whence.cli import VERBS
 from whence.data import STEPS, Change, Difference, Example, Survived, Swept
-from whence.data.nearby import Nearby
+from whence.data.near_files import Nearby
 from whence.lifecycle.adopt import Adopted
 from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.cases import Task

@@ -202,7 +202,7 @@ def near(
     as_json: AsJson = False,
 ) -> None:
     """Pairs of texts in files that are much alike, by id; needs no project. Texts are not printed."""
-    from whence.data.nearby import Asked, nearby
+    from whence.data.near_files import Asked, nearby
 
     found = nearby(paths, Asked(column=column, id=id, threshold=threshold), engine, address, out)
     some = found.pairs.slice(0, PAIRS).to_pylist()

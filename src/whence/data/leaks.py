@@ -298,7 +298,7 @@ def _prompts(store: Store, suite: Ref) -> dict[str, str]:
                 if shot.suite not in items:
                     lines = store.get_lines(store.get(shot.suite, Suite).items)
                     items[shot.suite] = {str(one["id"]): question_of({"prompt": one.get("input")}) for one in lines}
-                said[f"example {shot.item} of prompt {ref}"] = items[shot.suite][shot.item]
+                said[f"example {shot.item} of prompt {ref}"] = items[shot.suite].get(shot.item, "")  # erased
     return said
 
 

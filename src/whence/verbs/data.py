@@ -22,7 +22,7 @@ from whence.data import (
     undo,
 )
 from whence.data.meaning import meant
-from whence.data.nearby import Asked, Nearby, nearby
+from whence.data.near_files import Asked, Nearby, nearby
 from whence.lineage import find
 from whence.project import read_lock
 from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step, Unmet, require

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from whence.data.doors import is_url
-from whence.data.nearby import Asked, files, kinds, refuse, typed, unread
+from whence.data.near_files import Asked, files, kinds, refuse, typed, unread
 from whence.records import BackendFailed, Unmet, WhenceError, require
 from whence.text.lines import NAMED, named
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.text.test_near import made
 
 import whence
-from whence.data.nearby import Asked, Nearby, nearby
+from whence.data.near_files import Asked, Nearby, nearby
 from whence.text.lines import named
 from whence.text.near import near_duplicates
 
@@ -164,7 +164,7 @@ def test_bad_lines_are_refused(fault: str, tmp_path: Path, says: Callable[..., A
 
 BOTH = """
 import sys
-from whence.data.nearby import Asked, nearby
+from whence.data.near_files import Asked, nearby
 from whence.records import Unmet
 for paths in sys.argv[1:]:
     for engine in ("local", "daft"):
