@@ -22,6 +22,7 @@ from whence import govern, records, register, verbs
 from whence.cli import VERBS
 from whence.data import STEPS, Change, Difference, Example, Survived, Swept
 from whence.data.near_files import Nearby
+from whence.data.overlap_files import Overlap
 from whence.lifecycle.adopt import Adopted
 from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.cases import Task
@@ -195,7 +196,7 @@ VALUES = (
     verbs.Quarantined,
 )
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Replayed, Replay, Kept, PassedOver, Stale)
-VALUES += (Difference, Change, Example, Survived, Swept, Nearby)
+VALUES += (Difference, Change, Example, Survived, Swept, Nearby, Overlap)
 VALUES += (verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)

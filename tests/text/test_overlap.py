@@ -16,7 +16,7 @@ from whence.text import covers as kernels
 from whence.text.covers import Covers, spelt_in, worth
 from whence.text.covers import spelt as spelt_words
 from whence.text.grams import Probe, boilerplate, sizes, strip
-from whence.text.overlap import TIERS, Bounds, Suite, leaks
+from whence.text.overlap import TIERS, Bounds, leaks, look
 from whence.text.planted import KINDS, plant
 from whence.text.vocabulary import UNSEEN, Vocabulary, information
 from whence.text.words import columns, split, words
@@ -182,11 +182,11 @@ def test_what_is_planted_is_found_and_what_is_not_is_not(kind: str) -> None:
 def test_everyday_turns_are_told_apart() -> None:
     turns = ["yes", "can you help me", "Thank you!", f"can you help me {ROWS[3]}"] * 100
     rows = [*ROWS, *turns, ITEMS[0].upper()]
-    suite = Suite(texts(["Yes.", "thank you", "can you help me?", ITEMS[0], ""]), texts(rows))
-    found = suite.leaks().to_pylist()
+    table, told = look(texts(rows), texts(["Yes.", "thank you", "can you help me?", ITEMS[0], ""]))
+    found = table.to_pylist()
     assert [(one["item"], one["tier"]) for one in found if not one["natural"]] == [(3, "normalised")]
     assert [one["said"] for one in found if one["item"] == 0] == [100], "one row stands for all where it is natural"
-    assert suite.told()["part"].to_pylist() == [False, False, False, True, False]
+    assert told["part"].to_pylist() == [False, False, False, True, False]
 
 
 def test_boilerplate_alone_is_no_overlap() -> None:

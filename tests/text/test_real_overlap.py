@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from whence.text.grams import Probe, boilerplate
-from whence.text.overlap import Suite, leaks
+from whence.text.overlap import leaks, look
 from whence.text.planted import plant
 from whence.text.words import split
 
@@ -70,13 +70,12 @@ def test_gsm8k_leaks_nothing_whole_and_most_of_its_runs_are_natural(real_data: P
 
 def test_banking77s_leaked_items_are_found_and_everyday_ones_are_apart(real_data: Path) -> None:
     rows, items = both(real_data, "banking77", "text")
-    suite = Suite(pa.array(items), pa.array(rows))
-    found = suite.leaks()
+    found, told = look(pa.array(rows), pa.array(items))
     assert len(items_of(found, ("normalised",))) == 25
     assert not items_of(found, ("exact",))
     apart = items_of(found, natural=True) - items_of(found)
     assert len(apart) > 3 * len(items_of(found))
-    assert 0.4 < pc.mean(suite.told()["part"]).as_py() < 0.6, "half of these short questions can only be found whole"
+    assert 0.4 < pc.mean(told["part"]).as_py() < 0.6, "half of these short questions can only be found whole"
 
 
 def test_everyday_turns_of_multidogo_are_no_leaks(real_data: Path) -> None:

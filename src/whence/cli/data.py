@@ -202,9 +202,10 @@ def near(
     as_json: AsJson = False,
 ) -> None:
     """Pairs of texts in files that are much alike, by id; needs no project. Texts are not printed."""
-    from whence.data.near_files import Asked, nearby
+    from whence.data.near_files import nearby
+    from whence.data.text_files import Files
 
-    found = nearby(paths, Asked(column=column, id=id, threshold=threshold), engine, address, out)
+    found = nearby(Files(paths, column, id, engine, address), threshold, out)
     some = found.pairs.slice(0, PAIRS).to_pylist()
     counts = {"texts": found.texts, "pairs": len(found.pairs), "clusters": found.clusters, "clustered": found.clustered}
     text = "{texts:,} texts: {pairs:,} pairs, which connect {clustered:,} texts to {clusters:,} clusters"
@@ -212,6 +213,47 @@ def near(
     rows = [(pair["left"], pair["right"], f"{pair['jaccard']:.3f}") for pair in some]
     lines += ["", table(rows, ("left", "right", "jaccard"))] if rows else []
     lines += [f"… and {len(found.pairs) - PAIRS:,} pairs more"] if len(found.pairs) > PAIRS else []
+    lines += [f"wrote {out}"] if out else []
+    say(counts | {"examples": some, "out": out}, "\n".join(lines), as_json)
+
+
+@app.command(
+    epilog="Example: whence data overlap rows.parquet --items gate.jsonl --column question --out found.parquet"
+)
+def overlap(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Parquet, JSON lines (gzip), folders; with daft and ray URLs too.", show_default=False),
+    ],
+    items: Annotated[list[str], typer.Option("--items", help="Files of evaluation texts; may be given again.")],
+    column: Annotated[str, typer.Option("--column", help="Of the texts, in all files.")] = "text",
+    id: Annotated[str, typer.Option("--id", help="Column of ids: text or whole numbers, each once.")] = "id",
+    engine: Annotated[str, typer.Option("--engine", help="local, daft, or ray: the answer is the same.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="Of the Ray cluster; none: start Ray here.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Write what was found: Parquet, a pair a row.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluation texts that stand in texts of files, by id; needs no project. Texts are not printed.
+
+    How much texts of such a set have in common anyway is not measured here: whence data leaks does, in a project.
+    """
+    from whence.data.overlap_files import overlapping
+    from whence.data.text_files import Files
+
+    found = overlapping(Files(paths, column, id, engine, address), items, out)
+    names = ("texts", "items", "whole", "part", "everyday", "blind")
+    counts = {name: getattr(found, name) for name in names} | {"pairs": len(found.pairs)}
+    leaked = found.pairs.filter([not natural for natural in found.pairs["natural"].to_pylist()])
+    some = leaked.slice(0, PAIRS).to_pylist()
+    text = (
+        "{texts:,} texts: of {items:,} items {whole:,} stand in one whole, {part:,} in part; {everyday:,} more share "
+    )
+    text += "what is everyday"
+    lines = [text.format(**counts)]
+    lines += [f"{found.blind:.0%} of the items are too short to be told in part"] if found.blind else []
+    rows = [(one["row"], one["item"], one["tier"], f"{one['coverage']:.0%}", f"{one['bits']:.0f}") for one in some]
+    lines += ["", table(rows, ("text", "item", "tier", "of the item", "bits"))] if rows else []
+    lines += [f"… and {len(leaked) - PAIRS:,} pairs more"] if len(leaked) > PAIRS else []
     lines += [f"wrote {out}"] if out else []
     say(counts | {"examples": some, "out": out}, "\n".join(lines), as_json)
 

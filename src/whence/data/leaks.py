@@ -24,7 +24,7 @@ from whence.store.suites import current_suites
 from whence.text import normalise
 
 CHECK = "data.leaks"
-VERSION = 2
+VERSION = 3
 """of what is found: another one looks again"""
 PLANTED = 100
 """items of each kind that are planted, at most"""
@@ -229,12 +229,12 @@ def _look(
     planted = [(kind, i) for kind in KINDS for i in some]
     made = [text for kind in KINDS for text in plant([put[i] for i in some], kind, rows.texts[: rows.asked])]
     compared = range(0, rows.asked, max(1, -(-rows.asked // min(len(put), COMPARED)))) if put else range(0)
-    search = overlap.Suite(
-        pa.array([*put, *(rows.texts[r] for r in compared)], pa.large_string()),
+    table, about = overlap.look(
         pa.array([*rows.texts, *made, *also.values()], pa.large_string()),
-        told=told_of,
+        pa.array([*put, *(rows.texts[r] for r in compared)], pa.large_string()),
+        progress=told_of,
     )
-    table, told = search.leaks(), search.told()["part"].to_numpy(zero_copy_only=False)[: len(put)]
+    told = about["part"].to_numpy(zero_copy_only=False)[: len(put)]
     hits, alike, recalled, everyday = list[dict[str, Any]](), dict[int, float](), set[tuple[int, int]](), set[int]()
     brief = [len(text.split()) < SHORT for text in (*put, *(rows.texts[r] for r in compared))]
     twins = set[int]()

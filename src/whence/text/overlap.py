@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import TypeVar
 
 import numba as nb
@@ -21,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from whence.text.covers import Covers, spelt, spelt_in, worth
-from whence.text.grams import Probe, boilerplate, sizes, strip
+from whence.text.grams import SAMPLE, Probe, boilerplate, sizes, strip
 from whence.text.vocabulary import KEYS, Vocabulary, information
-from whence.text.words import AT, columns, mixed, split, words
+from whence.text.words import AT, Hashes, columns, mixed, split, words
 
 TIERS = ("exact", "normalised", "ngram13", "ngram8", "lcs", "misspelt", "paraphrase")
 """How an item stands in a row, the strongest first."""
@@ -60,9 +61,9 @@ class Texts:
 
     def __init__(self, texts: pa.Array | pa.ChunkedArray) -> None:
         self.texts = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
-        parts = self._map(lambda part, _: _digests(*columns(words(part))), _cut(self.texts))
-        digests = np.concatenate([np.zeros(0, np.uint64), *parts])
-        self.digests, self.first, which = np.unique(digests, return_index=True, return_inverse=True)
+        parts = self._map(lambda part, _: digests(*columns(words(part))), _cut(self.texts))
+        keys = np.concatenate([np.zeros(0, np.uint64), *parts])
+        self.digests, self.first, which = np.unique(keys, return_index=True, return_inverse=True)
         if len(self.digests) and self.digests[0] == 0:
             self.digests, self.first, which = self.digests[1:], self.first[1:], which - 1
         self.members = np.argsort(which, kind="stable")
@@ -95,37 +96,51 @@ class Texts:
             yield from pool.map(lambda part: work(*part), parts)
 
 
-class Suite:
-    """Evaluation texts, and what is everyday in the rows where they are looked for. items, rows: strings. told: is told
-    the share of all work that is done."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of all rows before evaluation texts are looked for in them."""
 
-    def __init__(
-        self,
-        items: pa.Array | pa.ChunkedArray,
-        rows: pa.Array | pa.ChunkedArray,
-        bounds: Bounds = Bounds(),
-        told: Callable[[float], None] = lambda _: None,
-    ) -> None:
-        self.bounds, self.items, self.rows, self.told_of = bounds, Texts(items), Texts(rows), told
-        texts = self.items.texts.take(pa.array(self.items.first)).combine_chunks()
-        self.whole = words(texts)
-        sample = self.rows.first[:: max(1, len(self.rows) // 20_000)]
-        grams = boilerplate(self.rows.texts.take(pa.array(np.sort(sample))).combine_chunks(), share=bounds.boilerplate)
-        self.grams, self.kept = grams, strip(self.whole, grams)
+    grams: Hashes
+    """4 words in a row that are boilerplate, of the `SAMPLE` rows of the smallest digests: as if drawn"""
+    seen: Places
+    """rows that have each of the suite's words"""
+    rows: int
+    worded: int
+    """rows that have a word"""
+    distinct: int
+    """of these, rows that differ in their words"""
+
+
+class Suite:
+    """Evaluation texts, and their words."""
+
+    def __init__(self, items: pa.Array | pa.ChunkedArray, bounds: Bounds = Bounds()) -> None:
+        self.bounds, self.items = bounds, Texts(items)
+        self.texts = self.items.texts.take(pa.array(self.items.first)).combine_chunks()
+        self.whole = words(self.texts)
         self.words = Vocabulary(self.whole)
-        times = np.diff(self.rows.ends)
-        seen = self.words.seen(self.whole, np.ones(len(self.items), np.int64))
-        for some in self._watched(self.rows.each(lambda part, which: self.words.seen(words(part), times[which])), 0.0):
-            seen += some
-        self.bits = information(seen, int(times.sum()) + len(self.items))
+
+    def seen(self, texts: pa.Array, times: Places) -> Places:
+        """In how many rows each of the words stands, where each of these texts is there so many times."""
+        return self.words.seen(words(texts), times)
+
+
+class Search:
+    """Looks for evaluation texts in rows, one part of the rows after another."""
+
+    def __init__(self, suite: Suite, known: Known) -> None:
+        self.bounds, self.known, self.items, self.whole = suite.bounds, known, suite.items, suite.whole
+        self.kept, self.words = strip(self.whole, known.grams), suite.words
+        own = self.words.seen(self.whole, np.ones(len(self.items), np.int64))
+        self.bits = information(known.seen + own, known.worded + len(self.items))
         self.ids, self.offsets = self.words.ids(self.kept)
-        self.covers = Covers(self.ids, self.offsets, self.bits, bounds.candidate)
+        self.covers = Covers(self.ids, self.offsets, self.bits, self.bounds.candidate)
         self.probes = {n: Probe(self.kept, n) for n in (8, 13)}
         every = np.empty(len(self.words.words), object)
-        every[self.words.ids(self.whole)[0]] = [word for text in texts.to_pylist() for word in split(text)]
+        every[self.words.ids(self.whole)[0]] = [word for text in suite.texts.to_pylist() for word in split(text)]
         self.spelt = spelt(every.tolist())
-        chance = math.log2(max(2, len(self.rows) * len(self.items)))
-        self.least = {"whole": bounds.whole * chance, "part": bounds.part * chance}
+        chance = math.log2(max(2, known.distinct * len(self.items)))
+        self.least = {"whole": self.bounds.whole * chance, "part": self.bounds.part * chance}
         self.total = worth(*self.words.ids(self.whole), self.bits)
 
     def told(self) -> pa.Table:
@@ -144,21 +159,41 @@ class Suite:
             out[name][item] = column[which]
         return pa.table(out)
 
-    def leaks(self) -> pa.Table:
-        """`row`, `item`, `tier` (the strongest), `coverage` (share of the item's words that were found; of its bits for
-        a paraphrase), `bits` of the words found, `natural`, `said` (rows with the words of this row). By row and item.
-        Of rows with the same words the first stands for all where the pair is natural; each is there where it is not.
-        """
-        found = pa.concat_tables([_NONE, *self._watched(self.rows.each(self._find), 0.5)])
-        which, item, tier, coverage, bits, natural = (column.to_numpy() for column in found.columns)
-        said = np.diff(self.rows.ends)[which]
-        pair, row = self.rows.all(which)
-        once = ~natural[pair] | (row == self.rows.first[which[pair]])
+    def find(self, texts: pa.Array, times: Places) -> pa.Table:
+        """What `spread` needs of distinct rows, each there so many times: `row` (place in texts), `item` (of the
+        distinct ones), and `FOUND`."""
+        lists = words(texts)
+        keys = digests(*columns(lists))
+        stripped = strip(lists, self.known.grams)
+        found = [self._same(lists, keys), *self._runs(stripped), *self._shared(texts, stripped)]
+        row, item, tier, coverage, bits = (np.concatenate(column) for column in zip(*found, strict=True))
+        whole, run = tier == 1, (tier == 2) | (tier == 3)
+        said = times[row] > max(2, self.bounds.said * self.known.rows)
+        enough = bits >= np.where(whole & ~said, self.least["whole"], self.least["part"])
+        natural = ~enough | (run & (coverage < self.bounds.run))
+        order = np.lexsort((tier, natural, item, row))
+        first = np.ones(len(order), bool)
+        first[1:] = (np.diff(row[order]) != 0) | (np.diff(item[order]) != 0)
+        keep = order[first]
+        row, told = row[keep], (item[keep], tier[keep], coverage[keep], bits[keep], natural[keep])
+        return pa.table([row, keys[row], times[row], *told], FOUND)
+
+    def spread(self, found: pa.Table, rows: Texts) -> pa.Table:
+        """`row`, `item` (places), `tier` (the strongest), `coverage` (share of the item's words that were found; of its
+        bits for a paraphrase), `bits` of the words found, `natural`, `said` (rows with the words of this row). By row
+        and item. Of rows with the same words the first stands for all where the pair is natural; each is there where
+        it is not.
+
+        rows: all that the pairs are of; of a natural pair the first is enough."""
+        digest, said, item, tier, coverage, bits, natural = (column.to_numpy() for column in found.columns[1:])
+        which = np.searchsorted(rows.digests, digest)
+        pair, row = rows.all(which)
+        once = ~natural[pair] | (row == rows.first[which[pair]])
         again, item = self.items.all(item[pair[once]])
         row, pair = row[once][again], pair[once][again]
         tier = tier[pair]
         same = np.flatnonzero(tier == 1)
-        equal = pc.equal(self.rows.texts.take(pa.array(row[same])), self.items.texts.take(pa.array(item[same])))
+        equal = pc.equal(rows.texts.take(pa.array(row[same])), self.items.texts.take(pa.array(item[same])))
         tier[same[equal.to_numpy()]] = 0
         order = np.lexsort((item, row))
         pair = pair[order]
@@ -166,37 +201,11 @@ class Suite:
         told = {"coverage": coverage[pair], "bits": bits[pair], "natural": natural[pair], "said": said[pair]}
         return pa.table({"row": row[order], "item": item[order], "tier": names, **told})
 
-    def _watched(self, parts: Iterator[T], start: float) -> Iterator[T]:
-        """The same, and half of the work told of as it is done."""
-        count = sum(1 for _ in _cut(self.rows.texts))
-        for done, part in enumerate(parts, 1):
-            self.told_of(start + 0.5 * done / count)
-            yield part
-
-    def _find(self, texts: pa.Array, which: Places) -> pa.Table:
-        """The same for distinct rows and distinct items, the tier as a number."""
-        lists = words(texts)
-        stripped = strip(lists, self.grams)
-        found = [self._same(lists), *self._runs(stripped), *self._shared(texts, stripped)]
-        row, item, tier, coverage, bits = (np.concatenate(column) for column in zip(*found, strict=True))
-        whole, run = tier == 1, (tier == 2) | (tier == 3)
-        said = np.diff(self.rows.ends)[which[row]] > max(2, self.bounds.said * len(self.rows.texts))
-        enough = bits >= np.where(whole & ~said, self.least["whole"], self.least["part"])
-        natural = ~enough | (run & (coverage < self.bounds.run))
-        order = np.lexsort((tier, natural, item, row))
-        first = np.ones(len(order), bool)
-        first[1:] = (np.diff(row[order]) != 0) | (np.diff(item[order]) != 0)
-        keep = order[first]
-        return pa.table(
-            [which[row[keep]], item[keep], tier[keep], coverage[keep], bits[keep], natural[keep]], _NONE.schema
-        )
-
-    def _same(self, lists: pa.LargeListArray) -> _Found:
+    def _same(self, lists: pa.LargeListArray, keys: Hashes) -> _Found:
         """Rows that have an item's words and no others."""
         values, offsets = columns(lists)
-        digests = _digests(values, offsets)
-        item = np.minimum(np.searchsorted(self.items.digests, digests), len(self.items) - 1)
-        row = np.flatnonzero(self.items.digests[item] == digests) if len(self.items) else np.zeros(0, np.int64)
+        item = np.minimum(np.searchsorted(self.items.digests, keys), len(self.items) - 1)
+        row = np.flatnonzero(self.items.digests[item] == keys) if len(self.items) else np.zeros(0, np.int64)
         item = item[row]
         equal = _equal(values, offsets, row, *columns(self.whole), item)
         row, item = row[equal], item[equal]
@@ -236,22 +245,53 @@ class Suite:
         yield _found(*_where(like, row, item), 6, *_where(like, share, bits))
 
 
+def look(
+    rows: pa.Array | pa.ChunkedArray,
+    items: pa.Array | pa.ChunkedArray,
+    bounds: Bounds = Bounds(),
+    progress: Callable[[float], None] = lambda _: None,
+) -> tuple[pa.Table, pa.Table]:
+    """(each row that an item stands in, by `Search.spread`; `Search.told`). progress: is told the share done."""
+    suite, among = Suite(items, bounds), Texts(rows)
+    times = np.diff(among.ends)
+    parts = 2 * sum(1 for _ in _cut(among.texts))
+    done = count(1)
+
+    def each(work: Callable[[pa.Array, Places], T]) -> Iterator[T]:
+        for part in among.each(lambda texts, which: work(texts, times[which])):
+            progress(next(done) / parts)
+            yield part
+
+    shown = among.texts.take(pa.array(np.sort(among.first[:SAMPLE]))).combine_chunks()
+    known = Known(
+        grams=boilerplate(shown, share=bounds.boilerplate),
+        seen=np.sum([np.zeros(len(suite.words.words), np.int64), *each(suite.seen)], axis=0),
+        rows=len(among.texts),
+        worded=int(times.sum()),
+        distinct=len(among),
+    )
+    search = Search(suite, known)
+    return search.spread(pa.concat_tables([FOUND.empty_table(), *each(search.find)]), among), search.told()
+
+
 def leaks(rows: pa.Array | pa.ChunkedArray, items: pa.Array | pa.ChunkedArray, bounds: Bounds = Bounds()) -> pa.Table:
-    """Each row that an item stands in, by `Suite.leaks`."""
-    return Suite(items, rows, bounds).leaks()
+    """Each row that an item stands in, by `Search.spread`."""
+    return look(rows, items, bounds)[0]
 
 
 _Found = tuple[Places, Places, Places, npt.NDArray[np.float64], npt.NDArray[np.float64]]
-_NONE = pa.schema(
+FOUND = pa.schema(
     {
         "row": pa.int64(),
+        "digest": pa.uint64(),
+        "said": pa.int64(),
         "item": pa.int64(),
         "tier": pa.int64(),
         "coverage": pa.float64(),
         "bits": pa.float64(),
         "natural": pa.bool_(),
     }
-).empty_table()
+)
 
 
 def _found(row: Places, item: npt.NDArray[np.signedinteger], tier: int, *told: npt.NDArray[np.float64]) -> _Found:
@@ -276,7 +316,7 @@ def _cut(texts: pa.ChunkedArray) -> Iterator[tuple[pa.Array, int]]:
 
 
 @nb.njit(nb.uint64[::1](KEYS, AT), cache=True, nogil=True)
-def _digests(values, offsets):  # type: ignore[no-untyped-def]
+def digests(values, offsets):  # type: ignore[no-untyped-def]
     """One number for the words of each text in order; 0 for none."""
     out = np.zeros(len(offsets) - 1, np.uint64)
     for text in range(len(offsets) - 1):

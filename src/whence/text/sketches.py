@@ -37,7 +37,7 @@ def signatures(shingles: pa.LargeListArray) -> npt.NDArray[np.uint32]:
     own, and the first offer is taken (Mai and others, "On Densification for Minwise Hashing", 2019)."""
     hashes, offsets = columns(shingles)
     out = np.zeros((len(offsets) - 1, SIZE), np.uint32)
-    _sign(hashes, offsets, ORDERS, out)
+    _sign(hashes, offsets, OFFERS, out)
     return out
 
 
@@ -48,16 +48,19 @@ def bands(signatures: npt.NDArray[np.uint32]) -> Keys:
     return out
 
 
-def _orders() -> npt.NDArray[np.uint8]:
+def _orders() -> npt.NDArray[np.int64]:
     """(128, 128): for each place all places in an order of its own. Never to change: signatures are compared."""
     numbers = np.arange(SIZE * SIZE, dtype=np.uint64) + np.uint64(1)
     numbers *= np.uint64(0x9E3779B97F4A7C15)
     for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
         numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(factor)
-    return np.ascontiguousarray(np.argsort(numbers.reshape(SIZE, SIZE), axis=1, kind="stable").astype(np.uint8))
+    return np.argsort(numbers.reshape(SIZE, SIZE), axis=1, kind="stable")
 
 
 ORDERS = _orders()
+OFFERS = (np.argsort(ORDERS, axis=1) * SIZE + np.arange(SIZE)[:, None]).astype(np.uint16)
+"""(128, 128): when each place offers its own to each place, × 128, and who it is: the least is taken"""
+NOBODY = np.uint16(SIZE * SIZE)
 
 
 @nb.njit("int64(uint64[::1], int64, uint64)", cache=True, nogil=True, inline="always")
@@ -101,28 +104,24 @@ def _shingle(hashes, offsets, n, ends, room):  # type: ignore[no-untyped-def]
         ends[text + 1] = end
 
 
-@nb.njit(nb.void(VALUES, AT, nb.uint8[:, ::1], nb.uint32[:, ::1]), cache=True, nogil=True)
-def _sign(hashes, offsets, orders, out):  # type: ignore[no-untyped-def]
-    full, held = np.zeros(SIZE, np.bool_), np.empty(SIZE, np.int64)
+@nb.njit(nb.void(VALUES, AT, nb.uint16[:, ::1], nb.uint32[:, ::1]), cache=True, nogil=True)
+def _sign(hashes, offsets, offers, out):  # type: ignore[no-untyped-def]
+    taken, own = np.empty(SIZE, np.uint16), np.empty(SIZE, np.uint32)
     for text in range(len(offsets) - 1):
-        full[:] = False
-        count = 0
+        taken[:] = NOBODY
+        before = -1
         for at in range(offsets[text], offsets[text + 1]):
             place = np.int64(hashes[at] >> np.uint64(57))
-            if not full[place]:
-                full[place] = True
-                out[text, place] = np.uint32(hashes[at] >> np.uint64(25))
-                held[count] = place
-                count += 1
-        empty, turn = SIZE - count, 0
-        while count and empty:
-            for giver in range(count):
-                place = orders[held[giver], turn]
-                if not full[place]:
-                    full[place] = True
-                    out[text, place] = out[text, held[giver]]
-                    empty -= 1
-            turn += 1
+            if place == before:
+                continue
+            before = place
+            own[place] = np.uint32(hashes[at] >> np.uint64(25))
+            for other in range(SIZE):
+                taken[other] = min(taken[other], offers[place, other])
+            taken[place] = np.uint16(place)
+        if before >= 0:
+            for place in range(SIZE):
+                out[text, place] = own[taken[place] & np.uint16(SIZE - 1)]
 
 
 @nb.njit(nb.void(nb.types.Array(nb.uint32, 2, "C", readonly=True), nb.uint32[:, ::1]), cache=True, nogil=True)

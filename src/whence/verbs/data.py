@@ -22,7 +22,9 @@ from whence.data import (
     undo,
 )
 from whence.data.meaning import meant
-from whence.data.near_files import Asked, Nearby, nearby
+from whence.data.near_files import Nearby, nearby
+from whence.data.overlap_files import Overlap, overlapping
+from whence.data.text_files import Files
 from whence.lineage import find
 from whence.project import read_lock
 from whence.records import Finding, Json, NotFound, Ref, Row, Run, RunReport, Snapshot, Source, Step, Unmet, require
@@ -206,7 +208,25 @@ class Data:
         of a Ray cluster; None: Ray is started here. out: a Parquet file for the pairs. Raises Unmet (without the extra
         ``checks``, and ``scale`` for Daft and Ray, too), BackendFailed.
         """
-        return nearby(paths, Asked(column=column, id=id, threshold=threshold), engine, address, out)
+        return nearby(Files(paths, column, id, engine, address), threshold, out)
+
+    def overlap(
+        self,
+        *paths: str,
+        items: Sequence[str],
+        column: str = "text",
+        id: str = "id",
+        engine: str = "local",
+        address: str | None = None,
+        out: str | None = None,
+    ) -> Overlap:
+        """Evaluation texts of files that stand in texts of files, whole, in part, misspelt or reworded, by id; the
+        record is neither read nor written.
+
+        items: files of evaluation texts; the columns' names are those of the texts. paths, column, id, engine,
+        address, out: as in `near`. Raises Unmet, BackendFailed.
+        """
+        return overlapping(Files(paths, column, id, engine, address), items, out)
 
     def undo(self, step: str, *rows: str, reason: str | None = None) -> Outcome:
         """A curation step does nothing any more to the rows that it left out of the newest snapshot or lowered in it,

@@ -10,14 +10,14 @@ import os
 import secrets
 import socket
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from whence.data.doors import is_url
-from whence.data.near_files import Asked, files, kinds, refuse, typed, unread
+from whence.data.text_files import Files, found, kinds, refuse, typed, unread
 from whence.records import BackendFailed, Unmet, WhenceError, require
 from whence.text.lines import NAMED, named
 
@@ -29,19 +29,38 @@ CONNECT_S = 10
 TOKENS = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
-def near_by_daft(paths: Sequence[str], asked: Asked, engine: str, address: str | None) -> tuple[int, pa.Table]:
+def near_by_daft(files: Files, threshold: float) -> tuple[int, pa.Table]:
     """(texts read; pairs of ids). See `nearby`. Raises Unmet, BackendFailed."""
-    require("scale", "daft", *(["ray"] if engine == "ray" else []))
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    with _told(engine):
-        _run_on(engine, address)
-        frame = _frame([file for path in paths for file in _files(path)], asked)
-        texts = _counted(frame, asked)
+    with _begun(files):
         from whence.text.backends.daft_engine import near_duplicates_of
 
+        frame = _frame(files)
+        texts = _counted(frame, files)
         threads = len(os.sched_getaffinity(0))
-        return texts, near_duplicates_of(frame.select("id", "text"), asked.threshold, threads=threads)
+        return texts, near_duplicates_of(frame.select("id", "text"), threshold, threads=threads)
+
+
+def overlap_by_daft(files: Files, suite: Files) -> tuple[int, pa.Table, pa.Table]:
+    """(texts read; pairs of ids; `Search.told`). See `overlapping`. Raises Unmet, BackendFailed."""
+    with _begun(files):
+        from whence.text.backends.daft_engine import look_in
+
+        frame, evaluated = _frame(files), _frame(suite)
+        texts, _ = _counted(frame, files), _counted(evaluated, suite)
+        items = evaluated.select("id", "text").sort("id").to_arrow()
+        found, told = look_in(frame.select("id", "text"), items["text"])
+        return texts, found.set_column(1, "item", items["id"].take(found["item"])), told
+
+
+@contextmanager
+def _begun(files: Files) -> Iterator[None]:
+    """The engine at work; what it raises, as errors of ours."""
+    require("scale", "daft", *(["ray"] if files.engine == "ray" else []))
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    with _told(files.engine):
+        _run_on(files.engine, files.address)
+        yield
 
 
 def _run_on(engine: str, address: str | None) -> None:
@@ -79,11 +98,11 @@ def _answers(address: str) -> None:
         raise Unmet(f"no Ray answers at {address}: {error}", "the address of a Ray cluster", do) from error
 
 
-def _files(path: str) -> list[str]:
+def _files_of(path: str) -> list[str]:
     import daft
 
     if not is_url(path):
-        return files(path)
+        return found(path)
     if not set(path) & set("*?["):
         return [path]
     try:
@@ -94,28 +113,28 @@ def _files(path: str) -> list[str]:
         raise Unmet(f"there is no object {path}", "Parquet files or JSON lines") from error
 
 
-def _frame(paths: list[str], asked: Asked) -> daft.DataFrame:
+def _frame(files: Files) -> daft.DataFrame:
     """id, text and fault of each row."""
     import daft
 
-    parquet, lines = kinds(paths)
+    parquet, lines = kinds(file for path in files.paths for file in _files_of(path))
     groups = defaultdict[str, list[str]](list)
     for path in parquet:  # Daft takes the first file's columns for those of all
-        groups[typed(path, _schema(path), asked)].append(path)
+        groups[typed(path, _schema(path), files)].append(path)
     text, parts = daft.DataType.string(), list[Any]()
     if lines:
         named_ = daft.func.batch(return_dtype=daft.DataType.from_arrow_type(NAMED))(_named)
         read = daft.read_text(lines, file_path_column="path")
-        read = read.select(named_(read["text"], asked.column, asked.id).alias("row"), "path")
+        read = read.select(named_(read["text"], files.column, files.id).alias("row"), "path")
         fault = read["row"]["fault"] + daft.lit(" in ") + read["path"]
         parts.append(
             read.select(read["row"]["id"].alias("id"), read["row"]["text"].alias("text"), fault.alias("fault"))
         )
     for group in groups.values():
         read = daft.read_parquet(group, file_path_column=PATH)
-        ids = read[asked.id].cast(text)
+        ids = read[files.id].cast(text)
         fault = daft.functions.when(ids.is_null(), daft.lit("an id is missing in ") + read[PATH])
-        parts.append(read.select(ids.alias("id"), read[asked.column].cast(text).alias("text"), fault.alias("fault")))
+        parts.append(read.select(ids.alias("id"), read[files.column].cast(text).alias("text"), fault.alias("fault")))
     frame = parts[0]
     for part in parts[1:]:
         frame = frame.union_all(part)
@@ -143,7 +162,7 @@ def _schema(path: str) -> pa.Schema:
         raise unread(path, error) from error
 
 
-def _counted(frame: daft.DataFrame, asked: Asked) -> int:
+def _counted(frame: daft.DataFrame, files: Files) -> int:
     """How many texts there are. Raises Unmet where a row cannot be used."""
     from daft import col, lit
     from daft.functions import when
@@ -157,7 +176,7 @@ def _counted(frame: daft.DataFrame, asked: Asked) -> int:
         twice.cast(int).sum().alias("twice"),
         when(twice, col("id")).min().alias("example"),
     ).to_pylist()[0]
-    refuse(int(told["faults"] or 0), told["fault"], int(told["twice"] or 0), told["example"], asked)
+    refuse(int(told["faults"] or 0), told["fault"], int(told["twice"] or 0), told["example"], files)
     return int(told["texts"] or 0)
 
 

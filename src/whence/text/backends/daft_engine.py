@@ -1,4 +1,5 @@
-"""Near-duplicates of texts that are more than one machine holds, by Daft: on its own runner or on Ray.
+"""Near-duplicates of texts that are more than one machine holds, and evaluation texts in them, by Daft: on its own
+runner or on Ray.
 
 Daft is imported when the work starts. Which runner works, the caller chooses (``daft.set_runner_native()``,
 ``daft.set_runner_ray(address)``); workers need this package.
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from whence.text.grams import SAMPLE, boilerplate
 from whence.text.near import near_duplicates
+from whence.text.overlap import FOUND, Bounds, Known, Search, Suite, Texts, digests
 from whence.text.sketches import BANDS, bands, shingles, signatures
-from whence.text.words import words
+from whence.text.words import columns, words
 
 if TYPE_CHECKING:
     import daft
@@ -53,3 +56,63 @@ def _keys(texts: Any, n: int) -> pa.Array:
     numbered = found.astype(np.uint64) | np.arange(BANDS, dtype=np.uint64) << np.uint64(32)
     ends = np.cumsum([0, *np.where(found[:, 0] > 0, BANDS, 0)])
     return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(numbered[found[:, 0] > 0].ravel()))
+
+
+def look_in(
+    frame: daft.DataFrame,
+    items: pa.Array | pa.ChunkedArray,
+    bounds: Bounds = Bounds(),
+    *,
+    id: str = "id",
+    text: str = "text",
+) -> tuple[pa.Table, pa.Table]:
+    """What `look` says of these texts in the order of their ids (whole numbers or text, each once), with ids in place
+    of positions of rows. frame: of whatever Daft reads. items: strings.
+
+    The workers bring texts with the same words together, count the suite's words in them and look for its items; to
+    the caller's machine come 20,000 texts, by which boilerplate is told, and those in which something was found. So it
+    needs room for these, not for all."""
+    from daft import DataType, Series, col, func
+
+    suite = Suite(items, bounds)
+
+    @func.batch(return_dtype=DataType.uint64())
+    def digested(texts: Series) -> pa.Array:
+        return pa.array(digests(*columns(words(texts.to_arrow()))))
+
+    @func.batch(return_dtype=DataType.list(DataType.int64()))
+    def counted(texts: Series, times: Series) -> pa.Array:
+        """Of a batch: in its first row, the others are null."""
+        seen = suite.seen(texts.to_arrow(), times.to_arrow().to_numpy())
+        return pa.array([seen, *[None] * (len(texts) - 1)][: len(texts)], pa.large_list(pa.int64()))
+
+    own = frame.select(col(id).alias("id"), col(text).alias("text")).with_column("digest", digested(col("text")))
+    each = own.where(col("digest") > 0).groupby("digest")
+    times = col("id").count("all").cast(DataType.int64()).alias("times")
+    said = each.agg(col("id").min(), col("text").any_value(), times).collect()
+    shown = said.sort("digest").limit(SAMPLE).select("text").to_arrow()["text"].combine_chunks()
+    seen = said.select(counted(col("text"), col("times")).alias("seen")).where(col("seen").not_null())
+    known = Known(
+        grams=boilerplate(shown, share=bounds.boilerplate),
+        seen=np.sum([np.zeros(len(suite.words.words), np.int64), *seen.to_arrow()["seen"].to_numpy()], axis=0),
+        rows=own.count_rows(),
+        worded=said.sum("times").to_pydict()["times"][0] or 0,
+        distinct=len(said),
+    )
+    search = Search(suite, known)
+
+    @func.batch(return_dtype=DataType.list(DataType.from_arrow_type(pa.struct([*FOUND]))))
+    def found(texts: Series, times: Series) -> pa.Array:
+        table = search.find(texts.to_arrow(), times.to_arrow().to_numpy())
+        ends = np.searchsorted(table["row"].to_numpy(), np.arange(len(texts) + 1))
+        return pa.LargeListArray.from_arrays(pa.array(ends), table.to_struct_array().combine_chunks())
+
+    hits = said.select("id", found(col("text"), col("times")).alias("found")).where(col("found").list_count() > 0)
+    hits = hits.explode("found").select(col("id"), col("found").unnest()).collect()
+    leaked = hits.where(~col("natural")).select("digest").distinct()
+    first = hits.where(col("natural")).select("id").distinct()
+    rows = own.join(leaked, on="digest", how="semi").union_all(own.join(first, on="id", how="semi"))
+    rows = rows.distinct("id").to_arrow().sort_by("id")
+    found_in = hits.select(*FOUND.names).to_arrow().cast(FOUND)
+    table = search.spread(found_in, Texts(rows["text"]))
+    return table.set_column(0, "row", rows["id"].take(table["row"])), search.told()

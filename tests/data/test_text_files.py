@@ -1,4 +1,4 @@
-"""`whence data near`: the same pairs by each engine, and what is said where a file cannot be read."""
+"""`whence data near`, `whence data overlap`: the same by each engine, and what is said where a file cannot be read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from tests.text.test_near import made
 
 import whence
-from whence.data.near_files import Asked, Nearby, nearby
+from whence.data.near_files import Nearby, nearby
+from whence.data.text_files import Files
 from whence.text.lines import named
 from whence.text.near import near_duplicates
 
@@ -90,16 +91,18 @@ def test_pairs_of_all_files_by_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "pairs.parquet"]
 
 
-def test_daft_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) -> None:
+COMMANDS = ("near", "overlap")
+
+
+@pytest.mark.parametrize("what", COMMANDS)
+def test_daft_writes_the_same_bytes(what: str, tmp_path: Path, says: Callable[..., Any]) -> None:
     """Of lines on this machine and of Parquet on a real S3 server."""
     pytest.importorskip("daft", reason="daft is not installed")
     import boto3
     from moto.server import ThreadedMotoServer
 
-    (tmp_path / "in").mkdir()
-    laid(tmp_path / "in")
-    words = ("--column", "said", "--id", "key", "--json")
-    one = says("data", "near", str(tmp_path / "in"), *words, "--out", str(tmp_path / "one"))
+    words = asked(what, tmp_path)
+    one = says("data", what, str(tmp_path / "in"), *words, "--json", "--out", str(tmp_path / "one"))
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     try:
@@ -110,10 +113,10 @@ def test_daft_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) ->
         for file in (tmp_path / "in").glob("*.parquet"):
             s3.upload_file(str(file), "team", f"rows/{file.name}")
             file.unlink()
-        paths = ("data", "near", str(tmp_path / "in"), "s3://team/rows/*.parquet", "--engine", "daft")
-        done = command(*paths, *words, "--out", str(tmp_path / "two"), AWS_ENDPOINT_URL=server, **keys)
+        paths = ("data", what, str(tmp_path / "in"), "s3://team/rows/*.parquet", "--engine", "daft")
+        done = command(*paths, *words, "--json", "--out", str(tmp_path / "two"), AWS_ENDPOINT_URL=server, **keys)
         assert not done.returncode, done.stderr
-        gone = command(*paths, "s3://team/old/*.parquet", *words, AWS_ENDPOINT_URL=server, **keys)
+        gone = command(*paths, "s3://team/old/*.parquet", *words, "--json", AWS_ENDPOINT_URL=server, **keys)
         assert "there is no object s3://team/old/" in json.loads(gone.stdout)["message"]
     finally:
         moto.stop()
@@ -123,12 +126,11 @@ def test_daft_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) ->
 
 
 @pytest.mark.ray
-def test_ray_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("what", COMMANDS)
+def test_ray_writes_the_same_bytes(what: str, tmp_path: Path, says: Callable[..., Any]) -> None:
     for name in ("daft", "ray"):
         pytest.importorskip(name, reason=f"{name} is not installed")
-    (tmp_path / "in").mkdir()
-    laid(tmp_path / "in")
-    words = ("data", "near", str(tmp_path / "in"), "--column", "said", "--id", "key")
+    words = ("data", what, str(tmp_path / "in"), *asked(what, tmp_path))
     says(*words, "--out", str(tmp_path / "one"))
     done = command(*words, "--out", str(tmp_path / "two"), "--engine", "ray", HOME=str(tmp_path / "home"))
     assert not done.returncode, done.stderr
@@ -137,6 +139,36 @@ def test_ray_writes_the_same_bytes(tmp_path: Path, says: Callable[..., Any]) -> 
     lost = command(*words, "--engine", "ray", "--address", "127.0.0.1:1")
     assert lost.returncode == 1
     assert "error: no Ray answers at 127.0.0.1:1" in lost.stderr
+
+
+def asked(what: str, folder: Path) -> list[str]:
+    """Files in a folder, and how they are asked for."""
+    (folder / "in").mkdir()
+    laid(folder / "in")
+    words = ["--column", "said", "--id", "key"]
+    if what == "overlap":
+        items = [{"key": f"i{i}", "said": row["said"]} for i, row in enumerate(rows()[::3])]
+        (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+        words += ["--items", str(folder / "items.jsonl")]
+    return words
+
+
+def test_items_that_stand_in_texts(tmp_path: Path, says: Callable[..., Any]) -> None:
+    words = asked("overlap", tmp_path)
+    told = says("data", "overlap", str(tmp_path / "in"), *words, "--json", "--out", str(tmp_path / "found"))
+    said = {str(row["key"]): row["said"] for row in laid(tmp_path)}
+    items = {f"i{i}": row["said"] for i, row in enumerate(rows()[::3])}
+    found = pq.read_table(tmp_path / "found").to_pylist()
+    exact = {(one["row"], one["item"]) for one in found if one["tier"] == "exact" and not one["natural"]}
+    alike = {(row, item) for row in said for item in items if said[row] and said[row] == items[item]}
+    assert exact == alike
+    assert (told["texts"], told["items"], told["pairs"]) == (306, 102, len(found))
+    assert told["whole"] >= len({item for _, item in exact})
+    printed = says("data", "overlap", str(tmp_path / "in"), *words)
+    assert f"306 texts: of 102 items {told['whole']} stand in one whole, {told['part']} in part" in printed
+    assert "thank" not in printed
+    gone = says("data", "overlap", str(tmp_path / "in"), *words[:-1], str(tmp_path / "gone.jsonl"), "--json", code=1)
+    assert "there is no file" in gone["message"]
 
 
 LINE = '{"id": "a", "text": "one two three"}\n'
@@ -164,12 +196,13 @@ def test_bad_lines_are_refused(fault: str, tmp_path: Path, says: Callable[..., A
 
 BOTH = """
 import sys
-from whence.data.near_files import Asked, nearby
+from whence.data.near_files import nearby
+from whence.data.text_files import Files
 from whence.records import Unmet
 for paths in sys.argv[1:]:
     for engine in ("local", "daft"):
         try:
-            nearby(paths.split(), Asked(), engine)
+            nearby(Files(paths.split(), engine=engine))
         except Unmet as error:
             print(error.found)
 """
@@ -239,10 +272,8 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
             found([good], **named_)
 
 
-def found(
-    paths: list[str], engine: str = "local", address: str | None = None, out: str | None = None, **asked: Any
-) -> Nearby:
-    return nearby(paths, Asked(**asked), engine, address, out)
+def found(paths: list[str], threshold: float = 0.8, out: str | None = None, **read: Any) -> Nearby:
+    return nearby(Files(paths, **read), threshold, out)
 
 
 def test_without_daft_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
