@@ -338,6 +338,12 @@ def test_rows_with_the_mark_of_a_benchmark_are_named(store: Store, take: Take) -
     assert {store.row(o).record for o in store.get_set(str(found.rows))} == {"r4", "r5", "r6"}
 
 
+def test_of_no_rows_nothing_is_said_to_be_clean(store: Store, take: Take) -> None:
+    suite(store, ["What is asked of the model here?"])
+    ref, _ = snapshot(store, take, [])
+    assert [one.verdict for one in (*leaked(store, ref), *canaries(store, ref))] == ["abstain", "abstain"]
+
+
 class Concepts:
     """Stands for a sentence encoder: words that end alike mean the same."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,3 +55,10 @@ def test_columns_are_views() -> None:
     values, offsets = columns(words(pa.array(["a b", "", "c"])))
     assert offsets.tolist() == [0, 2, 2, 3]
     assert values.tolist() == [fnv("a"), fnv("b"), fnv("c")]
+
+
+def test_every_code_point_is_to_the_kernel_what_it_is_to_python() -> None:
+    points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    _, offsets = columns(words(pa.array(points)))
+    wrong = [one for one, count in zip(points, np.diff(offsets), strict=True) if (one.isalnum() or one == "_") != count]
+    assert wrong == []

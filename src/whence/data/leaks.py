@@ -101,7 +101,7 @@ class Leaks:
         """What these numbers come to."""
         if self.whole > self.short or self.known or self.placed or self.p < LEAST:
             return "fail"
-        return "abstain" if self.part and not self.usual else "pass"
+        return "abstain" if not self.compared or (self.part and not self.usual) else "pass"
 
 
 def _counted(suite: Suite, found: pa.Table, facts: Mapping[str, Any]) -> Leaks:
@@ -338,8 +338,8 @@ def leaked(
 
     A finding a suite, which says how much of what was planted would have been found. It fails where items stand in
     rows whole (short ones: more often than rows do in one another); or in part, in more rows than rows are like one
-    another, or in rows of somebody who had looked at them; or in a prompt or document. It abstains where an item is
-    there in part and no row is as like another."""
+    another, or in rows of somebody who had looked at them; or in a prompt or document. It abstains where there is no
+    row or no item, and where an item is there in part and no row is as like another."""
     if not isinstance(store.get(thing), Snapshot):
         return
     try:
@@ -402,7 +402,7 @@ def canaries(store: Store, thing: Ref) -> Iterable[Finding]:
     yield Finding(
         check="data.canary",
         about=thing,
-        verdict="fail" if rows else "pass",
+        verdict="fail" if rows else "pass" if snapshot.rows else "abstain",
         severity="high",
         message=said + ("; do: whence data drop --leaks" if rows else ""),
         statistic=float(len(rows)),

@@ -57,7 +57,7 @@ def examples(store: Store, finding: Finding, most: int, words: bool = False) -> 
         what += [f"{one['coverage']:.0%} of it"] if "coverage" in one else [one["evidence"]]
         what += ["same answer"] * one.get("same_answer", 0) + ["its bringer had looked at it"] * one.get("looked", 0)
         said = [_item(store, one.get("suite"), one["item"]), _said(row.content) if row else ""] if words else []
-        where, text = _named(row) if row else str(one["place"]), "\n".join(filter(None, said)) or None
+        where, text = _named(row) if row else str(one["place"]), "\n".join(filter(None, map(str.strip, said))) or None
         found.append(Example(where=where, what=", ".join(what), words=text))
     return found
 
@@ -86,7 +86,7 @@ section.fail { border-color: #a61b1b; } section.abstain { border-color: #b07a10;
 section.pass { border-color: #2c7a4b; }
 h2 { font-size: 1rem; margin: .2rem 0; } table { border-collapse: collapse; width: 100%; font-size: .85rem; }
 td, th { text-align: left; padding: .2rem .6rem .2rem 0; vertical-align: top; border-top: 1px solid #dfe4ea; }
-td.words { white-space: pre-wrap; }
+td:first-child { min-width: 10rem; } td.words { white-space: pre-wrap; }
 @media (prefers-color-scheme: dark) { body { background: #14181f; color: #dde3ea; } small { color: #9aa7b5; }
 td, th { border-color: #333c48; } }
 """

@@ -24,6 +24,8 @@ UNSPACED = (
 )
 """Code points, from and until, of scripts that put no spaces between words (Unicode 16: Thai, Lao, Myanmar, Khmer,
 kana, Han). Those of them that are no letters are no words."""
+LETTERS = 0x40000
+"""Code points from here on are no letters or digits: planes that are unassigned, tags, private use."""
 ALONE = 2
 """In the table: a word by itself. 1: part of a word; 0: not."""
 
@@ -78,10 +80,12 @@ def _ascii(data: npt.NDArray[np.uint8]) -> bool:
 @cache
 def _table(points: int) -> npt.NDArray[np.uint8]:
     """What each of the first so many code points is."""
-    table = np.fromiter((chr(point).isalnum() for point in range(points)), np.uint8, points)
+    table = np.zeros(points, np.uint8)
+    every = np.arange(min(points, LETTERS), dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    for run in re.finditer(r"\w+", every):  # a tenth of the time of asking each one
+        table[run.start() : run.end()] = 1
     for start, end in UNSPACED:
         table[start:end] *= ALONE
-    table[ord("_")] = 1
     return table
 
 
