@@ -51,7 +51,7 @@ def signed(hashes: list[int]) -> list[int]:
 
 
 def banded(signature: list[int]) -> list[int]:
-    """`bands` of one signature."""
+    """`bands` of a set, by its signature."""
     out = []
     for band in range(BANDS):
         value = band
@@ -104,9 +104,8 @@ def test_shingles_are_those_of_python(texts: list[str], n: int) -> None:
 @given(st.lists(st.sets(st.integers(0, MOST), max_size=40), max_size=4))
 def test_signatures_and_bands_are_those_of_python(found: list[set[int]]) -> None:
     given_sets = pa.array([sorted(one) for one in found], pa.large_list(pa.uint64()))
-    made_signatures = signatures(given_sets)
-    assert made_signatures.tolist() == [signed(sorted(one)) for one in found]
-    assert bands(made_signatures).tolist() == [banded(signed(sorted(one))) for one in found]
+    assert signatures(given_sets).tolist() == [signed(sorted(one)) for one in found]
+    assert bands(given_sets).tolist() == [banded(signed(sorted(one))) for one in found]
 
 
 @pytest.mark.parametrize("size", [8, 60, 400])

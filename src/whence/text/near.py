@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from whence.text.sketches import BANDS, VALUES, Keys, bands, shingles, signatures
+from whence.text.sketches import BANDS, VALUES, Keys, bands, shingles
 from whence.text.words import AT, Hashes, columns, mixed, words
 
 CROWD = 64
@@ -100,7 +100,7 @@ def sketched(texts: pa.Array, n: int, threads: int) -> tuple[pa.LargeListArray, 
 
     def sketch(part: tuple[int, int]) -> tuple[pa.LargeListArray, Keys]:
         own = shingles(words(texts.slice(part[0], part[1] - part[0])), n)
-        return own, bands(signatures(own))
+        return own, bands(own)
 
     texts = texts.cast(pa.large_string())
     weights = np.zeros(1, np.int64)

@@ -12,6 +12,8 @@ from whence.text.words import AT, columns, mixed
 SIZE = 128
 """values of a signature"""
 BANDS = 32
+AT_ONCE = 256
+"""signatures: as many as the processor's nearest cache holds"""
 
 Keys = npt.NDArray[np.uint32]
 VALUES = nb.types.Array(nb.uint64, 1, "C", readonly=True)
@@ -36,15 +38,20 @@ def signatures(shingles: pa.LargeListArray) -> npt.NDArray[np.uint32]:
     value. A place that stays empty takes another's: each full place offers its own to all places, in an order of its
     own, and the first offer is taken (Mai and others, "On Densification for Minwise Hashing", 2019)."""
     hashes, offsets = columns(shingles)
-    out = np.zeros((len(offsets) - 1, SIZE), np.uint32)
+    out = np.empty((len(offsets) - 1, SIZE), np.uint32)
     _sign(hashes, offsets, OFFERS, out)
     return out
 
 
-def bands(signatures: npt.NDArray[np.uint32]) -> Keys:
-    """(texts, 32): a number above 0 and below 2³¹ for each four values; 0 for an empty set."""
-    out = np.zeros((len(signatures), BANDS), np.uint32)
-    _band(signatures, out)
+def bands(shingles: pa.LargeListArray) -> Keys:
+    """(texts, 32): of each set's signature a number above 0 and below 2³¹ for each four values; 0 for an empty set."""
+    hashes, offsets = columns(shingles)
+    out, room = np.zeros((len(offsets) - 1, BANDS), np.uint32), np.empty((AT_ONCE, SIZE), np.uint32)
+    for start in range(0, len(out), AT_ONCE):
+        ends = offsets[start : start + AT_ONCE + 1]
+        signed = room[: len(ends) - 1]
+        _sign(hashes, ends, OFFERS, signed)
+        _band(signed, out[start : start + AT_ONCE])
     return out
 
 
@@ -119,9 +126,11 @@ def _sign(hashes, offsets, offers, out):  # type: ignore[no-untyped-def]
             for other in range(SIZE):
                 taken[other] = min(taken[other], offers[place, other])
             taken[place] = np.uint16(place)
-        if before >= 0:
-            for place in range(SIZE):
-                out[text, place] = own[taken[place] & np.uint16(SIZE - 1)]
+        if before < 0:
+            out[text] = 0
+            continue
+        for place in range(SIZE):
+            out[text, place] = own[taken[place] & np.uint16(SIZE - 1)]
 
 
 @nb.njit(nb.void(nb.types.Array(nb.uint32, 2, "C", readonly=True), nb.uint32[:, ::1]), cache=True, nogil=True)

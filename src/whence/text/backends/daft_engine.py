@@ -15,7 +15,7 @@ import pyarrow as pa
 from whence.text.grams import SAMPLE, boilerplate
 from whence.text.near import near_duplicates
 from whence.text.overlap import FOUND, Bounds, Known, Search, Suite, Texts, digests
-from whence.text.sketches import BANDS, bands, shingles, signatures
+from whence.text.sketches import BANDS, bands, shingles
 from whence.text.words import columns, words
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def near_duplicates_of(
 
 def _keys(texts: Any, n: int) -> pa.Array:
     """Of each text its bands, band << 32 | key; none of a text without words."""
-    found = bands(signatures(shingles(words(texts.to_arrow()), n)))
+    found = bands(shingles(words(texts.to_arrow()), n))
     numbered = found.astype(np.uint64) | np.arange(BANDS, dtype=np.uint64) << np.uint64(32)
     ends = np.cumsum([0, *np.where(found[:, 0] > 0, BANDS, 0)])
     return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(numbered[found[:, 0] > 0].ravel()))
