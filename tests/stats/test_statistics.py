@@ -178,7 +178,7 @@ def test_calibration_of_a_model_that_is_sure_and_wrong() -> None:
         lambda: stats.krippendorff([[1, None]]),
         lambda: stats.dawid_skene([[1, 2], [1]]),
         lambda: stats.told_apart(np.zeros((3, 2)), np.zeros((30, 2))),
-        lambda: stats.items_needed(0.3, 0.1),
+        lambda: stats.items_needed(0, 0.1),
     ],
 )
 def test_what_makes_no_sense_is_refused(refused: Callable[[], Any]) -> None:

@@ -2,8 +2,16 @@
 
 from whence.stats.agreement import Consensus, dawid_skene, kappa, krippendorff
 from whence.stats.calibration import brier, calibration_error
-from whence.stats.looks import at_any_time, bounded_mean, items_needed, planned_looks
-from whence.stats.paired import equivalent, mcnemar, noninferior, paired_mean, smallest_detectable, wilcoxon
+from whence.stats.looks import at_any_time, bounded_mean, planned_looks
+from whence.stats.paired import (
+    equivalent,
+    items_needed,
+    mcnemar,
+    noninferior,
+    paired_mean,
+    smallest_detectable,
+    wilcoxon,
+)
 from whence.stats.proportion import wilson
 from whence.stats.result import Result
 from whence.stats.several import adjusted, few_kept, holm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, exp, lgamma, log, sqrt
+from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -108,13 +108,3 @@ def planned_looks(shares: Sequence[float], alpha: float = 0.05) -> tuple[float, 
         out.append(2 * (1 - NORMAL.cdf(bound / sqrt(share))))
         before = share
     return tuple(out)
-
-
-def items_needed(difference: float, discordance: float, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Paired items that show a true difference with this power, by McNemar's test in the normal approximation
-    (R. J. Connor, Biometrics 43, 1987, p. 207). discordance: share of items on which the models disagree, no less than
-    the difference. Raises ValueError outside these ranges."""
-    if not 0 < difference <= discordance <= 1:
-        raise ValueError(f"a difference of {difference} needs a discordance of that or more, not {discordance}")
-    a, b = NORMAL.inv_cdf(1 - alpha / 2), NORMAL.inv_cdf(power)
-    return ceil(((a * sqrt(discordance) + b * sqrt(discordance - difference**2)) / difference) ** 2)
