@@ -121,6 +121,14 @@ def several() -> Iterator[Case]:
         lambda r: stats.few_kept(float(r.binomial(60, 0.45)), 60, 700, 1000) <= ALPHA,
     )  # fmt: skip
 
+    def best(r: Rng, better: float) -> bool:
+        """Of 27 variants, .70 of 200 items right each, one of them `better`: the truth of the best in the interval?"""
+        share = np.full(27, 0.7) + np.repeat([better, 0.0], (1, 26))
+        return within(stats.best_of(r.random((27, 200)) < share[:, None]), float(share.max()))
+
+    yield Case("best_of", "27 equal variants, 200 items", covers=lambda r: best(r, 0.0), slower=4)
+    yield Case("best_of", "27 variants, one 15 points better", covers=lambda r: best(r, 0.15), slower=4)
+
 
 def looks() -> Iterator[Case]:
     bounds = np.array(stats.planned_looks([0.2, 0.4, 0.6, 0.8, 1.0]))

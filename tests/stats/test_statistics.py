@@ -71,6 +71,21 @@ def test_the_bootstrap_is_that_of_scipy() -> None:
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
 
 
+def test_the_best_of_several_equal_ones_is_none_and_one_that_is_better_stays() -> None:
+    off, flagged = list[float](), 0
+    for seed in range(100):
+        right = np.random.default_rng(seed).random((27, 200)) < 0.7
+        found, shown = stats.best_of(right), right.mean(axis=1).max()
+        off.append(abs(found.statistic - 0.7))
+        flagged += shown - found.statistic > (found.detectable or 1)
+    assert np.mean(np.array(off) <= 0.015) >= 0.9
+    assert flagged >= 90
+    better = np.random.default_rng(0).random((27, 2000)) < np.repeat([0.85, 0.7], (1, 26))[:, None]
+    assert stats.best_of(better).statistic == pytest.approx(better[0].mean(), abs=0.005)
+    one = stats.best_of(better[:1])
+    assert (one.statistic, one.detectable) == (pytest.approx(better[0].mean()), None)
+
+
 def test_holm_gives_the_published_example() -> None:
     assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
     assert stats.holm([]) == ()

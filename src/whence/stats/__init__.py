@@ -14,6 +14,7 @@ from whence.stats.paired import (
 )
 from whence.stats.proportion import wilson
 from whence.stats.result import Result
+from whence.stats.selection import best_of
 from whence.stats.several import adjusted, few_kept, holm
 from whence.stats.survival import kaplan_meier
 from whence.stats.trend import cusum, mann_kendall
@@ -24,6 +25,7 @@ __all__ = [
     "Result",
     "adjusted",
     "at_any_time",
+    "best_of",
     "bounded_mean",
     "brier",
     "calibration_error",
