@@ -236,14 +236,26 @@ def judges() -> Iterator[Case]:
 
 
 def samples() -> Iterator[Case]:
-    def apart(r: Rng, shift: float) -> bool:
+    def changes(r: Rng, n: int, more: float) -> list[int]:
+        """Of n items: 20 % gained and 20 % lost, or so many more gained and half as many fewer lost."""
+        return r.choice([-1, 0, 1], n, p=[0.2 - more / 2, 0.6 - more / 2, 0.2 + more]).tolist()
+
+    for few, many in ((12, 188), (4, 5)):
+        yield Case(
+            "apart", f"changes of {few} and {many} items; effect: 45 points more",
+            lambda r, a=few, b=many: significant(stats.apart(changes(r, a, 0), changes(r, b, 0))),
+            lambda r, a=few, b=many: significant(stats.apart(changes(r, a, 0.3), changes(r, b, 0))),
+            covers=lambda r, a=few, b=many: within(stats.apart(r.normal(0.5, 1, a), r.normal(0, 2, b)), 0.5), slower=10,
+        )  # fmt: skip
+
+    def told(r: Rng, shift: float) -> bool:
         return significant(stats.told_apart(r.standard_normal((60, 10)), r.standard_normal((90, 10)) + shift))
 
     yield Case(
         "told_apart",
         "60 and 90 rows, 10 features; effect .3 SD in each",
-        lambda r: apart(r, 0),
-        lambda r: apart(r, 0.3),
+        lambda r: told(r, 0),
+        lambda r: told(r, 0.3),
         slower=4,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import combinations, product
 from math import exp, log
 from typing import Any
 
@@ -171,6 +171,18 @@ def test_calibration_of_a_model_that_is_sure_and_wrong() -> None:
     assert found.statistic == pytest.approx(0.4)
     assert found.p == pytest.approx(1e-4)
     assert stats.brier([0.9] * 100, [True] * 50 + [False] * 50).statistic == pytest.approx((0.01 + 0.81) / 2)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(-1, 1), min_size=2, max_size=4), st.lists(st.integers(-1, 1), min_size=2, max_size=5))
+def test_few_changes_are_given_to_both_sides_in_all_ways(first: list[int], second: list[int]) -> None:
+    both, size = [*first, *second], len(first)
+    gaps = []
+    for chosen in combinations(range(len(both)), size):
+        one = [both[i] for i in chosen]
+        gaps.append(sum(one) / size - (sum(both) - sum(one)) / len(second))
+    wanted = sum(abs(gap) >= abs(np.mean(first) - np.mean(second)) - 1e-12 for gap in gaps) / len(gaps)
+    assert stats.apart(first, second).p == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Suites, scorers, prompts, evaluations, gates → verdicts."""
 
-from whence.evaluate.gates import fix_gate, judge, outcome
+from whence.evaluate.gates import fix_gate, judge, outcome, scored
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.rules import Pairing, rules
 from whence.evaluate.run import Contender, best_prompt, evaluate
@@ -23,4 +23,5 @@ __all__ = [
     "read_suite",
     "rules",
     "score",
+    "scored",
 ]

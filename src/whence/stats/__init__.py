@@ -18,12 +18,13 @@ from whence.stats.selection import best_of
 from whence.stats.several import adjusted, few_kept, holm
 from whence.stats.survival import kaplan_meier
 from whence.stats.trend import cusum, mann_kendall
-from whence.stats.twosample import changed, smallest_p, told_apart
+from whence.stats.twosample import apart, changed, smallest_p, told_apart
 
 __all__ = [
     "Consensus",
     "Result",
     "adjusted",
+    "apart",
     "at_any_time",
     "best_of",
     "bounded_mean",
