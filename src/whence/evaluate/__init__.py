@@ -1,5 +1,6 @@
 """Suites, scorers, prompts, evaluations, gates → verdicts."""
 
+from whence.evaluate.evidence import judge_evidence, write_evidence
 from whence.evaluate.gates import fix_gate, judge, outcome, scored
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.rules import Pairing, rules
@@ -17,6 +18,7 @@ __all__ = [
     "grid",
     "items_of",
     "judge",
+    "judge_evidence",
     "messages",
     "outcome",
     "put_suite",
@@ -24,4 +26,5 @@ __all__ = [
     "rules",
     "score",
     "scored",
+    "write_evidence",
 ]

@@ -207,6 +207,8 @@ class Finding:
     """95 % interval, upper end"""
     p: float | None = None
     """p-value, adjusted where several were tested"""
+    detectable: float | None = None
+    """smallest change that n shows in 8 of 10, in the statistic's unit"""
     evidence: tuple[str, ...] = ()
     """digests to look at"""
     rows: str | None = None
