@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from whence.records import Evaluation, Finding, Verdict, writing
 from whence.store import Store
 
-HEAD = ("rule", "of", "says", "value", "95 % interval", "relative", "n", "needs", "shows", "evidence")
+HEAD = ("rule", "says", "value", "95 % interval", "relative", "n", "needs", "shows", "evidence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,9 @@ class Line:
         """As `HEAD`."""
         one, sign = self.finding, "+" if self.finding.check in CHANGES else ""
         shown = lambda value: "–" if value is None else f"{value:{sign}.1%}" if one.check in SHARES else f"{value:g}"  # noqa: E731
-        between = "–" if one.low is None or one.high is None else f"{shown(one.low)} to {shown(one.high)}"
+        between = "–" if one.low is None or one.high is None else f"{shown(one.low).rstrip('%')} to {shown(one.high)}"
         return (
-            one.check,
-            "" if one.about.startswith(("sha256:", "b3:")) else one.about,
+            one.check if one.about.startswith(("sha256:", "b3:")) else f"{one.check} {one.about}",
             one.verdict if one.severity == "high" else f"{one.verdict} ({one.severity})",
             shown(one.statistic),
             between,
@@ -35,7 +34,7 @@ class Line:
             "–" if one.n is None else f"{one.n:,}",
             shown(one.threshold),
             "–" if one.detectable is None else f"{one.detectable:.1%}",
-            " ".join(ref.partition(":")[2][:12] for ref in one.evidence) or "–",
+            " ".join(ref.partition(":")[2][:8] for ref in one.evidence) or "–",
         )
 
 
