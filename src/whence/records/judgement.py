@@ -35,8 +35,8 @@ class Suite:
 
     name: str
     """the project's name for it"""
-    role: Literal["dev", "gate"]
-    """dev chooses prompts; gate judges and is never chosen on"""
+    role: Literal["dev", "gate", "fresh"]
+    """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing"""
     scorer: Literal["label", "exact", "regex", "json_schema"]
     """how an answer becomes right, wrong or unscored"""
     items: str
