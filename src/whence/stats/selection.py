@@ -18,9 +18,9 @@ def best_of(scores: npt.ArrayLike) -> Result:
     Else their true means are taken for draws from one distribution, whatever its shape, which their means here tell (J.
     Kiefer and J. Wolfowitz, Annals of Mathematical Statistics 27, 1956, p. 887; R. Koenker and I. Mizera, JASA 109,
     2014, p. 674); statistic is the best one's expected mean under it. What all variants have in common on an item does
-    not count as luck. Of one variant it is its mean. Interval: normal, of one variant's mean, 95 %, and up to what the
-    best showed. detectable: a standard error of the best against the others; None of one variant. Raises ValueError for
-    fewer than two items or a number that is not finite.
+    not count as luck. Of one variant it is its mean. Interval: normal, of one variant's mean, 95 %, from what is
+    expected down and from what the best showed up. detectable: a standard error of the best against the others; None of
+    one variant. Raises ValueError for fewer than two items or a number that is not finite.
     """
     right = np.asarray(scores, np.float64)
     if right.ndim != 2 or right.shape[1] < 2 or not len(right) or not np.isfinite(right).all():
@@ -37,7 +37,7 @@ def best_of(scores: npt.ArrayLike) -> Result:
     return Result(
         statistic=mean,
         low=mean - half,
-        high=max(mean + half, float(means[best])),
+        high=float(means[best]) + half,
         n=n,
         detectable=float(errors[best]) if variants > 1 else None,
         method=f"best of {variants}, its mean shrunk by empirical Bayes; normal interval of one mean, 95 %",
