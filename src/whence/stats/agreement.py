@@ -15,9 +15,10 @@ RESAMPLES = 2_000
 
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> Result:
     """Cohen's kappa of two judges of the same things: 0 by chance, 1 the same always (J. Cohen, Educational and
-    Psychological Measurement 20, 1960, p. 37), with the normal interval by its large-sample error (J. L. Fleiss, J.
-    Cohen and B. S. Everitt, Psychological Bulletin 72, 1969, p. 323), 95 %. Where both say one and the same thing
-    always, it is not known: statistic 0, interval −1 to 1. Raises ValueError where they do not match or for none.
+    Psychological Measurement 20, 1960, p. 37), with the interval by its large-sample error (J. L. Fleiss, J. Cohen and
+    B. S. Everitt, Psychological Bulletin 72, 1969, p. 323) of its inverse hyperbolic tangent, 95 %. Where both say one
+    and the same thing always, it is not known: statistic 0, interval −1 to 1. Raises ValueError where they do not match
+    or for none.
     """
     if len(first) != len(second) or not first:
         raise ValueError("two judges of the same things are needed, one thing or more")
@@ -28,15 +29,21 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> Result:
     table /= n
     rows, columns, same = table.sum(axis=1), table.sum(axis=0), float(np.trace(table))
     chance = float(rows @ columns)
-    said = "Cohen's kappa; normal interval, 95 %, large samples"
+    said = "Cohen's kappa; normal interval of its artanh, 95 %"
     if chance == 1:
         return Result(statistic=0.0, low=-1.0, high=1.0, n=n, method=said)
     value = (same - chance) / (1 - chance)
     own = np.diag(table) @ (1 - (rows + columns) * (1 - value)) ** 2
     apart = (table * (rows[None, :] + columns[:, None]) ** 2).sum() - np.diag(table) @ (rows + columns) ** 2
     square = own + (1 - value) ** 2 * apart - (value - chance * (1 - value)) ** 2
-    half = float(two_sided_z(0.95) * np.sqrt(max(square, 0.0) / n) / (1 - chance))
-    return Result(statistic=value, low=max(-1.0, value - half), high=min(1.0, value + half), n=n, method=said)
+    error = float(np.sqrt(max(square, 0.0) / n) / (1 - chance))
+    if abs(value) > 1 - 1e-12:  # what three things of another kind would show (rule of three)
+        edge = min(1.0, 3 / n / (1 - chance))
+        low, high = (value - edge, 1.0) if value > 0 else (-1.0, value + edge)
+        return Result(statistic=value, low=low, high=high, n=n, method=said)
+    middle, half = np.arctanh(value), two_sided_z(0.95) * error / (1 - value**2)
+    low, high = float(np.tanh(middle - half)), float(np.tanh(middle + half))
+    return Result(statistic=value, low=low, high=high, n=n, method=said)
 
 
 def krippendorff(judgements: Sequence[Sequence[Hashable | None]]) -> Result:
