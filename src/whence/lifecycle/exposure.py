@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import fmean
 from typing import Literal
 
 import pyarrow.compute as pc
@@ -47,52 +48,48 @@ def exposure(store: Store, name: str) -> Exposure:
     """What became of each item that a suite of this name ever had, and what the newest adapter gained on items that
     were seen beyond what it gained on the others, against the first adapter (or, if there is one only, the base).
     Raises NotFound."""
-    ref, suite = current_suites(store)[name]
-    now = {str(item["id"]) for item in store.get_lines(suite.items)}
-    known, derived = looked(store, name), _derived(store, name)
-    measured = {one.suite for _, one in scored(store, ref)}
-    used = any(one.suite == name and one.purpose == "score" for one in noted(store)) or bool(measured)
-    states = dict[str, State]()
-    for item in sorted(now | _former(store, name)):
-        seen = item in known.by or None in known.by
-        states[item] = (
-            "retired"
-            if item not in now
-            else "derived-from"
-            if item in derived
-            else "inspected"
-            if seen
-            else "scored"
-            if used
-            else "sealed"
-        )
+    ref, _ = current_suites(store)[name]
     every = [one for _, one in scored(store, ref)]
+    states = _states(store, name, bool(every))
     tuned = [one for one in every if one.adapter]
-    if not tuned:
-        return Exposure(suite=name, states=states)
-    last = tuned[-1]
-    first = next((one for one in tuned if one.adapter != last.adapter), None) or next(
-        (one for one in reversed(every) if not one.adapter), None
-    )
-    if first is None:
-        return Exposure(suite=name, states=states)
-    old, new = (_right(store, one) for one in (first, last))
-    moved = {item: new[item] - old[item] for item in old.keys() & new.keys()}
-    parts = [
-        [float(change) for item, change in sorted(moved.items()) if (states.get(item) in EXPOSED) == seen]
-        for seen in (True, False)
+    others = [one for one in tuned if one.adapter != tuned[-1].adapter] or [one for one in every if not one.adapter][
+        -1:
     ]
+    if not tuned or not others:
+        return Exposure(suite=name, states=states)
+    first, last = others[0], tuned[-1]
+    old, new = (_right(store, one) for one in (first, last))
+    moved = [(states.get(item) in EXPOSED, float(new[item] - old[item])) for item in sorted(old.keys() & new.keys())]
+    seen, unseen = ([change for known, change in moved if known == side] for side in (True, False))
     refs = {one: ref for ref, one in store.all(Evaluation)}
-    seen, unseen = (sum(part) / len(part) if part else None for part in parts)
     return Exposure(
         suite=name,
         states=states,
         before=refs[first],
         after=refs[last],
-        meter=apart(*parts) if min(map(len, parts)) > 1 else None,
-        seen=seen,
-        unseen=unseen,
+        meter=apart(seen, unseen) if min(len(seen), len(unseen)) > 1 else None,
+        seen=fmean(seen) if seen else None,
+        unseen=fmean(unseen) if unseen else None,
     )
+
+
+def _states(store: Store, name: str, measured: bool) -> dict[str, State]:
+    """Of each item of any version. measured: a model was scored on those that count."""
+    versions = [(ref, suite) for ref, suite in store.all(Suite) if suite.name == name]
+    items = {ref: {str(item["id"]) for item in store.get_lines(suite.items)} for ref, suite in versions}
+    now, known, derived = items[current_suites(store)[name][0]], looked(store, name), _derived(store, name)
+    used = measured or any(one.suite == name and one.purpose == "score" for one in noted(store))
+
+    def state(item: str) -> State:
+        if item not in now:
+            return "retired"
+        if item in derived:
+            return "derived-from"
+        if item in known.by or None in known.by:
+            return "inspected"
+        return "scored" if used else "sealed"
+
+    return {item: state(item) for item in sorted(set().union(*items.values()))}
 
 
 EXPOSED = ("inspected", "derived-from")
@@ -232,14 +229,6 @@ ALPHA, LEAST = 0.05, 0.05
 def _right(store: Store, evaluation: Evaluation) -> dict[str, int]:
     lines = store.get_lines(evaluation.scores)
     return {line["item"]: int(line["state"] == "right") for line in lines if line["state"] != "unscored"}
-
-
-def _former(store: Store, name: str) -> set[str]:
-    """Items of every version."""
-
-    return {
-        str(item["id"]) for _, suite in store.all(Suite) if suite.name == name for item in store.get_lines(suite.items)
-    }
 
 
 def _derived(store: Store, name: str) -> set[str]:
