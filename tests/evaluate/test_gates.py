@@ -94,15 +94,17 @@ def test_twenty_items_abstain_and_a_small_slice_decides_nothing(desk: Desk) -> N
     )
 
 
-def test_a_gate_fixed_after_the_score_is_refused(desk: Desk) -> None:
+def test_a_gate_fixed_after_the_score_says_so_and_passes_nothing(desk: Desk) -> None:
     suite = desk.suite(200)
     baseline = desk.evaluated(suite, some(0.6), tuned=False)
     strict = fix_gate(desk.store, desk.gate(suite, min_gain=0.5))
     candidate = desk.evaluated(suite, some(0.8), tuned=True)
     late = fix_gate(desk.store, desk.gate(suite))
-    with pytest.raises(Unmet, match="the gate was fixed after that"):
-        judge(desk.store, late, candidate, baseline)
-    assert desk.store.count(Verdict) == 0
+    given = desk.store.get(judge(desk.store, late, candidate, baseline), Verdict)
+    (marked,) = of(given, "eval.post_hoc")
+    assert (given.outcome, next(of(given, "gate.gain")).verdict, marked.severity) == ("abstain", "pass", "high")
+    assert "post hoc: the candidate was scored on these items at event" in marked.message
+    assert not list(of(desk.store.get(judge(desk.store, strict, candidate, baseline), Verdict), "eval.post_hoc"))
     assert desk.store.get(judge(desk.store, strict, candidate, baseline), Verdict).outcome == "fail"
     assert fix_gate(desk.store, desk.gate(suite, min_gain=0.5)) == strict
     assert len(desk.store.events("gate.fixed")) == 2
@@ -115,8 +117,8 @@ def test_a_renamed_suite_or_another_run_does_not_hide_the_first_score(desk: Desk
     suite = desk.suite(200)
     baseline = desk.evaluated(suite, some(0.6), tuned=False)
     fixed = fix_gate(store, desk.gate(suite))
-    with pytest.raises(Unmet, match="scored on these items"):
-        judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline)
+    given = store.get(judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline), Verdict)
+    assert [one.verdict for one in of(given, "eval.post_hoc")] == ["abstain"]
 
 
 def test_other_questions_other_inputs_and_no_gate_are_refused(desk: Desk) -> None:

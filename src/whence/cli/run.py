@@ -36,14 +36,14 @@ def run(
 
 def verdict_line(out: Outcome) -> str:
     """The last line that a person reads."""
-    return meaning(str(out.outcome))
+    return meaning(str(out.outcome), out.post_hoc)
 
 
-def meaning(outcome: str) -> str:
-    """What an outcome means."""
+def meaning(outcome: str, post_hoc: bool = False) -> str:
+    """What an outcome means. post_hoc: the gate was fixed when the score was known."""
     said = {
         "pass": "PASS: it may ship",
         "fail": "FAIL: it must not ship",
         "abstain": "ABSTAIN: too little evidence to say",
     }
-    return f"verdict   {said[outcome]}"
+    return f"verdict   {said[outcome]}{' (post hoc)' if post_hoc else ''}"

@@ -28,8 +28,8 @@ def ship(
     """Judge and release in one: exit code 0 shipped, 2 no, 4 too little evidence."""
     if ctx.invoked_subcommand:
         return
-    from whence.cli.run import CODES, meaning
-    from whence.lifecycle.verdicts import HEAD, lines_of, tell
+    from whence.cli.run import CODES, meaning, verdict_line
+    from whence.lifecycle.verdicts import HEAD, is_post_hoc, lines_of, tell
 
     if evidence:
         from whence.evaluate import judge_evidence
@@ -38,13 +38,13 @@ def ship(
         made, baseline = judge_evidence(evidence)
         tell(made, baseline, junit, summary)
         rows = [line.cells() for line in lines_of(made, baseline)]
-        said = f"{meaning(made.outcome)}\n\n{table(rows, HEAD)}"
+        said = f"{meaning(made.outcome, is_post_hoc(made))}\n\n{table(rows, HEAD)}"
         say({**plain(made), "baseline_value": baseline}, said, as_json)
         raise typer.Exit(CODES[made.outcome])
     with here(as_json, create=True) as w:
         out = w.ship(junit=junit, summary=summary)
         verdict = w.ship.verdict(out.verdict) if out.verdict else None
-    line = meaning(str(out.outcome)) + (" (released under a waiver)" if out.waived else "")
+    line = verdict_line(out) + (" (released under a waiver)" if out.waived else "")
     if verdict:
         line += "\n\n" + table([one.cells() for one in verdict], HEAD)
     say({**out.resolved(), "outcome": out.outcome, "waived": out.waived}, line, as_json)

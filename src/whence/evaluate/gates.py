@@ -38,16 +38,17 @@ def fix_gate(store: Store, gate: Gate) -> Ref:
 def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequence[Finding] = ()) -> Ref:
     """The verdict on a candidate's Evaluation against a baseline's, and on what checks found; returns its digest.
 
-    Raises Unmet where the two are not on the gate's suite under the same inputs, or where any evaluation of the
-    candidate on its items was finished before the gate was fixed.
+    Where any evaluation of the candidate on its items was finished before the gate was fixed, it is post hoc: it says
+    so, and passes nothing. Raises Unmet where the two are not on the gate's suite under the same inputs, or where the
+    gate was never fixed.
     """
     fixed, new, old = store.get(gate, Gate), store.get(candidate, Evaluation), store.get(baseline, Evaluation)
     _refuse_other_questions(store, fixed, new, old)
-    _refuse_late_gate(store, gate, new)
     pairing = Pairing.of(items_of(store, fixed.suite), states(store, new), states(store, old))
     others = tried_beside(store, new)
     tried = [states(store, one) for one in others.values()]
-    found = (*rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried), *findings)
+    own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried)
+    found = (*own, *_post_hoc(store, gate, new), *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
@@ -82,19 +83,29 @@ def _refuse_other_questions(store: Store, gate: Gate, new: Evaluation, old: Eval
         )
 
 
-def _refuse_late_gate(store: Store, gate: Ref, new: Evaluation) -> None:
+def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
     """Every earlier score of the candidate on these items counts, under whatever prompt."""
     fixed = store.events("gate.fixed", about=gate)
     if not fixed:
         raise Unmet(f"gate {gate[:19]}… was never fixed", "a gate.fixed event", "fix the gate, then evaluate")
     for seq, other in scored(store, new.suite):
         if _who(other) == _who(new) and seq < fixed[0].seq:
-            raise Unmet(
-                f"the candidate was scored on these items at event {seq}, "
-                f"the gate was fixed after that, at event {fixed[0].seq}",
-                "a gate fixed before the candidate's first score",
-                "judge by the gate that stood then, or train a new candidate",
+            said = (
+                f"post hoc: the candidate was scored on these items at event {seq}, the gate was fixed after that, at "
             )
+            do = "judge by the gate that stood then, or train a new candidate"
+            yield Finding(
+                check=POST_HOC,
+                about=gate,
+                verdict="abstain",
+                severity="high",
+                message=f"{said}event {fixed[0].seq}; do: {do}",
+            )
+            return
+
+
+POST_HOC = "eval.post_hoc"
+"""the check that says that a gate was fixed when the candidate's score was known"""
 
 
 def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:

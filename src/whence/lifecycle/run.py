@@ -81,6 +81,8 @@ class Outcome(Made):
     """file → SHA-256 of those that the adapter's closure names"""
     stages: list[Stage] = field(default_factory=list)
     """in order"""
+    post_hoc: bool = False
+    """whether the gate was fixed when the candidate's score was known"""
 
     def resolved(self) -> dict[str, Json]:
         """What each stage came to, for the lock file and for --json."""
@@ -363,6 +365,7 @@ class Walk:
             one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self._findings(one))
             verdict = self.store.get(one.verdict, Verdict)
             one.outcome = verdict.outcome
+            self.out.post_hoc |= any(finding.check == evaluate.POST_HOC for finding in verdict.findings)
             lines += self._of(one, [finding_line(f) for f in verdict.findings])
         return self.store.count(Verdict) > before, lines
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from whence.evaluate import POST_HOC
 from whence.records import Evaluation, Finding, Verdict, writing
 from whence.store import Store
 
@@ -58,6 +59,11 @@ def lines_of(verdict: Verdict, baseline: float | None) -> list[Line]:
     ]
 
 
+def is_post_hoc(verdict: Verdict) -> bool:
+    """Whether its gate was fixed when the candidate's score was known."""
+    return any(one.check == POST_HOC for one in verdict.findings)
+
+
 def baseline_value(store: Store, verdict: Verdict) -> float | None:
     """The share of all items that the baseline has right."""
     results = store.get(verdict.baseline, Evaluation).results
@@ -99,7 +105,12 @@ def junit(verdict: Verdict, path: str | Path) -> None:
 def summary(verdict: Verdict, lines: list[Line], path: str | Path) -> None:
     """Adds the verdict as Markdown to a file, such as the one that GITHUB_STEP_SUMMARY names. Raises BackendFailed."""
     rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line.cells()) + " |" for line in lines]
-    head = [f"## whence: {verdict.outcome}", "", "| " + " | ".join(HEAD) + " |", "| --- " * len(HEAD) + "|"]
+    head = [
+        f"## whence: {verdict.outcome}{' (post hoc)' * is_post_hoc(verdict)}",
+        "",
+        "| " + " | ".join(HEAD) + " |",
+        "| --- " * len(HEAD) + "|",
+    ]
     said = [f"- **{line.finding.check}** {line.finding.message}" for line in lines if line.finding.verdict != "pass"]
     with writing(path), open(path, "a", encoding="utf-8") as file:
         file.write("\n".join([*head, *rows, "", *said]) + "\n")
