@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from whence.evaluate.criteria import held
 from whence.evaluate.rules import Pairing, rules
 from whence.evaluate.suites import items_of
-from whence.records import Evaluation, Finding, Gate, Ref, Run, Suite, Unmet, Verdict
+from whence.records import Criterion, Evaluation, Finding, Gate, Json, Ref, Run, Suite, Unmet, Verdict
 from whence.records.judgement import Outcome
 from whence.store import Store
 
@@ -44,8 +45,10 @@ def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequ
     fixed, new, old = store.get(gate, Gate), store.get(candidate, Evaluation), store.get(baseline, Evaluation)
     _refuse_other_questions(store, fixed, new, old)
     _refuse_late_gate(store, gate, new)
-    pairing = Pairing.of(items_of(store, fixed.suite), _states(store, new), _states(store, old))
-    found = (*rules(fixed, pairing, candidate=candidate, baseline=baseline), *findings)
+    items, said = items_of(store, fixed.suite), store.get_lines(new.scores)
+    pairing = Pairing.of(items, _states(said), _states(store.get_lines(old.scores)))
+    criteria = [held(store.get(ref, Criterion), items, said, fixed.alpha) for ref in fixed.criteria or ()]
+    found = (*rules(fixed, pairing, candidate=candidate, baseline=baseline), *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
@@ -103,5 +106,5 @@ def _who(evaluation: Evaluation) -> tuple[Ref, Ref | None, Ref | None]:
     return evaluation.base, evaluation.adapter, None if evaluation.adapter else evaluation.prompt
 
 
-def _states(store: Store, evaluation: Evaluation) -> dict[str, str]:
-    return {line["item"]: line["state"] for line in store.get_lines(evaluation.scores)}
+def _states(lines: Iterable[Json]) -> dict[str, str]:
+    return {line["item"]: line["state"] for line in lines}
