@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice, product
 
 from whence.evaluate.checkers import holds, words
-from whence.evaluate.vague import quoted
+from whence.evaluate.vague import quoted, unquoted
 from whence.records import Json
 
 
@@ -109,6 +109,8 @@ _LIMITS = (
     (rf"(?:{_LEAST})\s+{_N}{_UNIT}", None, 0),
     (rf"(?<!no )(?<!not )(?:more than|over|above|longer than)\s+{_N}{_UNIT}", None, 1),
     (rf"{_N}{_UNIT}\s+(?:or more|at least|minimum)", None, 0),
+    (rf"{_N}\s+or\s+(?:fewer|less){_UNIT}", 0, None),
+    (rf"{_N}(?:\+|\s+or\s+more){_UNIT}", None, 0),
     (rf"exactly\s+{_N}{_UNIT}", 0, 0),
 )
 """Pattern of (number, unit) → what to add to the number for the most and the least; None: no such limit."""
@@ -117,8 +119,7 @@ _LIMITS = (
 def limits(statement: str) -> list[tuple[str, int | None, int | None]]:
     """(unit, most, least) of each limit that a sentence names."""
     found = list[tuple[str, int | None, int | None]]()
-    between = rf"between\s+{_N}\s+and\s+{_N}{_UNIT}"
-    for hit in re.finditer(between, statement, re.IGNORECASE):
+    for hit in re.finditer(rf"{_N}\s+(?:to|and)\s+{_N}{_UNIT}", statement, re.IGNORECASE):
         found.append((hit[3].lower(), _number(hit[2]), _number(hit[1])))
     for pattern, most, least in _LIMITS:
         for hit in re.finditer(pattern, statement, re.IGNORECASE):
@@ -264,7 +265,9 @@ _WORD = re.compile(r"\w+(?:[-'’.,:/@]\w+)*")
 _END = re.compile(r"(?<=[.!?])\s+|\n+")
 _FIRST = re.compile(r"^\s*(?:when|if|where|while|for|in|on|after|before|unless|once)\b[^,]*,\s*", re.IGNORECASE)
 _NEGATED = re.compile(
-    r"\b(?:not|never|no|none|nothing|nobody|neither|cannot|without|avoids?|omits?|free of|\w+n['’]t)\b", re.I
+    r"\b(?:not|never|no|none|nothing|nobody|neither|cannot|without|\w+n['’]t"
+    r"|avoids?|omits?|excludes?|free of|refrains? from)\b",
+    re.I,
 )
 _TURNS = re.compile(
     r"\b(?:that|which|who|whose|when|where|if|unless|while|because|and|but|or|not only)\b", re.IGNORECASE
@@ -276,7 +279,7 @@ _COUNT = re.compile(rf"\b(?:exactly|only|once|single|at most|no more than|{'|'.j
 def claim(statement: str) -> str:
     """Whether a sentence plainly ``requires`` or ``forbids`` something to be said; else ``both``."""
     main = _FIRST.sub("", statement)
-    no = _NEGATED.search(re.sub(r"[\"“”'`][^\"“”'`]*[\"“”'`]", " ", main))
+    no = _NEGATED.search(unquoted(main))
     if no is None:
         return "requires"
     return "both" if _TURNS.search(main[: no.start()]) or main[no.start() :].startswith("not only") else "forbids"
@@ -297,10 +300,7 @@ def _plain(text: str) -> str:
 
 def _literals(statement: str) -> list[str]:
     """What a statement says word for word: quotes, and words with a figure in them."""
-    bare = statement
-    for one in quoted(statement):
-        bare = bare.replace(one, " ")
-    return [*quoted(statement), *(word for word in _WORD.findall(bare) if any(map(str.isdigit, word)))]
+    return [*quoted(statement), *(word for word in _WORD.findall(unquoted(statement)) if any(map(str.isdigit, word)))]
 
 
 def _words(statement: str, pairs: Pairs) -> Made:

@@ -12,24 +12,25 @@ import re
 
 MANNER = """
 acceptable accurate adaptable adequate appealing appropriate attractive authentic bad balanced beautiful biased big
-brief careful caring casual clean clear coherent comfortable compact compassionate compelling competent comprehensive
-concise confident confusing considerate consistent constructive convenient convincing courteous creative crisp decent
-detailed difficult diplomatic direct easy effective efficient effortless elegant empathetic empathic engaging
+brief careful caring casual cautious clean clear coherent comfortable compact compassionate compelling competent
+comprehensive concise confident confusing considerate consistent constructive convenient convincing courteous creative
+crisp decent detailed difficult diplomatic easy effective efficient effortless elegant empathetic empathic engaging
 enjoyable ethical excellent fair fast fitting flexible fluent formal friendly funny generous gentle good graceful
 great harmful harmless helpful high-quality honest human-like impartial important informal informative insightful
 intelligent interesting intuitive irrelevant kind lengthy lively logical long meaningful modern natural neat neutral
 nice normal objectionable offensive optimal patient personable plain pleasant polished polite poor practical precise
 professional proper quick readable realistic reasonable reassuring relevant reliable respectful robust rude
-satisfactory satisfying seamless secure sensible sensitive serious short simple sloppy slow smart smooth sound stylish
-succinct suitable supportive sympathetic tactful tasteful terse thorough thoughtful timely tolerable toxic transparent
-trustworthy understandable understanding useful user-friendly valuable verbose vivid warm welcoming well-written wordy
+satisfactory satisfied satisfying seamless secure sensible sensitive serious short similar simple sloppy slow smart
+smooth sound special stylish subjective succinct suitable supportive sympathetic tactful tasteful terse thorough
+thoughtful timely tolerable toxic transparent trustworthy understandable understanding useful user-friendly valuable
+verbose vivid warm welcoming well-written wordy
 """
 """How something is, in somebody's eyes."""
 AMOUNT = """
-adequately almost approximately considerable enough excessive few fewer frequently generally large less little lots
-low many maximal mild minimal minor moderate most much nearly negligible normally numerous occasional often partially
-partly plenty quite rarely rather regularly roughly several significant slight small some sometimes somewhat
-substantial sufficient too typical unusual usually various very
+almost approximate considerable enough excessive few frequent general generally large less little lots low many
+maximal mild minimal minor moderate most much multiple near nearly negligible normally numerous occasional often
+partial partly plenty quite rare rather regular rough several significant slight small some sometimes somewhat
+substantial sufficient too typical unusual usual various very
 """
 """How much, or how often, without a number."""
 TIME = "asap eventually immediate prompt rapid recent soon swift instantly lately"
@@ -41,15 +42,17 @@ a bit, a couple of, a lot of, a number of, and so on, and the like, as a minimum
 far as possible, as little as possible, as much as possible, as necessary, as needed, as required, as soon as
 possible, best practice, best practices, common sense, easy to use, etc, high quality, human like, if applicable, if
 appropriate, if necessary, if needed, if possible, if practical, in a timely manner, including but not limited to,
-kind of, make sense, makes sense, not limited to, on brand, on time, on-brand, sort of, to the extent possible, to the
-point, too many, too much, user friendly, well written, when appropriate, when necessary, when possible, whenever
-possible, where applicable, where appropriate, where feasible, where necessary, where possible, wherever possible
+kind of, make sense, makes sense, not be limited to, not limited to, on brand, on time, on-brand, sort of, to the
+extent possible, to the point, too many, too much, user friendly, well written, when appropriate, when necessary, when
+possible, whenever possible, where applicable, where appropriate, where feasible, where necessary, where possible,
+wherever possible
 """
 """Loopholes, open ends and sayings."""
 FIXED = """
-any kind, as long as, at least, at most, fewer than, how few, how little, how long, how many, how much, how often, in
-good faith, kind regards, kinds of, less than, lower case, no fewer than, no less than, no longer, no more than, or
-fewer, or less, plain text, small talk, the kind of, the same kind, this kind, what kind, which kind
+any kind, as long as, at least, at most, consistent with, fewer than, how few, how little, how long, how many, how
+much, how often, in good faith, kind regards, kinds of, less than, lower case, natural language, no fewer than, no
+less than, no longer, no more than, or fewer, or less, plain text, similar to, small talk, special character, special
+characters, special offer, special offers, the kind of, the same kind, this kind, what kind, which kind
 """
 """Where such a word means something else, or a number follows."""
 _ENDS = ("", "ly", "er", "est", "ness")
@@ -64,8 +67,8 @@ def _forms(word: str) -> set[str]:
     return with_ends | {prefix + form for form in with_ends for prefix in ("un", "in", "im", "ir", "dis", "over")}
 
 
-_WORDS = {form for group in (MANNER, TIME) for word in group.split() for form in _forms(word)} - {"directly"}
-_WORDS.update(AMOUNT.split(), GRADE.split())
+_WORDS = {form for group in (MANNER, AMOUNT, TIME) for word in group.split() for form in _forms(word)}
+_WORDS.update(GRADE.split())
 _QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|`[^`\n]*`|(?<!\w)'[^'\n]+'(?!\w)")
 _FIXED, _PHRASES = (
     re.compile(rf"(?<![\w-])(?:{'|'.join(' '.join(some.split()).split(', '))})(?![\w-])", re.IGNORECASE)
@@ -80,12 +83,15 @@ def quoted(sentence: str) -> list[str]:
     return [hit.group()[1:-1] for hit in _QUOTED.finditer(sentence)]
 
 
+def unquoted(sentence: str) -> str:
+    """The sentence, blank where it quotes."""
+    return _QUOTED.sub(lambda hit: " " * len(hit.group()), sentence)
+
+
 def vague(sentence: str) -> list[str]:
     """Its undefined words, in lower case, each once, in order. What stands in quotes is never vague; nor is a
     comparative that a number follows ("shorter than 60 words")."""
-    text = sentence
-    for known in (_QUOTED, _FIXED):
-        text = known.sub(lambda hit: " " * len(hit.group()), text)
+    text = _FIXED.sub(lambda hit: " " * len(hit.group()), unquoted(sentence))
     hits = list(_PHRASES.finditer(text))
     rest = _PHRASES.sub(lambda hit: " " * len(hit.group()), text)
     hits += [w for w in _WORD.finditer(rest) if w.group().lower() in _WORDS and not _COUNTED.match(rest, w.end())]
