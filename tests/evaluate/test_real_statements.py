@@ -76,7 +76,6 @@ def test_what_people_forbid_and_ask_for() -> None:
     assert said == {
         ("forbids", "forbids"): 89,
         ("forbids", "both"): 26,
-        ("requires", "requires"): 37,
+        ("requires", "requires"): 38,
         ("requires", "both"): 1,
-        ("requires", "forbids"): 1,
     }

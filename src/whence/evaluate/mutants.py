@@ -98,6 +98,7 @@ UNITS: dict[str, Callable[[str], int]] = {
     "line": lambda text: len([line for line in text.splitlines() if line.strip()]),
     "character": len,
 }
+Bound = int | None
 _N = rf"(\d+|{'|'.join(NUMBERS)})"
 _UNIT = rf"\s+(?:\w+\s+)?({'|'.join(UNITS)})s?\b"
 _MOST = r"at most|no more than|not more than|up to|maximum of|no longer than|within|not exceed(?:ing)?"
@@ -116,9 +117,9 @@ _LIMITS = (
 """Pattern of (number, unit) → what to add to the number for the most and the least; None: no such limit."""
 
 
-def limits(statement: str) -> list[tuple[str, int | None, int | None]]:
+def limits(statement: str) -> list[tuple[str, Bound, Bound]]:
     """(unit, most, least) of each limit that a sentence names."""
-    found = list[tuple[str, int | None, int | None]]()
+    found = list[tuple[str, Bound, Bound]]()
     for hit in re.finditer(rf"{_N}\s+(?:to|and)\s+{_N}{_UNIT}", statement, re.IGNORECASE):
         found.append((hit[3].lower(), _number(hit[2]), _number(hit[1])))
     for pattern, most, least in _LIMITS:
@@ -133,21 +134,27 @@ def _number(text: str) -> int:
 
 
 def _limit(statement: str, pairs: Pairs) -> Made | None:
+    """Nothing is made where a number of words is named and not understood, or not kept by an example."""
     good, bad = pairs
     for unit, most, least in limits(statement):
         count = UNITS[unit]
 
-        def kept(
-            text: str, count: Callable[[str], int] = count, most: int | None = most, least: int | None = least
-        ) -> bool:
+        def kept(text: str, count: Callable[[str], int] = count, most: Bound = most, least: Bound = least) -> bool:
             n = count(text)
             return (most is None or n <= most) and (least is None or n >= least)
 
-        if all(map(kept, good)) and not all(map(kept, bad)):
+        how = " and ".join(f"at {side} {n}" for side, n in (("most", most), ("least", least)) if n is not None)
+        if not all(map(kept, good)):
+            return f"an example does not keep to {how} {unit}s", [], []
+        if not all(map(kept, bad)):
             made = [one for e in good for n in _around(most, least) for one in _of_length(e, unit, n)]
-            how = " and ".join(f"at {side} {n}" for side, n in (("most", most), ("least", least)) if n is not None)
             spared = [_shorter(e) for e in good] + [f"{e} {sentences(e)[-1]}" for e in good if sentences(e)]
             return f"{how} {unit}s", [one for one in made if not kept(one)], [one for one in spared if kept(one)]
+    for unit, count in UNITS.items():
+        if re.search(rf"\d.*\b{unit}s?\b|\b{unit}s?\b.*\d", statement, re.IGNORECASE) and not limits(statement):
+            counts = [list(map(count, side)) for side in pairs]
+            if max(counts[0]) < min(counts[1]) or min(counts[0]) > max(counts[1]):
+                return f"a number of {unit}s, not understood", [], []
     return None
 
 
@@ -269,6 +276,7 @@ _NEGATED = re.compile(
     r"|avoids?|omits?|excludes?|free of|refrains? from)\b",
     re.I,
 )
+_TWICE = re.compile(r"\b(?:do not|don['’]t|does not|must not|never)\s+(?:forget|fail)s?\s+to\b", re.IGNORECASE)
 _TURNS = re.compile(
     r"\b(?:that|which|who|whose|when|where|if|unless|while|because|and|but|or|not only)\b", re.IGNORECASE
 )
@@ -278,7 +286,7 @@ _COUNT = re.compile(rf"\b(?:exactly|only|once|single|at most|no more than|{'|'.j
 
 def claim(statement: str) -> str:
     """Whether a sentence plainly ``requires`` or ``forbids`` something to be said; else ``both``."""
-    main = _FIRST.sub("", statement)
+    main = _TWICE.sub("", _FIRST.sub("", statement))
     no = _NEGATED.search(unquoted(main))
     if no is None:
         return "requires"

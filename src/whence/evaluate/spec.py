@@ -138,7 +138,7 @@ def _checker(one: Criterion, spec: Spec) -> Iterator[Finding]:
 def _killed(one: Criterion, made: Mutants, alive: Sequence[str], hurt: Sequence[str]) -> Finding:
     n, about = len(made.violating), f"{one.id} ({made.how})"
     if n < MUTANTS:
-        few = f"{about}: only {n} answers that violate it can be made of its examples; give more of them"
+        few = f"{about}: only {n} answers that violate it can be made of its examples"
         return _finding("spec.mutants", one.id, "abstain", few, n=n)
     rate = 1 - len(alive) / n
     said = f"{about}: {one.check} fails {n - len(alive)} of {n} answers that violate it ({rate:.0%})"
