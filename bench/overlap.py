@@ -59,7 +59,7 @@ def texts(rows: int, items: int) -> tuple[list[str], list[str]]:
 def by_whence(rows: list[str], items: list[str], n: int) -> Callable[[], Iterable[int]]:
     from whence.text.grams import Probe
 
-    some, own = pa.array(rows), pa.array(items)
+    some, own = pa.array(rows, pa.large_string()), pa.array(items, pa.large_string())
     return lambda: Probe(own, n).probe(some)["row"].to_numpy()
 
 
@@ -134,7 +134,7 @@ def measure(way: str, rows: int, items: int, n: int) -> dict[str, Any]:
         from whence.text.overlap import leaks
 
         def work() -> Iterable[int]:
-            found = leaks(pa.array(some), pa.array(own))
+            found = leaks(pa.array(some, pa.large_string()), pa.array(own, pa.large_string()))
             return found["row"].to_numpy()[~found["natural"].to_numpy()]
     else:
         work = WAYS[way](some, own, n)

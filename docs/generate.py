@@ -26,6 +26,7 @@ from whence.data.overlap_files import Overlap
 from whence.lifecycle.adopt import Adopted
 from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.cases import Task
+from whence.lifecycle.exposure import Exposure, Tried
 from whence.lifecycle.registry import Brought, Mirrored
 from whence.lifecycle.routed import Made
 from whence.lifecycle.run import Outcome, Stage
@@ -203,7 +204,7 @@ VALUES = (
     verbs.Quarantined,
 )
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Replayed, Replay, Kept, PassedOver, Stale)
-VALUES += (Difference, Change, Example, Survived, Swept, Nearby, Overlap)
+VALUES += (Difference, Change, Example, Survived, Swept, Nearby, Overlap, Exposure, Tried)
 VALUES += (verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from questions import LABELS, Desk, item
 
 from whence.evaluate import fix_gate, judge, put_suite
-from whence.records import Damaged, Evaluation, Finding, Ref, Unmet, Verdict
+from whence.records import Adapter, Damaged, Evaluation, Finding, Ref, Unmet, Verdict
+from whence.register import release
 from whence.store import verify
 
 
@@ -163,3 +166,49 @@ def test_scores_of_the_evaluations_are_the_ones_judged(desk: Desk) -> None:
     path.write_bytes(path.read_bytes().replace(b'"wrong"', b'"right"', 1))
     with pytest.raises(Damaged):
         judge(desk.store, fixed, candidate, baseline)
+
+
+def variants(desk: Desk, suite: Ref, count: int, share: float) -> dict[Ref, float]:
+    """Evaluation → share right, of adapters that are right on so many of the questions, each drawn by itself."""
+    made, found = desk.store.get(desk.adapter, Adapter), {}
+    for number in range(count):
+        adapter = desk.store.put(replace(made, name=f"v{number}", weights=f"b3:{number:02}"))
+        right = np.random.default_rng(number).random(10_000) < share
+        ref = replace(desk, adapter=adapter).evaluated(suite, lambda i, right=right: bool(right[i]), tuned=True)
+        found[ref] = desk.store.get(ref, Evaluation).results[0].value
+    return found
+
+
+def test_the_best_of_27_equal_models_is_corrected_and_does_not_pass(desk: Desk) -> None:
+    suite = desk.suite(200)
+    same = np.random.default_rng(99).random(10_000) < 0.7
+    baseline = desk.evaluated(suite, lambda i: bool(same[i]), tuned=False)
+    gate = fix_gate(desk.store, desk.gate(suite))
+    found = variants(desk, suite, 27, 0.7)
+    best = max(found, key=found.__getitem__)
+    given = desk.store.get(judge(desk.store, gate, best, baseline), Verdict)
+    (chosen,), (gain,) = of(given, "gate.chosen"), of(given, "gate.gain")
+    assert given.outcome != "pass"
+    assert chosen.threshold == pytest.approx(found[best])
+    assert found[best] > 0.75
+    assert chosen.statistic == pytest.approx(0.7, abs=0.015)
+    assert (chosen.verdict, chosen.severity) == ("fail", "low")
+    assert "× 27 tried" in gain.message
+
+
+def test_a_gain_that_is_real_passes_though_many_were_tried_and_later_ones_start_anew(desk: Desk) -> None:
+    suite = desk.suite(400)
+    baseline = desk.evaluated(suite, some(0.7), tuned=False)
+    gate = fix_gate(desk.store, desk.gate(suite))
+    variants(desk, suite, 9, 0.7)
+    good = desk.evaluated(suite, some(0.85), tuned=True)
+    verdict_ref = judge(desk.store, gate, good, baseline)
+    given = desk.store.get(verdict_ref, Verdict)
+    (chosen,) = of(given, "gate.chosen")
+    assert (given.outcome, chosen.verdict) == ("pass", "pass")
+    assert chosen.statistic == pytest.approx(0.85, abs=0.02)
+    release(desk.store, "desk", desk.adapter, verdict_ref)
+    assert judge(desk.store, gate, good, baseline) == verdict_ref, "what a release rests on stays what it was"
+    made = desk.store.put(replace(desk.store.get(desk.adapter, Adapter), name="next", weights="b3:ff"))
+    after = replace(desk, adapter=made).evaluated(suite, some(0.9), tuned=True)
+    assert not list(of(desk.store.get(judge(desk.store, gate, after, baseline), Verdict), "gate.chosen"))

@@ -104,6 +104,8 @@ def test_the_least_value_is_judged_by_share_and_interval(right: int, said: str) 
         (20, 20, 400, -0.05, "pass"),  # a loss of 5 points is ruled out
         (20, 20, 400, -0.01, "abstain"),
         (10, 40, 400, -0.02, "fail"),  # a significant loss over the limit
+        (30, 55, 1000, -0.03, "fail"),  # a loss is shown, and one of 3 points is not ruled out
+        (30, 55, 4000, -0.03, "pass"),  # a loss is shown, and it is less than 3 points
         (5, 100, 400, -0.05, "fail"),
     ],
 )

@@ -61,6 +61,53 @@ def list_(as_json: AsJson = False) -> None:
     say(values, table(rows, head) if rows else "no evaluation yet: whence eval run", as_json)
 
 
+Suite_ = Annotated[str | None, typer.Argument(help="A suite's name; default: the gate's.", show_default=False)]
+
+
+@app.command(epilog="Example: whence eval items gate")
+def items(suite: Suite_ = None, as_json: AsJson = False) -> None:
+    """What became of evaluation items, and whether models gained more on those that somebody has seen."""
+    from collections import Counter
+    from dataclasses import asdict
+
+    from whence.lifecycle.exposure import STATES
+
+    with here(as_json) as w:
+        found = w.eval.items(suite)
+    count = Counter(found.states.values())
+    text = table([(state, count[state]) for state in STATES if count[state]], ("state", f"items of {found.suite}"))
+    if found.meter and found.seen is not None and found.unseen is not None:
+        told = found.meter
+        text += (
+            f"\n\n{short(found.before or '')} → {short(found.after or '')}: {found.seen:+.1%} on items that somebody "
+        )
+        text += f"has seen, {found.unseen:+.1%} on the others;\n"
+        text += f"{told.statistic:+.1%} more [{told.low:+.1%}, {told.high:+.1%}] p {told.p:.2g}"
+    say(asdict(found), text, as_json)
+
+
+@app.command(epilog="Example: whence eval tried gate")
+def tried(suite: Suite_ = None, as_json: AsJson = False) -> None:
+    """Every model that was ever scored on a suite's items, by whom, and what was released of them."""
+    from dataclasses import asdict
+
+    with here(as_json) as w:
+        found = w.eval.tried(suite)
+    rows = [
+        (
+            short(one.evaluation),
+            f"adapter {one.name}" if one.adapter else f"base {one.name}",
+            "nothing scored" if one.value is None else f"{one.value:.1%}",
+            one.by,
+            f"{one.at:%Y-%m-%d %H:%M}",
+            one.released or "",
+        )
+        for one in found
+    ]
+    head = ("evaluation", "model", "right", "by", "at", "released as")
+    say([asdict(one) for one in found], table(rows, head) if rows else "nothing was scored yet", as_json)
+
+
 @app.command(epilog="Example: whence eval access looked-at.jsonl")
 def access(
     file: Annotated[

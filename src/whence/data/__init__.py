@@ -1,6 +1,6 @@
 """Sources in, curation steps, snapshots out, and what each step removed."""
 
-from whence.data.accesses import Access, note_accesses, noted, read_accesses
+from whence.data.accesses import Access, looked, note_accesses, noted, read_accesses
 from whence.data.arrow_files import saved_files
 from whence.data.curate import CurationPlan, curate
 from whence.data.decisions import drop, dropped, undo, undone
@@ -50,6 +50,7 @@ __all__ = [
     "kin",
     "leaked",
     "leave_out",
+    "looked",
     "looked_at",
     "note_accesses",
     "noted",

@@ -2,7 +2,7 @@
 
 from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
-from whence.evaluate.gates import fix_gate, judge, outcome
+from whence.evaluate.gates import fix_gate, judge, outcome, scored
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.reviews import Review, read_reviews
 from whence.evaluate.rules import Pairing, rules
@@ -34,5 +34,6 @@ __all__ = [
     "read_suite",
     "rules",
     "score",
+    "scored",
     "value_fault",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 from whence.evaluate.criteria import held
 from whence.evaluate.rules import Pairing, rules
 from whence.evaluate.suites import items_of
-from whence.records import Criterion, Evaluation, Finding, Gate, Json, Ref, Run, Suite, Unmet, Verdict
+from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.records.judgement import Outcome
 from whence.store import Store
 
@@ -45,10 +45,11 @@ def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequ
     fixed, new, old = store.get(gate, Gate), store.get(candidate, Evaluation), store.get(baseline, Evaluation)
     _refuse_other_questions(store, fixed, new, old)
     _refuse_late_gate(store, gate, new)
-    items, said = items_of(store, fixed.suite), store.get_lines(new.scores)
-    pairing = Pairing.of(items, _states(said), _states(store.get_lines(old.scores)))
-    criteria = [held(store.get(ref, Criterion), items, said, fixed.alpha) for ref in fixed.criteria or ()]
-    found = (*rules(fixed, pairing, candidate=candidate, baseline=baseline), *criteria, *findings)
+    items, lines = items_of(store, fixed.suite), store.get_lines(new.scores)
+    pairing = Pairing.of(items, _states(store, new), _states(store, old))
+    others = [_states(store, one) for one in _tried(store, new)]
+    criteria = [held(store.get(ref, Criterion), items, lines, fixed.alpha) for ref in fixed.criteria or ()]
+    found = (*rules(fixed, pairing, candidate=candidate, baseline=baseline, others=others), *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
@@ -82,23 +83,49 @@ def _refuse_other_questions(store: Store, gate: Gate, new: Evaluation, old: Eval
 
 
 def _refuse_late_gate(store: Store, gate: Ref, new: Evaluation) -> None:
-    """Every earlier score of the candidate on these items counts, under whatever prompt and name of the suite."""
+    """Every earlier score of the candidate on these items counts, under whatever prompt."""
     fixed = store.events("gate.fixed", about=gate)
     if not fixed:
         raise Unmet(f"gate {gate[:19]}… was never fixed", "a gate.fixed event", "fix the gate, then evaluate")
-    root = store.get(new.suite, Suite).root
-    suites = [ref for ref, suite in store.all(Suite) if suite.root == root]
-    for other in (store.get(ref) for ref, field, _ in store.downstream(suites) if field == "suite"):
-        if not isinstance(other, Evaluation) or _who(other) != _who(new):
-            continue
-        for event in store.events("run.finished", about=other.run):
-            if event.seq < fixed[0].seq:
-                raise Unmet(
-                    f"the candidate was scored on these items at event {event.seq}, "
-                    f"the gate was fixed after that, at event {fixed[0].seq}",
-                    "a gate fixed before the candidate's first score",
-                    "judge by the gate that stood then, or train a new candidate",
-                )
+    for seq, other in scored(store, new.suite):
+        if _who(other) == _who(new) and seq < fixed[0].seq:
+            raise Unmet(
+                f"the candidate was scored on these items at event {seq}, "
+                f"the gate was fixed after that, at event {fixed[0].seq}",
+                "a gate fixed before the candidate's first score",
+                "judge by the gate that stood then, or train a new candidate",
+            )
+
+
+def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:
+    """(number of the event, evaluation) of all that were made on a suite's items, under whatever name, as they came."""
+    root = store.get(suite, Suite).root
+    suites = [ref for ref, other in store.all(Suite) if other.root == root]
+    made = (store.get(ref) for ref, field, _ in store.downstream(suites) if field == "suite")
+    found = [
+        (event.seq, one)
+        for one in made
+        if isinstance(one, Evaluation)
+        for event in store.events("run.finished", about=one.run)
+    ]
+    yield from sorted(found, key=lambda pair: pair[0])
+
+
+def _tried(store: Store, new: Evaluation) -> list[Evaluation]:
+    """The last evaluation of each other adapter on these items, between two releases of such: a search, of which this
+    candidate may be the best."""
+    every = [(seq, one) for seq, one in scored(store, new.suite) if one.adapter and one.prompt == new.prompt]
+    adapters, own = {one.adapter for _, one in every}, max((seq for seq, one in every if one == new), default=0)
+    released = [event.seq for event in store.events("release.made") if _adapter(store, event.about) in adapters]
+    since = max((seq for seq in released if seq < own), default=-1)
+    until = min((seq for seq in released if seq > own), default=store.head()[0] + 1)
+    last = {one.adapter: one for seq, one in every if since < seq < until and one.adapter != new.adapter}
+    return list(last.values())
+
+
+def _adapter(store: Store, release: str | None) -> Ref | None:
+    made = store.get(Ref(str(release)))
+    return made.adapter if isinstance(made, Release) else None
 
 
 def _who(evaluation: Evaluation) -> tuple[Ref, Ref | None, Ref | None]:
@@ -106,5 +133,5 @@ def _who(evaluation: Evaluation) -> tuple[Ref, Ref | None, Ref | None]:
     return evaluation.base, evaluation.adapter, None if evaluation.adapter else evaluation.prompt
 
 
-def _states(lines: Iterable[Json]) -> dict[str, str]:
-    return {line["item"]: line["state"] for line in lines}
+def _states(store: Store, evaluation: Evaluation) -> dict[str, str]:
+    return {line["item"]: line["state"] for line in store.get_lines(evaluation.scores)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from whence.records import Unmet
+from whence.stats import Result, kappa
 
 SHOWN = 20
 """Faults of a file that are written out."""
@@ -31,16 +31,6 @@ class Review:
     """who"""
     verdict: Literal["pass", "fail"]
     """what they said"""
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Two reviewers on the answers that both looked at."""
-
-    between: tuple[str, str]
-    n: int
-    kappa: float | None
-    """agreement beyond chance; None: both said one and the same of every answer, which chance would do too"""
 
 
 def read_reviews(path: Path, criteria: Collection[str]) -> list[Review]:
@@ -78,23 +68,14 @@ def read_reviews(path: Path, criteria: Collection[str]) -> list[Review]:
     return [one for _, one in found.values()]
 
 
-def agreement(reviews: Sequence[Review]) -> Agreement | None:
-    """Of the reviews of one criterion: the two reviewers who looked at most answers both, of several such the two who
-    agree least; None where no answer had two."""
+def agreement(reviews: Sequence[Review]) -> tuple[str, Result] | None:
+    """(who, Cohen's kappa) of the two reviewers who looked at most answers both, of several such those who agree least.
+    reviews: of one criterion. None where no answer had two."""
     said: Mapping[str, dict[str, bool]] = defaultdict(dict)
     for one in reviews:
         said[one.reviewer][one.output] = one.verdict == "pass"
     pairs = []
     for a, b in combinations(sorted(said), 2):
-        both = said[a].keys() & said[b].keys()
-        if both:
-            pairs.append(Agreement((a, b), len(both), _kappa([(said[a][one], said[b][one]) for one in both])))
-    return min(pairs, key=lambda pair: (-pair.n, 1.0 if pair.kappa is None else pair.kappa), default=None)
-
-
-def _kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """J. Cohen, Educational and Psychological Measurement 20, 1960, p. 37."""
-    n, agreed = len(pairs), sum(a == b for a, b in pairs) / len(pairs)
-    first, second = (sum(side) / n for side in zip(*pairs, strict=True))
-    chance = first * second + (1 - first) * (1 - second)
-    return None if chance == 1 else (agreed - chance) / (1 - chance)
+        if both := sorted(said[a].keys() & said[b].keys()):
+            pairs.append((f"{a} and {b}", kappa([said[a][one] for one in both], [said[b][one] for one in both])))
+    return min(pairs, key=lambda pair: (-pair[1].n, pair[1].statistic), default=None)

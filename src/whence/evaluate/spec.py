@@ -218,7 +218,7 @@ def _too_many(spec: Spec, a: Criterion, b: Criterion) -> bool:
     """Whether, with no answer passing both, the two thresholds cannot be met. Where no gate suite says how many answers
     are of both populations, only what holds for any number is said."""
     if a.slice == b.slice:
-        return _asks(a) + _asks(b) > 1
+        return _asks(a) + _asks(b) > 1 + 1e-9
     fields = [(one.slice or "").partition("=")[0] for one in (a, b)]
     if fields[0] == fields[1]:
         return False
@@ -272,19 +272,21 @@ def _coverage(spec: Spec, clear: Sequence[Criterion]) -> Iterator[Finding]:
 def _agreed(one: Criterion, reviews: Sequence[Review] | None) -> Finding:
     """Whether two people read the statement alike."""
     found = agreement([review for review in reviews or () if review.criterion == one.id])
-    given = _finding("spec.agreement", one.id, "abstain", "", threshold=AGREED, n=found.n if found else 0)
-    if found is None or found.n < REVIEWED:
-        few = f"{one.id}: two reviewers looked at {found.n if found else 0} of the same answers; needs {REVIEWED}"
-        return replace(given, message=few)
-    who = f"{one.id}: {' and '.join(found.between)} on {found.n} answers"
-    if found.kappa is None:
+    n = found[1].n if found else 0
+    given = _finding("spec.agreement", one.id, "abstain", "", threshold=AGREED, n=n)
+    if found is None or n < REVIEWED:
+        return replace(given, message=f"{one.id}: two reviewers looked at {n} of the same answers; needs {REVIEWED}")
+    who, kappa = f"{one.id}: {found[0]} on {n} answers", found[1]
+    if (kappa.low, kappa.high) == (-1, 1):
         return replace(given, message=f"{who} said one and the same of every one; choose some that fail, too")
-    agreed = found.kappa >= AGREED
+    agreed = kappa.statistic >= AGREED - 1e-9
     back = "" if agreed else ": back to its author"
     return replace(
         given,
         verdict="pass" if agreed else "fail",
         severity="low" if agreed else "high",
-        message=f"{who}: kappa {found.kappa:.2f}, needs {AGREED}{back}",
-        statistic=found.kappa,
+        message=f"{who}: kappa {kappa.statistic:.2f} [{kappa.low:.2f}, {kappa.high:.2f}], needs {AGREED}{back}",
+        statistic=kappa.statistic,
+        low=kappa.low,
+        high=kappa.high,
     )

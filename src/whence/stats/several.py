@@ -22,3 +22,16 @@ def adjusted(p_values: Sequence[float]) -> tuple[float, ...]:
     if not p_values:
         return ()
     return tuple(float(p) for p in scipy_stats().false_discovery_control(list(p_values), method="bh"))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """p-values adjusted by Holm (Scandinavian Journal of Statistics 6, 1979, p. 65), in the order given: calling those
+    below alpha makes any false call with chance alpha at most, however the tests depend on one another. Raises
+    ValueError for values outside 0 to 1."""
+    if not all(0 <= p <= 1 for p in p_values):
+        raise ValueError("a p-value lies within 0 to 1")
+    out, most = [0.0] * len(p_values), 0.0
+    for rank, at in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        most = max(most, min(1.0, (len(p_values) - rank) * p_values[at]))
+        out[at] = most
+    return tuple(out)

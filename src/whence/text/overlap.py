@@ -60,7 +60,8 @@ class Texts:
     """Texts, each distinct one looked at once: two with the same words are one, and those without a word are none."""
 
     def __init__(self, texts: pa.Array | pa.ChunkedArray) -> None:
-        self.texts = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
+        chunked = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
+        self.texts = chunked.cast(pa.large_string())  # offsets of 32 bits end at 2 GiB
         parts = self._map(lambda part, _: digests(*columns(words(part))), _cut(self.texts))
         keys = np.concatenate([np.zeros(0, np.uint64), *parts])
         self.digests, self.first, which = np.unique(keys, return_index=True, return_inverse=True)

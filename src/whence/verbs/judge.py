@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
 from whence.evaluate import lint, read_reviews
+from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
 from whence.lineage import find, resolve
 from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Unmet, Verdict
+from whence.store.suites import current_suites
 from whence.verbs.binding import binding
 from whence.verbs.scopes import moment
 
@@ -43,6 +45,24 @@ class Eval:
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""
         return dict(self._store.all(Evaluation))
+
+    def items(self, suite: str | None = None) -> Exposure:
+        """What became of each item of a suite, and what the newest adapter gained on those that somebody has seen
+        beyond what it gained on the others. suite: None: the gate's. Raises NotFound."""
+        return exposure(self._store, self._suite(suite))
+
+    def tried(self, suite: str | None = None) -> list[Tried]:
+        """Every model that was scored on the items of a suite as it is now, as they came. suite: None: the gate's.
+        Raises NotFound."""
+        return tried(self._store, self._suite(suite))
+
+    def _suite(self, name: str | None) -> str:
+        known = current_suites(self._store)
+        named = [one for one, (_, suite) in known.items() if one == name or (name is None and suite.role == "gate")]
+        if not named:
+            said = f"no suite is called {name!r}" if name else "there is no gate suite yet"
+            raise NotFound(f"{said}\n  known: {', '.join(sorted(known)) or 'none yet: whence eval run'}")
+        return named[0]
 
     def access(self, file: str | Path | None = None) -> list[Access]:
         """Who read which items, when and for what: every access on record, those of `file` among them from now on

@@ -1,0 +1,202 @@
+"""What happened to evaluation items, and whether models do better on those that somebody has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import pyarrow.compute as pc
+
+from whence.data import looked, noted
+from whence.evaluate import scored
+from whence.records import Adapter, Evaluation, Finding, Ref, Release, Snapshot, Suite
+from whence.stats import Result, apart
+from whence.store import Store
+from whence.store.suites import current_suites
+
+State = Literal["sealed", "scored", "inspected", "derived-from", "retired"]
+STATES: tuple[State, ...] = ("sealed", "scored", "inspected", "derived-from", "retired")
+"""What became of an item, from least to most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """The items of a suite."""
+
+    suite: str
+    """its name"""
+    states: Mapping[str, State]
+    """item → the most that became of it: nobody scored a model on it; models were scored; somebody looked at it; rows
+    were made after it; it is in no version that counts"""
+    before: Ref | None = None
+    """the evaluation that the meter compares with; absent: there are not two"""
+    after: Ref | None = None
+    """the newest"""
+    meter: Result | None = None
+    """how much more a model gained on items that were seen than on the others, between the two; absent: fewer than two
+    of either"""
+    seen: float | None = None
+    """mean change on items that were seen, −1 to 1"""
+    unseen: float | None = None
+    """on the others"""
+
+
+def exposure(store: Store, name: str) -> Exposure:
+    """What became of each item that a suite of this name ever had, and what the newest adapter gained on items that
+    were seen beyond what it gained on the others, against the first adapter (or, if there is one only, the base).
+    Raises NotFound."""
+    ref, suite = current_suites(store)[name]
+    now = {str(item["id"]) for item in store.get_lines(suite.items)}
+    known, derived = looked(store, name), _derived(store, name)
+    measured = {one.suite for _, one in scored(store, ref)}
+    used = any(one.suite == name and one.purpose == "score" for one in noted(store)) or bool(measured)
+    states = dict[str, State]()
+    for item in sorted(now | _former(store, name)):
+        seen = item in known.by or None in known.by
+        states[item] = (
+            "retired"
+            if item not in now
+            else "derived-from"
+            if item in derived
+            else "inspected"
+            if seen
+            else "scored"
+            if used
+            else "sealed"
+        )
+    every = [one for _, one in scored(store, ref)]
+    tuned = [one for one in every if one.adapter]
+    if not tuned:
+        return Exposure(suite=name, states=states)
+    last = tuned[-1]
+    first = next((one for one in tuned if one.adapter != last.adapter), None) or next(
+        (one for one in reversed(every) if not one.adapter), None
+    )
+    if first is None:
+        return Exposure(suite=name, states=states)
+    old, new = (_right(store, one) for one in (first, last))
+    moved = {item: new[item] - old[item] for item in old.keys() & new.keys()}
+    parts = [
+        [float(change) for item, change in sorted(moved.items()) if (states.get(item) in EXPOSED) == seen]
+        for seen in (True, False)
+    ]
+    refs = {one: ref for ref, one in store.all(Evaluation)}
+    seen, unseen = (sum(part) / len(part) if part else None for part in parts)
+    return Exposure(
+        suite=name,
+        states=states,
+        before=refs[first],
+        after=refs[last],
+        meter=apart(*parts) if min(map(len, parts)) > 1 else None,
+        seen=seen,
+        unseen=unseen,
+    )
+
+
+EXPOSED = ("inspected", "derived-from")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A model that was scored on a suite's items."""
+
+    evaluation: Ref
+    """the Evaluation"""
+    adapter: Ref | None
+    """the Adapter; absent: the base alone"""
+    name: str
+    """of the adapter, or of the base"""
+    value: float | None
+    """share right; absent: nothing was scored"""
+    by: str
+    """who scored it"""
+    at: datetime
+    """when"""
+    released: str | None
+    """the first release made of it"""
+
+
+def tried(store: Store, name: str) -> list[Tried]:
+    """Every model that was ever scored on the items of the suite of this name as it is now, as they came. Raises
+    NotFound."""
+    ref, _ = current_suites(store)[name]
+    refs = {one: at for at, one in store.all(Evaluation)}
+    events = {event.seq: event for event in store.events("run.finished")}
+    releases = {made.adapter: made.name for _, made in reversed(list(store.all(Release)))}
+    found = list[Tried]()
+    for seq, one in scored(store, ref):
+        value = one.results[0].value if one.results else None
+        event = events[seq]
+        named = store.get(one.adapter, Adapter).name if one.adapter else store.get(one.base).name
+        found.append(
+            Tried(
+                evaluation=refs[one],
+                adapter=one.adapter,
+                name=named,
+                value=value,
+                by=event.actor,
+                at=event.recorded_at,
+                released=releases.get(one.adapter) if one.adapter else None,
+            )
+        )
+    return found
+
+
+def exposed(store: Store, thing: Ref) -> Iterable[Finding]:
+    """Check ``eval.exposed``: an adapter may not have gained more on gate items that somebody has seen than on the
+    others.
+
+    Silent where nobody has seen one. It informs: by itself it decides nothing."""
+    if not isinstance(store.get(thing), Adapter):
+        return
+    for name, (_, suite) in current_suites(store).items():
+        if suite.role != "gate":
+            continue
+        one = exposure(store, name)
+        seen = sum(state in EXPOSED for state in one.states.values())
+        if not seen or one.after is None or store.get(one.after, Evaluation).adapter != thing:
+            continue
+        if one.meter is None or one.seen is None or one.unseen is None:
+            few = f"{name}: {seen} items were seen by somebody; too few are scored twice to compare with the others"
+            yield Finding(check="eval.exposed", about=thing, verdict="abstain", severity="low", message=few, n=seen)
+            continue
+        told = one.meter
+        yield Finding(
+            check="eval.exposed",
+            about=thing,
+            verdict="fail" if told.statistic > 0 and (told.p or 0) < 0.05 else "pass",
+            severity="low",
+            message=f"{name}: {one.seen:+.1%} on {seen} items that somebody has seen, {one.unseen:+.1%} on the others; "
+            f"{told.statistic:+.1%} more [{told.low:+.1%}, {told.high:+.1%}] p {told.p:.2g}",
+            statistic=told.statistic,
+            threshold=0.0,
+            n=told.n,
+            low=told.low,
+            high=told.high,
+            p=told.p,
+            evidence=tuple(ref for ref in (one.before, one.after) if ref),
+        )
+
+
+def _right(store: Store, evaluation: Evaluation) -> dict[str, int]:
+    lines = store.get_lines(evaluation.scores)
+    return {line["item"]: int(line["state"] == "right") for line in lines if line["state"] != "unscored"}
+
+
+def _former(store: Store, name: str) -> set[str]:
+    """Items of every version."""
+
+    return {
+        str(item["id"]) for _, suite in store.all(Suite) if suite.name == name for item in store.get_lines(suite.items)
+    }
+
+
+def _derived(store: Store, name: str) -> set[str]:
+    """Items that rows of a snapshot were inspired by."""
+    found = set[str]()
+    for _, snapshot in store.all(Snapshot):
+        for batch in store.scan(["inspired_by"], store.snapshot_rows(snapshot)):
+            found.update(pc.list_flatten(batch["inspired_by"]).drop_null().to_pylist())
+    return {item.removeprefix(f"{name}:") for item in found if item.startswith(f"{name}:")}
