@@ -59,7 +59,7 @@ def ingest(folder: Path) -> None:
 def freeze(folder: Path) -> None:
     """Rows become a snapshot without exact duplicates, and a training run is recorded that was fed all of it."""
     from whence.data import STEPS, CurationPlan, curate
-    from whence.records import Adapter, Base, Fingerprint, Run, RunReport, Snapshot
+    from whence.records import Adapter, Base, Closure, Fingerprint, Run, RunReport, Snapshot
     from whence.store import row_set
 
     store = _store(folder)
@@ -73,7 +73,9 @@ def freeze(folder: Path) -> None:
     fed = store.put_set(store.snapshot_rows(store.get(frozen, Snapshot)))
     store.put(RunReport(run=run, started_at=store.clock(), duration_s=0.0, cpu_s=0.0, set=fed))
     adapter = {"name": "all", "weights": "b3:0", "config": "sha256:0", "location": "runs/0", "bytes": 0}
-    store.put(Adapter(closure=run, run=run, base=seen, **adapter))  # nothing was trained, so there is no closure
+    made = {"recipe": None, "code_commit": None, "code_clean": None, "environment": None}  # nothing was trained
+    closure = store.put(Closure(base=base, snapshot=frozen, **made))
+    store.put(Adapter(closure=closure, run=run, base=seen, **adapter))
 
 
 def verify(folder: Path) -> None:

@@ -181,6 +181,25 @@ def trend() -> Iterator[Case]:
     )  # fmt: skip
 
 
+def pools() -> Iterator[Case]:
+    def alarm(r: Rng, rise: float, n: int = 6000) -> bool:
+        """At any of the looks after each of six cycles?"""
+        gate, fresh = r.binomial(n, 0.7 + rise * np.arange(6)), r.binomial(n, 0.7, 6)
+        each = [[(int(x), n) for x in series] for series in (gate, fresh)]
+        return any(significant(stats.widening(each[0][:k], each[1][:k])) for k in range(2, 7))
+
+    def rising(r: Rng) -> bool:
+        """Five cycles of 500 items, in which one rises by 3 points a cycle and the other by one."""
+        each = [[(int(r.binomial(500, s + d * k)), 500) for k in range(5)] for s, d in ((0.6, 0.03), (0.7, 0.01))]
+        return within(stats.widening(*each), 0.02)
+
+    yield Case(
+        "widening", "six cycles of 6,000 and 6,000 items, looked at after each; effect: 1.5 points a cycle",
+        lambda r: alarm(r, 0), lambda r: alarm(r, 0.015),
+        covers=rising,
+    )  # fmt: skip
+
+
 def shares() -> Iterator[Case]:
     for n, share in ((20, 0.1), (100, 0.5), (500, 0.02)):
         yield Case(
@@ -276,7 +295,7 @@ def samples() -> Iterator[Case]:
 
 
 def cases() -> list[Case]:
-    return [case for part in (paired, several, looks, trend, shares, judges, samples) for case in part()]
+    return [case for part in (paired, several, looks, trend, pools, shares, judges, samples) for case in part()]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from whence.lifecycle.registry import Brought, Mirrored
 from whence.lifecycle.routed import Made
 from whence.lifecycle.run import Outcome, Stage
 from whence.lifecycle.spool import Spooled
+from whence.lifecycle.verdicts import Line
 from whence.lineage import Node
 from whence.models import Binding, Reason
 from whence.project import config
@@ -204,7 +205,7 @@ VALUES = (
     verbs.Quarantined,
 )
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Replayed, Replay, Kept, PassedOver, Stale)
-VALUES += (Difference, Change, Example, Survived, Swept, Nearby, Overlap, Exposure, Tried)
+VALUES += (Difference, Change, Example, Survived, Swept, Nearby, Overlap, Exposure, Tried, Line)
 VALUES += (verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)

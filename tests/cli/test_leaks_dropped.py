@@ -109,6 +109,10 @@ def test_accesses_are_listed_and_a_document_is_looked_in(desk: Path, says: Calla
     (desk / "looked.jsonl").write_text(json.dumps(one))
     assert "bob@example.org" in says("eval", "access", "looked.jsonl")
     [kept] = says("eval", "access", "--json")
+    assert "inspected" in says("eval", "items")
+    assert "inspected" in says("eval", "items", kept["suite"], "--json")["states"].values()
+    assert says("eval", "tried", "--json") == []
+    assert "known: " in says("eval", "tried", "none", "--json", code=1)["message"]
     assert (kept["by"], kept["items"], kept["purpose"]) == ("bob@example.org", ["i3"], "inspect")
     (desk / "book.txt").write_text(
         "\n".join(["Chapter one", json.loads((desk / "gate.jsonl").read_text().split("\n")[5])["input"]])

@@ -43,7 +43,7 @@ def verdict(desk: Desk, n: int, criterion: Criterion, bad: int) -> tuple[Verdict
     said = judge(store, fixed, evaluate(store, tuned, suite, desk.prompt, max_tokens=8), baseline)
     assert verify(store) == []
     made = store.get(said, Verdict)
-    [found] = [one for one in made.findings if one.check == "gate.criterion"]
+    [found] = [one for one in made.findings if one.check == "spec.held"]
     return made, found
 
 

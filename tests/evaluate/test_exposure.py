@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from questions import Desk
+from questions import LABELS, Desk, item
 
 from whence.data import note_accesses, read_accesses
-from whence.lifecycle.exposure import exposed, exposure, tried
+from whence.evaluate import put_suite
+from whence.lifecycle.exposure import exposed, exposure, pools, tried
 from whence.records import Adapter, Finding, Ref
 
 WRONG = [i for i in range(200) if i % 10 in (3, 6, 9)]
@@ -87,3 +88,33 @@ def test_every_model_that_was_scored_is_listed(desk: Desk) -> None:
         ("desk", False, 0.7, None),
         ("second", False, 0.7, None),
     ]
+
+
+def cycle(desk: Desk, number: int, gate: float, fresh: float, n: int = 400) -> list[Finding]:
+    """An adapter, scored on the gate and on items that nobody knew; what the check says."""
+    adapter = desk.store.put(
+        replace(desk.store.get(desk.adapter, Adapter), name=f"week{number}", weights=f"b3:{number}")
+    )
+    new = [item(n * (number + 1) + i) for i in range(n)]
+    other = put_suite(desk.store, "fresh", "fresh", "label", new, LABELS)
+    one = replace(desk, adapter=adapter)
+    one.evaluated(desk.suite(n), lambda i: i < gate * n, tuned=True)
+    one.evaluated(other, lambda i: i % n < fresh * n, tuned=True)
+    return list(pools(desk.store, adapter))
+
+
+def test_a_gate_that_rises_while_fresh_items_stay_raises_an_alarm(desk: Desk) -> None:
+    said = [cycle(desk, week, 0.5 + 0.1 * week, 0.5)[0] for week in range(4)]
+    assert [one.verdict for one in said] == ["abstain", "abstain", "fail", "fail"]
+    assert said[2].statistic == pytest.approx(0.1, abs=0.005)
+    assert "gate 50.0% → 70.0%, fresh 50.0% → 50.0%" in said[2].message
+
+
+def test_an_honest_gain_raises_none_and_few_items_say_nothing(desk: Desk) -> None:
+    said = [cycle(desk, week, 0.5 + 0.1 * week, 0.5 + 0.1 * week, 800)[0].verdict for week in range(4)]
+    assert said == ["abstain", "abstain", "abstain", "pass"]
+
+
+def test_without_fresh_items_nothing_is_said(desk: Desk) -> None:
+    desk.evaluated(desk.suite(100), lambda i: True, tuned=True)
+    assert not list(pools(desk.store, desk.adapter))

@@ -192,7 +192,7 @@ def test_each_adapter_has_seen_its_rows_alone_and_is_judged_by_what_it_is_asked(
             assert verdict.outcome == "pass"
             asked = next(found.n for found in verdict.findings if found.check == "gate.value")
             assert abs(asked - items) <= 4
-            criteria = [found for found in verdict.findings if found.check == "gate.criterion"]
+            criteria = [found for found in verdict.findings if found.check == "spec.held"]
             said = [("sorted.label", "pass", "high"), ("kind", "abstain", "info")] if one is out else []
             assert [(found.about, found.verdict, found.severity) for found in criteria] == said
         assert json.loads((routed / "whence.lock").read_text())["beside_releases"] == [beside.release]

@@ -29,9 +29,9 @@ NOT_HERE = {("demo",), ("init",)}
 LEFT_OUT = {("serve", "gateway"): ("serve",)}
 """Commands whose last word may be left out."""
 SPELLED = {"as": {"actor", "answered_by"}} | {word: {word, "whom"} for word in ("name", "at", "model", "key")}
-SPELLED |= {"list": {"ids"}, "document": {"documents"}}
+SPELLED |= {"list": {"ids"}, "document": {"documents"}, "evidence": {"evidence", "junit"}}
 """Option → parameters, where the option is a word of Python or may be repeated, or several of them are one value
-(`Hosted`), or it is a verb of its own (`w.check.list`)."""
+(`Hosted`), or it is a verb of its own (`w.check.list`) or needs no session (`ship --evidence`)."""
 
 
 def test_importing_whence_loads_next_to_nothing_and_opening_one_no_torch(project: Path) -> None:

@@ -36,9 +36,14 @@ def run(
 
 def verdict_line(out: Outcome) -> str:
     """The last line that a person reads."""
-    meaning = {
+    return meaning(str(out.outcome))
+
+
+def meaning(outcome: str) -> str:
+    """What an outcome means."""
+    said = {
         "pass": "PASS: it may ship",
         "fail": "FAIL: it must not ship",
         "abstain": "ABSTAIN: too little evidence to say",
     }
-    return f"verdict   {meaning[str(out.outcome)]}"
+    return f"verdict   {said[outcome]}"

@@ -6,23 +6,63 @@ from typing import Annotated
 
 import typer
 
-from whence.cli.session import AsJson, here, say, short, verb
+from whence.cli.session import AsJson, here, say, short, table, verb
 
 app = verb(invoke_without_command=True)
 
 
 @app.callback(epilog="Example: whence ship")
-def ship(ctx: typer.Context, as_json: AsJson = False) -> None:
+def ship(
+    ctx: typer.Context,
+    evidence: Annotated[
+        str | None, typer.Option("--evidence", metavar="FILE", help="Judge what this file holds; needs no project.")
+    ] = None,
+    junit: Annotated[
+        str | None, typer.Option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")
+    ] = None,
+    summary: Annotated[
+        str | None, typer.Option("--summary", metavar="FILE", help="Add the verdict to a file, in Markdown.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Judge and release in one: exit code 0 shipped, 2 no, 4 too little evidence."""
     if ctx.invoked_subcommand:
         return
-    from whence.cli.run import CODES, verdict_line
+    from whence.cli.run import CODES, meaning
+    from whence.lifecycle.verdicts import HEAD, lines_of, tell
 
+    if evidence:
+        from whence.evaluate import judge_evidence
+        from whence.records import plain
+
+        made, baseline = judge_evidence(evidence)
+        tell(made, baseline, junit, summary)
+        rows = [line.cells() for line in lines_of(made, baseline)]
+        said = f"{meaning(made.outcome)}\n\n{table(rows, HEAD)}"
+        say({**plain(made), "baseline_value": baseline}, said, as_json)
+        raise typer.Exit(CODES[made.outcome])
     with here(as_json, create=True) as w:
-        out = w.ship()
-    line = verdict_line(out) + (" (released under a waiver)" if out.waived else "")
+        out = w.ship(junit=junit, summary=summary)
+        verdict = w.ship.verdict(out.verdict) if out.verdict else None
+    line = meaning(str(out.outcome)) + (" (released under a waiver)" if out.waived else "")
+    if verdict:
+        line += "\n\n" + table([one.cells() for one in verdict], HEAD)
     say({**out.resolved(), "outcome": out.outcome, "waived": out.waived}, line, as_json)
     raise typer.Exit(0 if out.waived else CODES[str(out.outcome)])
+
+
+@app.command(epilog="Example: whence ship evidence evidence.json; then, anywhere: whence ship --evidence evidence.json")
+def evidence(
+    file: Annotated[str, typer.Argument(help="To write.", show_default=False)],
+    verdict: Annotated[
+        str | None, typer.Argument(help="A verdict, by its first digits; default: the newest.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a verdict rests on, without a word of items or answers, so that it can be judged again without a model."""
+    with here(as_json) as w:
+        ref = w.ship.evidence(file, verdict)
+    say({"verdict": ref, "file": file}, f"wrote {file}: verdict {short(ref)}", as_json)
 
 
 @app.command(epilog='Example: whence ship waive --reason "agreed with risk on Monday" --until 2026-12-01')

@@ -2,6 +2,7 @@
 
 from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
+from whence.evaluate.evidence import judge_evidence, write_evidence
 from whence.evaluate.gates import fix_gate, judge, outcome, scored
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.reviews import Review, read_reviews
@@ -24,6 +25,7 @@ __all__ = [
     "grid",
     "items_of",
     "judge",
+    "judge_evidence",
     "left_out",
     "lint",
     "messages",
@@ -36,4 +38,5 @@ __all__ = [
     "score",
     "scored",
     "value_fault",
+    "write_evidence",
 ]

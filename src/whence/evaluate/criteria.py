@@ -44,7 +44,7 @@ def left_out(spec: Sequence[tuple[Requirement, Sequence[Criterion]]]) -> Iterato
             what = ", ".join(lacking) or "it has no criterion"
             message = f"{requirement.id}: no answer is held to it ({what}); `whence eval lint` says what is missing"
             yield Finding(
-                check="gate.criterion", about=requirement.id, verdict="abstain", severity="info", message=message
+                check="spec.held", about=requirement.id, verdict="abstain", severity="info", message=message
             )
 
 
@@ -67,7 +67,7 @@ def held(criterion: Criterion, items: Sequence[Item], lines: Sequence[Json], alp
     n, k, t, least = len(looked) - looked.count(None), looked.count(True), criterion.threshold, _least(criterion)
     ask = f"needs {t:.1%}, let through from {least:.1%} on"
     given = Finding(
-        check="gate.criterion",
+        check="spec.held",
         about=criterion.id,
         verdict="abstain",
         severity="high",

@@ -46,15 +46,18 @@ def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequ
     _refuse_other_questions(store, fixed, new, old)
     _refuse_late_gate(store, gate, new)
     items, lines = items_of(store, fixed.suite), store.get_lines(new.scores)
-    pairing = Pairing.of(items, _states(store, new), _states(store, old))
-    others = [_states(store, one) for one in _tried(store, new)]
+    pairing = Pairing.of(items, states(store, new), states(store, old))
+    others = tried_beside(store, new)
+    tried = [states(store, one) for one in others.values()]
     criteria = [held(store.get(ref, Criterion), items, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    found = (*rules(fixed, pairing, candidate=candidate, baseline=baseline, others=others), *criteria, *findings)
+    found = (*rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried), *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
         if not store.events("verdict.given", about=name):
-            store.append("verdict.given", name, {"outcome": verdict.outcome, "candidate": candidate})
+            store.append(
+                "verdict.given", name, {"outcome": verdict.outcome, "candidate": candidate, "others": [*others]}
+            )
     return name
 
 
@@ -111,7 +114,7 @@ def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:
     yield from sorted(found, key=lambda pair: pair[0])
 
 
-def _tried(store: Store, new: Evaluation) -> list[Evaluation]:
+def tried_beside(store: Store, new: Evaluation) -> dict[Ref, Evaluation]:
     """The last evaluation of each other adapter on these items, between two releases of such: a search, of which this
     candidate may be the best."""
     every = [(seq, one) for seq, one in scored(store, new.suite) if one.adapter and one.prompt == new.prompt]
@@ -120,7 +123,8 @@ def _tried(store: Store, new: Evaluation) -> list[Evaluation]:
     since = max((seq for seq in released if seq < own), default=-1)
     until = min((seq for seq in released if seq > own), default=store.head()[0] + 1)
     last = {one.adapter: one for seq, one in every if since < seq < until and one.adapter != new.adapter}
-    return list(last.values())
+    refs = {one: ref for ref, one in store.all(Evaluation)} if last else {}
+    return {refs[one]: one for one in last.values()}
 
 
 def _adapter(store: Store, release: str | None) -> Ref | None:
@@ -133,5 +137,6 @@ def _who(evaluation: Evaluation) -> tuple[Ref, Ref | None, Ref | None]:
     return evaluation.base, evaluation.adapter, None if evaluation.adapter else evaluation.prompt
 
 
-def _states(store: Store, evaluation: Evaluation) -> dict[str, str]:
+def states(store: Store, evaluation: Evaluation) -> dict[str, str]:
+    """Item → right, wrong or unscored."""
     return {line["item"]: line["state"] for line in store.get_lines(evaluation.scores)}

@@ -172,6 +172,7 @@ def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool, tried: int = 1
         low=found.low,
         high=found.high,
         p=None if found.p is None else min(1.0, tried * found.p),
+        detectable=found.detectable,
     )
 
 
@@ -256,6 +257,7 @@ def _slice(gate: Gate, name: str, found: Result, p: float, enough: bool) -> Find
         low=found.low,
         high=found.high,
         p=p,
+        detectable=found.detectable,
     )
 
 

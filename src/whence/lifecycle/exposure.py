@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from whence.data import looked, noted
 from whence.evaluate import scored
 from whence.records import Adapter, Evaluation, Finding, Ref, Release, Snapshot, Suite
-from whence.stats import Result, apart
+from whence.stats import Result, apart, widening
 from whence.store import Store
 from whence.store.suites import current_suites
 
@@ -166,7 +166,7 @@ def exposed(store: Store, thing: Ref) -> Iterable[Finding]:
         yield Finding(
             check="eval.exposed",
             about=thing,
-            verdict="fail" if told.statistic > 0 and (told.p or 0) < 0.05 else "pass",
+            verdict="fail" if told.statistic > 0 and (told.p or 0) < ALPHA else "pass",
             severity="low",
             message=f"{name}: {one.seen:+.1%} on {seen} items that somebody has seen, {one.unseen:+.1%} on the others; "
             f"{told.statistic:+.1%} more [{told.low:+.1%}, {told.high:+.1%}] p {told.p:.2g}",
@@ -178,6 +178,55 @@ def exposed(store: Store, thing: Ref) -> Iterable[Finding]:
             p=told.p,
             evidence=tuple(ref for ref in (one.before, one.after) if ref),
         )
+
+
+def pools(store: Store, thing: Ref) -> Iterable[Finding]:
+    """Check ``eval.pools``: the gate may not rise from adapter to adapter while items that nobody knew do not.
+
+    A cycle is an adapter that was scored on the gate and on a suite of the role ``fresh``, which has other items each
+    time. Silent without such a suite. It informs: by itself it decides nothing."""
+    if not isinstance(store.get(thing), Adapter):
+        return
+    suites, cycles = dict(store.all(Suite)), dict[Ref, dict[str, tuple[int, int]]]()
+    for _, made in store.all(Evaluation):
+        suite = suites[made.suite]
+        if made.adapter and made.results and suite.role in ("gate", "fresh") and "/" not in suite.name:
+            cycles.setdefault(made.adapter, {})[suite.role] = (made.results[0].right, made.results[0].n)
+    both = {adapter: one for adapter, one in cycles.items() if len(one) == 2}
+    if thing not in both:
+        return
+    until = [*both][: [*both].index(thing) + 1]
+    series = [[both[adapter][role] for adapter in until] for role in ("gate", "fresh")]
+    if len(until) < 3:
+        few = f"{len(until)} adapters were scored on the gate and on fresh items; three tell the first of a trend"
+        yield Finding(check="eval.pools", about=thing, verdict="abstain", severity="low", message=few, n=len(until))
+        return
+    told = widening(*series)
+    shown = ", ".join(
+        f"{role} {one[0][0] / one[0][1]:.1%} → {one[-1][0] / one[-1][1]:.1%}"
+        for role, one in zip(("gate", "fresh"), series, strict=True)
+    )
+    alarm = told.statistic > 0 and (told.p or 0) < ALPHA
+    blind = not alarm and told.detectable is not None and told.detectable > LEAST
+    yield Finding(
+        check="eval.pools",
+        about=thing,
+        verdict="fail" if alarm else "abstain" if blind else "pass",
+        severity="low",
+        message=f"over {len(until)} adapters {shown}: the gate rises {told.statistic:+.1%} more a cycle "
+        f"[{told.low:+.1%}, {told.high:+.1%}] p {told.p:.2g}; so many can show {told.detectable:.1%} a cycle",
+        statistic=told.statistic,
+        threshold=0.0,
+        n=told.n,
+        low=told.low,
+        high=told.high,
+        p=told.p,
+        detectable=told.detectable,
+    )
+
+
+ALPHA, LEAST = 0.05, 0.05
+"""LEAST: points a cycle that must be shown, or a pass says nothing."""
 
 
 def _right(store: Store, evaluation: Evaluation) -> dict[str, int]:

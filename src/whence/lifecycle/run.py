@@ -334,6 +334,10 @@ class Walk:
         one.candidate = evaluate.evaluate(
             self.store, tuned, gate, plain, max_tokens=tokens, on_progress=self._progress("evaluate", "candidate")
         )
+        for part in self.file.suites if one is self.out else ():
+            if part.role == "fresh":
+                told = self._progress("evaluate", f"candidate on {part.name}")
+                evaluate.evaluate(self.store, tuned, self.suites[part.name], plain, max_tokens=tokens, on_progress=told)
         chosen = self.store.get(best, Prompt)
         return [
             evaluation_line("base, bare", self.store.get(bare, Evaluation)),

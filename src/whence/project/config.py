@@ -121,12 +121,13 @@ class RecipePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class SuitePart(_Strict):
-    """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges. ``groups_are``: whether items' groups
+    """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges, ``fresh`` (one or none) has
+    other items each time: a gate that rises while fresh ones do not is found out. ``groups_are``: whether items' groups
     are people or conversations; absent: `disjoint` takes them for people, and kin is looked for both ways. ``part_of``
     and ``republishes``: the source that it is a split or a copy of (docs/kin.md)."""
 
     name: Name
-    role: Literal["dev", "gate"]
+    role: Literal["dev", "gate", "fresh"]
     path: str
     scorer: Literal["label", "exact", "regex", "json_schema"] = "exact"
     map: Mapping[str, str | list[str]] = field(default_factory=dict)

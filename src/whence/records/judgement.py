@@ -35,8 +35,8 @@ class Suite:
 
     name: str
     """the project's name for it"""
-    role: Literal["dev", "gate"]
-    """dev chooses prompts; gate judges and is never chosen on"""
+    role: Literal["dev", "gate", "fresh"]
+    """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing"""
     scorer: Literal["label", "exact", "regex", "json_schema"]
     """how an answer becomes right, wrong or unscored"""
     items: str
@@ -256,6 +256,8 @@ class Finding:
     """95 % interval, upper end"""
     p: float | None = None
     """p-value, adjusted where several were tested"""
+    detectable: float | None = None
+    """smallest change that n shows in 8 of 10, in the statistic's unit"""
     evidence: tuple[str, ...] = ()
     """digests to look at"""
     rows: str | None = None

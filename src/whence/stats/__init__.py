@@ -17,7 +17,7 @@ from whence.stats.result import Result
 from whence.stats.selection import best_of
 from whence.stats.several import adjusted, few_kept, holm
 from whence.stats.survival import kaplan_meier
-from whence.stats.trend import cusum, mann_kendall
+from whence.stats.trend import cusum, mann_kendall, widening
 from whence.stats.twosample import apart, changed, smallest_p, told_apart
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "smallest_detectable",
     "smallest_p",
     "told_apart",
+    "widening",
     "wilcoxon",
     "wilson",
 ]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
-from whence.evaluate import lint, read_reviews
+from whence.evaluate import lint, read_reviews, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
+from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
 from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Unmet, Verdict
 from whence.store.suites import current_suites
@@ -79,9 +80,34 @@ class Ship:
     def __init__(self, session: Session) -> None:
         self._session, self._store = session, session.store
 
-    def __call__(self) -> Outcome:
-        """Judge and release in one: `outcome` says pass, fail or abstain, `release` what was made."""
-        return self._session.run()
+    def __call__(self, *, junit: str | Path | None = None, summary: str | Path | None = None) -> Outcome:
+        """Judge and release in one: `outcome` says pass, fail or abstain, `release` what was made. junit: a file for
+        the verdict as JUnit XML. summary: a file that it is added to in Markdown."""
+        out = self._session.run()
+        if out.verdict:
+            given = self._store.get(out.verdict, Verdict)
+            tell(given, baseline_value(self._store, given), junit, summary)
+        return out
+
+    def verdict(self, about: str | None = None) -> list[Line]:
+        """Each rule and check of a verdict, those that decide first. about: by its first digits; None: the newest.
+        Raises NotFound."""
+        given = self._store.get(self._verdict(about), Verdict)
+        return lines_of(given, baseline_value(self._store, given))
+
+    def evidence(self, file: str | Path, verdict: str | None = None) -> Ref:
+        """Write what a verdict rests on, without a word of items or answers: `whence ship --evidence FILE` judges it
+        again without a model or a store. verdict: by its first digits; None: the newest. Raises NotFound,
+        BackendFailed."""
+        ref = self._verdict(verdict)
+        write_evidence(self._store, ref, file)
+        return ref
+
+    def _verdict(self, about: str | None) -> Ref:
+        known = [ref for ref, _ in self._store.all(Verdict)]
+        if about is None and not known:
+            raise NotFound("there is no verdict yet\n  do: whence ship")
+        return Ref(str(find(self._store, about))) if about else known[-1]
 
     def waive(self, reason: str, until: datetime | str, about: str | None = None) -> Ref:
         """A person's dated exception; returns the waiver's digest.
@@ -91,10 +117,7 @@ class Ship:
         one it was trained on; on no other, and only where it fits. Raises Unmet without a person, a reason or a date
         to come.
         """
-        known = [ref for ref, _ in self._store.all(Verdict)]
-        if about is None and not known:
-            raise NotFound("there is no verdict yet\n  do: whence ship")
-        found = Ref(str(find(self._store, about))) if about else known[-1]
+        found = self._verdict(about)
         if not isinstance(self._store.get(found), Release):
             return register.waive(self._store, found, reason, moment(until))
         checked = binding(str(about), store=self._store)

@@ -1,0 +1,110 @@
+"""Verdicts as people and machines read them: a table, JUnit XML, a summary in Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from whence.records import Evaluation, Finding, Verdict, writing
+from whence.store import Store
+
+HEAD = ("rule", "says", "value", "95 % interval", "relative", "n", "needs", "shows", "evidence")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A rule of a gate, or a check, in a verdict."""
+
+    finding: Finding
+    relative: float | None = None
+    """of a change: in shares of what the baseline has"""
+
+    def cells(self) -> tuple[str, ...]:
+        """As `HEAD`."""
+        one, sign = self.finding, "+" if self.finding.check in CHANGES else ""
+        shown = lambda value: "–" if value is None else f"{value:{sign}.1%}" if one.check in SHARES else f"{value:g}"  # noqa: E731
+        between = "–" if one.low is None or one.high is None else f"{shown(one.low).rstrip('%')} to {shown(one.high)}"
+        return (
+            one.check if one.about.startswith(("sha256:", "b3:")) else f"{one.check} {one.about}",
+            one.verdict if one.severity == "high" else f"{one.verdict} ({one.severity})",
+            shown(one.statistic),
+            between,
+            "–" if self.relative is None else f"{self.relative:+.1%}",
+            "–" if one.n is None else f"{one.n:,}",
+            shown(one.threshold),
+            "–" if one.detectable is None else f"{one.detectable:.1%}",
+            " ".join(ref.partition(":")[2][:8] for ref in one.evidence) or "–",
+        )
+
+
+CHANGES = ("gate.gain", "gate.slice", "gate.part")
+SHARES = (*CHANGES, "gate.value", "gate.unscored", "gate.chosen", "spec.held")
+"""Checks whose numbers are shares, and of these those that are changes, in points."""
+
+
+def lines_of(verdict: Verdict, baseline: float | None) -> list[Line]:
+    """Each rule and check, those that decide first. baseline: share of all items that it has right; None: not known."""
+    order = {"fail": 0, "abstain": 1, "pass": 2}
+    found = sorted(verdict.findings, key=lambda one: (one.severity != "high", order[one.verdict]))
+    return [
+        Line(
+            finding=one,
+            relative=one.statistic / baseline
+            if baseline and one.check == "gate.gain" and one.statistic is not None
+            else None,
+        )
+        for one in found
+    ]
+
+
+def baseline_value(store: Store, verdict: Verdict) -> float | None:
+    """The share of all items that the baseline has right."""
+    results = store.get(verdict.baseline, Evaluation).results
+    return results[0].value if results else None
+
+
+def tell(
+    verdict: Verdict, baseline: float | None, junit_file: str | Path | None, summary_file: str | Path | None
+) -> None:
+    """Write these files, where they are named. Raises BackendFailed."""
+    if junit_file:
+        junit(verdict, junit_file)
+    if summary_file:
+        summary(verdict, lines_of(verdict, baseline), summary_file)
+
+
+def junit(verdict: Verdict, path: str | Path) -> None:
+    """A test case a rule or check: what fails and decides is a failure, what abstains is skipped, as is what decides
+    nothing and does not pass. Raises BackendFailed."""
+    suite = ET.Element("testsuite", name="whence ship", tests=str(len(verdict.findings)))
+    failures = skipped = 0
+    for one in verdict.findings:
+        about = one.about[:19] if one.about.startswith(("sha256:", "b3:")) else one.about
+        case = ET.SubElement(suite, "testcase", classname=one.check, name=f"{one.check} {about}", time="0")
+        if one.verdict == "fail" and one.severity == "high":
+            failures += 1
+            ET.SubElement(case, "failure", message=_plain(one.message), type=one.check)
+        elif one.verdict != "pass":
+            skipped += 1
+            ET.SubElement(case, "skipped", message=_plain(f"{one.verdict}: {one.message}"))
+        ET.SubElement(case, "system-out").text = _plain(one.message)
+    suite.set("failures", str(failures))
+    suite.set("skipped", str(skipped))
+    ET.indent(suite)
+    with writing(path):
+        Path(path).write_bytes(ET.tostring(suite, encoding="utf-8", xml_declaration=True) + b"\n")
+
+
+def summary(verdict: Verdict, lines: list[Line], path: str | Path) -> None:
+    """Adds the verdict as Markdown to a file, such as the one that GITHUB_STEP_SUMMARY names. Raises BackendFailed."""
+    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line.cells()) + " |" for line in lines]
+    head = [f"## whence: {verdict.outcome}", "", "| " + " | ".join(HEAD) + " |", "| --- " * len(HEAD) + "|"]
+    said = [f"- **{line.finding.check}** {line.finding.message}" for line in lines if line.finding.verdict != "pass"]
+    with writing(path), open(path, "a", encoding="utf-8") as file:
+        file.write("\n".join([*head, *rows, "", *said]) + "\n")
+
+
+def _plain(text: str) -> str:
+    """What XML can hold."""
+    return "".join(c if c >= " " or c in "\t\n" else "?" for c in text)
