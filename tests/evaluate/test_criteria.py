@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from questions import LABELS, Desk, item
 from scipy.stats import binom
 
-from whence.evaluate import Contender, compiled, evaluate, fix_gate, judge, left_out, put_suite
+from whence.evaluate import (
+    Contender,
+    compiled,
+    evaluate,
+    fix_gate,
+    judge,
+    judge_evidence,
+    left_out,
+    put_suite,
+    write_evidence,
+)
 from whence.evaluate.criteria import needed, power
 from whence.models.backends.scripted import ScriptedModel
 from whence.records import Criterion, Finding, Ref, Requirement, Unmet, Verdict, digest, references
@@ -62,6 +73,13 @@ def test_a_verdict_holds_answers_to_a_criterion(desk: Desk, n: int, bad: int, sa
     assert (found.about, found.n, found.statistic, found.threshold) == ("cards.named", n, (n - bad) / n, 0.95)
     assert found.p == pytest.approx(binom.sf(n - bad - 1, n, 0.9))
     assert f"{n - bad} of {n} answers of * pass" in found.message
+
+
+def test_a_verdict_with_criteria_comes_from_its_evidence_too(desk: Desk, tmp_path: Path) -> None:
+    made, found = verdict(desk, 400, NAMED, 4)
+    write_evidence(desk.store, Ref(digest(made)), tmp_path / "evidence.json")
+    assert judge_evidence(tmp_path / "evidence.json")[0] == made
+    assert found in made.findings
 
 
 def test_fewer_answers_than_were_asked_for_do_not_pass(desk: Desk) -> None:

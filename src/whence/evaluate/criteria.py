@@ -43,9 +43,7 @@ def left_out(spec: Sequence[tuple[Requirement, Sequence[Criterion]]]) -> Iterato
         if lacking or not criteria:
             what = ", ".join(lacking) or "it has no criterion"
             message = f"{requirement.id}: no answer is held to it ({what}); `whence eval lint` says what is missing"
-            yield Finding(
-                check="spec.held", about=requirement.id, verdict="abstain", severity="info", message=message
-            )
+            yield Finding(check="spec.held", about=requirement.id, verdict="abstain", severity="info", message=message)
 
 
 def population(criterion: Criterion, items: Iterable[Item]) -> list[Item]:
