@@ -307,8 +307,9 @@ def _plain(text: str) -> str:
 
 
 def _literals(statement: str) -> list[str]:
-    """What a statement says word for word: quotes, and words with a figure in them."""
-    return [*quoted(statement), *(word for word in _WORD.findall(unquoted(statement)) if any(map(str.isdigit, word)))]
+    """What a statement says word for word: quotes, and words with a figure in them that counts nothing."""
+    bare = re.sub(rf"(?:{_MOST}|{_LEAST}|more than|fewer than|less than|exactly)\s+\d+", " ", unquoted(statement))
+    return [*quoted(statement), *(word for word in _WORD.findall(bare) if any(map(str.isdigit, word)))]
 
 
 def _words(statement: str, pairs: Pairs) -> Made:
