@@ -52,6 +52,8 @@ PARTS = (
     ("[recipe]", config.RecipePart),
     ("[[suites]]", config.SuitePart),
     ("[gate]", config.GatePart),
+    ("[[requirements]]", config.RequirementPart),
+    ("[[requirements.criteria]]", config.CriterionPart),
     ("[serving]", config.ServingPart),
 )
 
@@ -92,6 +94,11 @@ WORDS = {
     "Share": "0 to 1",
     "Positive": "whole number from 1",
     "Mapping[str, str | list[str]]": "table, see below",
+    "Text": "text, not empty",
+    "Text | list[Text]": "text, or a list of texts",
+    "list[Text]": "list of texts",
+    "list[CriterionPart]": "tables, see below",
+    "object": "what the check compares with",
 }
 MAP = """\
 A source's `map` says which field of a record is what. Members of the row: `messages`, `tools`, `prompt`, `completion`,

@@ -73,6 +73,24 @@ consent_basis = "not-personal"
 revocable = {revocable}
 map = {{ id = "id", prompt = "input", completion = "expected" }}
 """
+REQUIREMENTS = """
+[[requirements]]
+id = "sorted"
+text = "Each question is sorted."
+
+[[requirements.criteria]]
+id = "sorted.label"
+statement = "The answer is one of the labels."
+slice = "*"
+check = "label"
+value = ["card_not_arrived", "exchange_rate", "freeze_account"]
+threshold = 0.9
+tolerance = 0.3
+
+[[requirements]]
+id = "kind"
+text = "Answers are friendly."
+"""
 THINGS = {
     "card_not_arrived": "my new {} card has not come by post, was the {} card sent, i wait for it",
     "exchange_rate": "what is the exchange rate of the {} today, how many {} do i get for one pound",
@@ -133,6 +151,8 @@ def project(folder: Path, base: Path, recipe: str = "", alike: bool = False) -> 
 @pytest.fixture(scope="module")
 def routed(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
     folder = project(tmp_path_factory.mktemp("routed"), tiny_base)
+    with (folder / "whence.toml").open("a") as file:
+        file.write(REQUIREMENTS)
     with whence.open(folder, create=True, actor="ann@example.org") as w:
         w.run()
     return folder
@@ -172,6 +192,9 @@ def test_each_adapter_has_seen_its_rows_alone_and_is_judged_by_what_it_is_asked(
             assert verdict.outcome == "pass"
             asked = next(found.n for found in verdict.findings if found.check == "gate.value")
             assert abs(asked - items) <= 4
+            criteria = [found for found in verdict.findings if found.check == "spec.held"]
+            said = [("sorted.label", "pass", "high"), ("kind", "abstain", "info")] if one is out else []
+            assert [(found.about, found.verdict, found.severity) for found in criteria] == said
         assert json.loads((routed / "whence.lock").read_text())["beside_releases"] == [beside.release]
         assert verify(w.store) == []
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from whence.project import read_project
-from whence.records import Tier, Unmet
+from whence.records import Tier, Unmet, digest
 
-WHOLE = """\
+WHOLE = '''\
 [project]
 name = "desk"
 owner = "me@example.org"
@@ -63,9 +63,34 @@ map = { id = "id", input = "text", expected = "intent", group = "who" }
 [gate]
 min_gain = 0.02
 
+[[requirements]]
+id = "short"
+text = "Answers are short."
+
+[[requirements.criteria]]
+id = "short.words"
+statement = "An answer has at most 60 words."
+check = "max_words"
+value = 60
+threshold = 0.9
+example = """
+id = "this is what an answer says"
+"""
+
+[[requirements]]
+id = "polite"
+text = "Answers are polite."
+
+[[requirements.criteria]]
+id = "polite.thanks"
+statement = "An answer thanks."
+slice = "lang=de"
+check = "contains"
+value = ["Danke"]
+
 [serving]
 port = 9000
-"""
+'''
 
 
 @pytest.fixture
@@ -96,6 +121,9 @@ def test_a_whole_file_is_read(folder: Path) -> None:
     assert project.store_path == folder / ".whence"
     assert project.keys_path == folder / "whence.key"
     assert read_project(folder / "whence.toml") == project
+    (short, [words]), (_, [thanks]) = project.requirements()
+    assert (words.requirement, words.owner, thanks.slice) == (digest(short), "me@example.org", "lang=de")
+    assert words.example == ('id = "this is what an answer says"\n',)
 
 
 def test_a_method_has_defaults_for_what_it_reads(folder: Path) -> None:
@@ -169,6 +197,18 @@ EDITS = {
     "unknown method": ("epochs = 1", 'method = "ppo"', r"recipe.method: .*'grpo'"),
     "unknown reward": ("epochs = 1", 'method = "grpo"\nreward = "nice"', r"recipe.reward: no reward is .*one of exact"),
     "no group": ("epochs = 1", 'method = "grpo"\ngenerations = 1', r"recipe.generations: .*2"),
+    "requirement key": ('id = "short"\n', 'ownr = "me"\nid = "short"\n', r"requirements\[0\].ownr: .*'owner'"),
+    "criterion key": ('slice = "lang=de"', 'slices = "lang=de"', r"requirements\[1\].criteria\[0\].slices: .*'slice'"),
+    "criterion twice": ('id = "polite.thanks"', 'id = "short"', r"\[1\].criteria\[0\].id: 'short' is taken"),
+    "no population": ("lang=de", "german", r"requirements\[1\].criteria\[0\].slice: .*field=value"),
+    "unknown check": ('check = "contains"', 'check = "nice"', r"criteria\[0\].check: .*'contains'"),
+    "a value for another check": ("value = 60", 'value = "60"', r"criteria\[0\].value: max_words needs a value: a"),
+    "a value for no check": ('check = "contains"\n', "", r"criteria\[0\].value: is read by a check"),
+    "a bad pattern": ('check = "contains"\nvalue = ["Danke"]', 'check = "regex"\nvalue = "("', r"value: .*not compile"),
+    "a bad schema": ('"contains"\nvalue = ["Danke"]', '"json_schema"\nvalue = { type = 5 }', r"value: .*JSON schema"),
+    "nothing left of a threshold": ("threshold = 0.9", "threshold = 0.04", r"\[0\].threshold: 0.04 less .* 0.05 "),
+    "a threshold above all": ("threshold = 0.9", "threshold = 1.9", r"criteria\[0\].threshold: .*1"),
+    "an empty statement": ('statement = "An answer thanks."', 'statement = " "', r"criteria\[0\].statement: "),
     "source missing a field": ('kind = "synthetic"\n', "", r"sources\[1\].kind: is missing"),
 }  # fmt: skip
 

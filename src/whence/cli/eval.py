@@ -21,6 +21,26 @@ def run(as_json: AsJson = False) -> None:
         say(walked(out), "", True)
 
 
+@app.command(epilog="Example: whence eval lint --reviews reviews.jsonl")
+def lint(
+    reviews: Annotated[
+        Path | None,
+        typer.Option(
+            "--reviews",
+            metavar="FILE",
+            help='What people said of answers: {"criterion", "output", "reviewer", "verdict": "pass"} a line.',
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What keeps the requirements in whence.toml from being falsified. Exit code 0: nothing; 2: something fails; 4: too
+    little evidence."""
+    from whence.cli.check import told
+
+    with here(as_json, create=True) as w:
+        told(w, w.eval.lint(reviews), as_json)
+
+
 @app.command("list", epilog="Example: whence eval list")
 def list_(as_json: AsJson = False) -> None:
     """Every evaluation with its interval; slices with --json."""

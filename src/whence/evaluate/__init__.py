@@ -1,11 +1,15 @@
 """Suites, scorers, prompts, evaluations, gates → verdicts."""
 
+from whence.evaluate.checkers import passes, value_fault
+from whence.evaluate.criteria import compiled, left_out
 from whence.evaluate.evidence import judge_evidence, write_evidence
 from whence.evaluate.gates import POST_HOC, fix_gate, judge, outcome, scored
 from whence.evaluate.prompts import grid, messages
+from whence.evaluate.reviews import Review, read_reviews
 from whence.evaluate.rules import Pairing, rules
 from whence.evaluate.run import Contender, best_prompt, evaluate
 from whence.evaluate.scorers import score
+from whence.evaluate.spec import Spec, lint
 from whence.evaluate.suites import ItemFields, items_of, put_suite, read_suite
 
 __all__ = [
@@ -13,19 +17,27 @@ __all__ = [
     "Contender",
     "ItemFields",
     "Pairing",
+    "Review",
+    "Spec",
     "best_prompt",
+    "compiled",
     "evaluate",
     "fix_gate",
     "grid",
     "items_of",
     "judge",
     "judge_evidence",
+    "left_out",
+    "lint",
     "messages",
     "outcome",
+    "passes",
     "put_suite",
+    "read_reviews",
     "read_suite",
     "rules",
     "score",
     "scored",
+    "value_fault",
     "write_evidence",
 ]

@@ -55,7 +55,7 @@ def judge_evidence(path: str | Path) -> tuple[Verdict, float | None]:
         said: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         if said.get("form") != FORM:
             raise Unmet(f"{path} is of form {said.get('form')!r}", FORM, "write it again: whence ship evidence FILE")
-        gate = TypeAdapter(Gate).validate_python(_tuples(said["gate"]))
+        gate = TypeAdapter(Gate).validate_python({"min_value": None} | _tuples(said["gate"]))
         items = [Item(id=one["id"], input="", expected=None, slices=one["slices"]) for one in said["items"]]
         findings = tuple(TypeAdapter(Finding).validate_python(_tuples(one)) for one in said["findings"])
         pairing = Pairing.of(items, said["candidate"]["states"], said["baseline"]["states"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from whence.evaluate.criteria import held
 from whence.evaluate.rules import Pairing, rules
 from whence.evaluate.suites import items_of
-from whence.records import Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
+from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.records.judgement import Outcome
 from whence.store import Store
 
@@ -44,11 +45,13 @@ def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequ
     """
     fixed, new, old = store.get(gate, Gate), store.get(candidate, Evaluation), store.get(baseline, Evaluation)
     _refuse_other_questions(store, fixed, new, old)
-    pairing = Pairing.of(items_of(store, fixed.suite), states(store, new), states(store, old))
+    items, lines = items_of(store, fixed.suite), store.get_lines(new.scores)
+    pairing = Pairing.of(items, states(store, new), states(store, old))
     others = tried_beside(store, new)
     tried = [states(store, one) for one in others.values()]
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried)
-    found = (*own, *_post_hoc(store, gate, new), *findings)
+    criteria = [held(store.get(ref, Criterion), items, lines, fixed.alpha) for ref in fixed.criteria or ()]
+    found = (*own, *_post_hoc(store, gate, new), *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)

@@ -11,24 +11,33 @@ import re
 from typing import Any
 
 from whence.models.port import Reply
-from whence.records import Item, Score, Suite, require
+from whence.records import Item, Json, Score, Suite, require
+
+ENDED = "the model's answer ended in"
+"""Begins the reason of a score where the model failed."""
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """The expected value cannot be compared with."""
 
 
 def score(suite: Suite, item: Item, reply: Reply) -> Score:
     """The score of one reply under the suite's scorer. Raises Unmet where the scorer needs an extra."""
     if reply.finish in ("error", "cancelled"):
-        return Score(item=item.id, state="unscored", reason=f"the model's answer ended in {reply.finish}")
+        return Score(item=item.id, state="unscored", reason=f"{ENDED} {reply.finish}")
     if item.expected is None:
         return Score(item=item.id, state="unscored", reason="the item has no expected value")
     try:
-        right = _SCORERS[suite.scorer](suite, item, reply.text)
-    except _Unusable as error:
+        right = fits(suite.scorer, item.expected, reply.text)
+    except Unusable as error:
         return Score(item=item.id, state="unscored", reason=str(error))
     return Score(item=item.id, state="right" if right else "wrong")
+
+
+def fits(scorer: str, expected: Json, answer: str) -> bool:
+    """Whether an answer is right. Raises Unusable where the expected value cannot be compared with, Unmet for a missing
+    extra."""
+    return _SCORERS[scorer](expected, answer)
 
 
 def normalised(label: str) -> str:
@@ -36,43 +45,43 @@ def normalised(label: str) -> str:
     return " ".join(label.split()).casefold()
 
 
-def _label(suite: Suite, item: Item, answer: str) -> bool:
+def _label(expected: Json, answer: str) -> bool:
     """An answer outside the closed set equals no expected value, which all lie inside: wrong."""
-    return normalised(answer) == normalised(str(item.expected))
+    return normalised(answer) == normalised(str(expected))
 
 
-def _exact(suite: Suite, item: Item, answer: str) -> bool:
+def _exact(expected: Json, answer: str) -> bool:
     """Equal but for space around it."""
-    return answer.strip() == str(item.expected).strip()
+    return answer.strip() == str(expected).strip()
 
 
-def _regex(suite: Suite, item: Item, answer: str) -> bool:
+def _regex(expected: Json, answer: str) -> bool:
     """The pattern matches the whole answer, space around it aside."""
     try:
-        return re.fullmatch(item.expected, answer.strip()) is not None
+        return re.fullmatch(expected, answer.strip()) is not None
     except (re.error, OverflowError, RecursionError) as error:
-        raise _Unusable(f"the pattern does not compile: {error}") from error
+        raise Unusable(f"the pattern does not compile: {error}") from error
 
 
-def _json_schema(suite: Suite, item: Item, answer: str) -> bool:
+def _json_schema(expected: Json, answer: str) -> bool:
     """The whole answer is JSON that the schema accepts; nothing is fetched for a reference."""
     require("checks", "jsonschema")
     import jsonschema  # noqa: PLC0415  (an extra, and 0.2 s)
     import referencing  # noqa: PLC0415
 
-    kind = jsonschema.validators.validator_for(item.expected, default=jsonschema.Draft202012Validator)
+    kind = jsonschema.validators.validator_for(expected, default=jsonschema.Draft202012Validator)
     try:
-        kind.check_schema(item.expected)
+        kind.check_schema(expected)
     except (jsonschema.SchemaError, RecursionError) as error:
-        raise _Unusable("expected is not a valid JSON schema") from error
+        raise Unusable("expected is not a valid JSON schema") from error
     try:
         value: Any = json.loads(answer, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return False
     try:
-        return bool(kind(item.expected, registry=referencing.Registry()).is_valid(value))
+        return bool(kind(expected, registry=referencing.Registry()).is_valid(value))
     except (referencing.exceptions.Unresolvable, re.error, RecursionError) as error:
-        raise _Unusable("a reference, pattern or recursion in the schema does not work") from error
+        raise Unusable("a reference, pattern or recursion in the schema does not work") from error
 
 
 def _no_number(constant: str) -> Any:

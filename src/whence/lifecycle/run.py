@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from whence import data, evaluate, govern, register, train
-from whence.evaluate import Contender, ItemFields
+from whence.evaluate import Contender
 from whence.lifecycle import routed
 from whence.lifecycle.findings import examples
 from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line, training_lines
@@ -224,12 +224,7 @@ class Walk:
 
     def _put_suites(self) -> None:
         for part in self.file.suites:
-            slices = part.map.get("slices", ())
-            fields = ItemFields(
-                **{k: v for k, v in part.map.items() if k != "slices"},
-                slices=(slices,) if isinstance(slices, str) else tuple(slices),
-            )
-            items = evaluate.read_suite(self.project.folder / part.path, fields)
+            items = self.project.items(part)
             labels = (
                 sorted({str(i.expected) for i in items if i.expected is not None}) if part.scorer == "label" else []
             )
@@ -336,7 +331,8 @@ class Walk:
         bare = evaluate.evaluate(self.store, alone, gate, plain, max_tokens=tokens, on_progress=told)
         one.baseline = evaluate.evaluate(self.store, alone, gate, best, max_tokens=tokens, on_progress=told)
         asked = asdict(self.file.gate) | ({"min_items": self.file.gate.min_slice_items} if one is not self.out else {})
-        one.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asked, own=own))
+        criteria = evaluate.compiled(self.store, self.project.requirements()) if one is self.out else None
+        one.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asked, own=own, criteria=criteria))
         one.candidate = evaluate.evaluate(
             self.store, tuned, gate, plain, max_tokens=tokens, on_progress=self._progress("evaluate", "candidate")
         )
@@ -371,7 +367,8 @@ class Walk:
 
     def _findings(self, one: Made) -> list[Finding]:
         things = [ref for ref in (one.snapshot, one.base, one.adapter) if ref]
-        return [f for _, check in sorted(load_checks().items()) for thing in things for f in check(self.store, thing)]
+        found = [f for _, check in sorted(load_checks().items()) for thing in things for f in check(self.store, thing)]
+        return [*found, *(evaluate.left_out(self.project.requirements()) if one is self.out else ())]
 
     def release(self) -> tuple[bool, list[str]]:
         """A passing verdict, or a standing waiver, makes a release and moves the alias. Without one of the first

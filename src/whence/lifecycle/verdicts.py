@@ -40,7 +40,7 @@ class Line:
 
 
 CHANGES = ("gate.gain", "gate.slice", "gate.part")
-SHARES = (*CHANGES, "gate.value", "gate.unscored", "gate.chosen")
+SHARES = (*CHANGES, "gate.value", "gate.unscored", "gate.chosen", "spec.held")
 """Checks whose numbers are shares, and of these those that are changes, in points."""
 
 

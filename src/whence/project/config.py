@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(pattern=r"\S")]
 
 
 class _Strict:
@@ -149,6 +150,39 @@ class GatePart(_Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CriterionPart(_Strict):
+    """What would show that the requirement above it is not met (docs/criteria.md). ``slice``: which answers,
+    ``field=value`` of the gate suite's items or ``*`` for all. ``threshold``: share of them that must pass;
+    ``tolerance``: how far below it the true share may lie. ``n``: how many are to be looked at. ``example`` must pass,
+    ``counterexample`` must fail. ``defines``: vague words of the requirement that this gives a meaning."""
+
+    id: Name
+    statement: Text
+    slice: str | None = None
+    check: (
+        Literal["right", "contains", "not_contains", "label", "regex", "json_schema", "min_words", "max_words"] | None
+    ) = None
+    value: object = None
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    n: Positive | None = None
+    example: Text | list[Text] = field(default_factory=list)
+    counterexample: Text | list[Text] = field(default_factory=list)
+    defines: list[Text] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequirementPart(_Strict):
+    """A sentence about what answers must be, and what would show that they are not. ``owner``: who answers for it;
+    absent: who answers for the project. A release is held to each complete criterion (docs/criteria.md)."""
+
+    id: Name
+    text: Text
+    owner: Text | None = None
+    criteria: list[CriterionPart] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServingPart(_Strict):
     """How the release answers. ``unbound`` is what becomes of a release whose base is another than in training, or not
     known: the gateway does not start, or the release answers shadow traffic only. One that does not fit never loads."""
@@ -175,4 +209,5 @@ class ProjectFile(_Strict):
     recipe: RecipePart = field(default_factory=RecipePart)
     suites: list[SuitePart] = field(default_factory=list)
     gate: GatePart = field(default_factory=GatePart)
+    requirements: list[RequirementPart] = field(default_factory=list)
     serving: ServingPart = field(default_factory=ServingPart)

@@ -13,20 +13,23 @@ _KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[A-Za-z0
 def lines_of(text: str) -> dict[Path, int]:
     """Path of a key or table, such as ("sources", 0, "path") → its 1-based line."""
     found: dict[Path, int] = {}
-    counts: dict[str, int] = {}
+    counts: dict[Path, int] = {}
     table: Path = ()
+    closing: str | None = None
     for number, line in enumerate(text.splitlines(), 1):
+        if closing is not None:  # inside of a text of several lines
+            closing = None if closing in line else closing
+            continue
+        closing = next((quotes for quotes in ('"""', "'''") if line.count(quotes) == 1), None)
         header = _HEADER.match(line)
         if header:
-            name = header.group(2)
-            parts: Path = tuple(part.strip().strip("\"'") for part in name.split("."))
-            if header.group(1) == "[[":
-                counts[name] = counts.get(name, -1) + 1
-                table = (*parts, counts[name])
-            elif len(parts) > 1 and parts[0] in counts:
-                table = (parts[0], counts[str(parts[0])], *parts[1:])
-            else:
-                table = parts
+            table = ()
+            parts = header.group(2).split(".")
+            for i, part in enumerate(parts, 1):
+                table = (*table, part.strip().strip("\"'"))
+                if i == len(parts) and header.group(1) == "[[":
+                    counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table]) if table in counts else table
             found.setdefault(table, number)
             continue
         key = _KEY.match(line)

@@ -6,7 +6,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, time
 from functools import cache
 from pathlib import Path
@@ -15,10 +15,25 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from whence.data import CHOICES, FACTS, MEMBERS, RANGES, STEPS, Place, Rules, detect_format
-from whence.project.config import ProjectFile, StorePart, UsePart
+from whence.evaluate import ItemFields, Spec, read_suite, value_fault
+from whence.project.config import CriterionPart, ProjectFile, StorePart, SuitePart, UsePart
 from whence.project.locate import line_of, lines_of
 from whence.project.places import file_faults, place_faults, place_of
-from whence.records import METHODS, PARAMETERS, Recipe, Source, Tier, Unmet, Use, parse_time
+from whence.records import (
+    METHODS,
+    PARAMETERS,
+    Criterion,
+    Item,
+    Recipe,
+    Ref,
+    Requirement,
+    Source,
+    Tier,
+    Unmet,
+    Use,
+    digest,
+    parse_time,
+)
 from whence.train.rewards import load_reward
 
 FILE = "whence.toml"
@@ -96,9 +111,39 @@ class Project:
         part = self.file.use
         return None if part is None else Use(name=name or self.file.project.name, **asdict(part))
 
+    def items(self, part: SuitePart) -> list[Item]:
+        """The items of one declared suite, as its file has them now. Raises Unmet that names every bad line."""
+        slices = part.map.get("slices", ())
+        given: dict[str, Any] = {name: value for name, value in part.map.items() if name != "slices"}
+        return read_suite(self.folder / part.path, ItemFields(**given, slices=_listed(slices)))
+
+    def requirements(self) -> list[tuple[Requirement, list[Criterion]]]:
+        """Each declared requirement with its criteria, as records."""
+        found = []
+        for part in self.file.requirements:
+            one = Requirement(id=part.id, text=part.text, owner=part.owner or self.file.project.owner)
+            lists = ("example", "counterexample", "defines")
+            given = [
+                {f.name: getattr(c, f.name) for f in fields(c)} | {k: _listed(getattr(c, k)) for k in lists}
+                for c in part.criteria
+            ]
+            ref = Ref(digest(one))
+            found.append((one, [Criterion(**each, requirement=ref, owner=one.owner) for each in given]))
+        return found
+
+    def spec(self) -> Spec:
+        """The requirements and what they are tested on, as the gate suite's file has it now. Raises Unmet."""
+        gate = next((part for part in self.file.suites if part.role == "gate"), None)
+        spec = Spec(requirements=self.requirements(), alpha=self.file.gate.alpha)
+        return spec if gate is None else replace(spec, items=self.items(gate), scorer=gate.scorer)
+
     def steps(self) -> list[tuple[str, Any]]:
         """(name, step) of each declared curation step."""
         return [(str(c["step"]), _step(c)) for c in self.file.curate]
+
+
+def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def declared_use(folder: Path, store: Path) -> tuple[str, Use | None] | None:
@@ -205,6 +250,7 @@ def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         _suites,
         _names,
         _origins,
+        _criteria,
     ]
     for check in checks:
         yield from check(raw, folder)
@@ -381,3 +427,25 @@ def _origins(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
                 near = difflib.get_close_matches(name, known, 1, 0.5)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
                 yield (*where, key), f"no other source or suite is called {name!r}, or part of it; {hint}"
+
+
+def _criteria(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    """Ids name one thing each; a check has what it compares with; a population is written as one."""
+    seen: dict[str, str] = {}
+    for i, table in _tables(raw, "requirements"):
+        criteria = [(("requirements", i, "criteria", j), one) for j, one in _tables(table, "criteria")]
+        for where, one in ((("requirements", i), table), *criteria):
+            name = one.get("id")
+            if isinstance(name, str) and seen.setdefault(name, _spell(where)) != _spell(where):
+                yield (*where, "id"), f"{name!r} is taken by {seen[name]}"
+        for where, one in criteria:
+            population, check = one.get("slice"), one.get("check")
+            if isinstance(population, str) and population != "*" and not all(population.partition("=")):
+                yield (*where, "slice"), f"should be field=value, or * for all answers; found {population!r}"
+            if isinstance(check, str) and (wrong := value_fault(check, one.get("value"))):
+                yield (*where, "value"), f"{check} {wrong}"
+            elif check is None and "value" in one:
+                yield (*where, "value"), "is read by a check, and none is named"
+            least, tolerance = one.get("threshold", 1.0), one.get("tolerance", CriterionPart.tolerance)
+            if _is(least, "float") and _is(tolerance, "float") and tolerance >= least > 0:
+                yield (*where, "threshold"), f"{least} less the tolerance of {tolerance} leaves nothing"

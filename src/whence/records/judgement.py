@@ -130,6 +130,53 @@ class Evaluation:
 
 
 @noun
+class Requirement:
+    """A sentence about what answers must be."""
+
+    id: str
+    """the project's name for it"""
+    text: str
+    """as a person said it"""
+    owner: str
+    """who answers for it"""
+
+
+@noun
+class Criterion:
+    """What would show that a requirement is not met: which answers are looked at, how, and how many must pass. What is
+    absent was not said, and nobody can judge by it."""
+
+    requirement: Ref
+    """the Requirement"""
+    id: str
+    """the project's name for it"""
+    statement: str
+    """what is true of an answer that passes"""
+    slice: str | None
+    """which answers: ``field=value`` of the gate suite's items, or ``*`` for all"""
+    check: (
+        Literal["right", "contains", "not_contains", "label", "regex", "json_schema", "min_words", "max_words"] | None
+    )
+    """how one answer passes or fails"""
+    value: Json
+    """what the check compares with; of ``right``: the expected value of its examples"""
+    threshold: float | None
+    """share of answers that must pass, 0 to 1"""
+    tolerance: float
+    """how far below the threshold the true share may lie and still be let through, above 0"""
+    n: int | None
+    """answers that are to be looked at; absent: all there are"""
+    example: tuple[str, ...]
+    """answers that must pass"""
+    counterexample: tuple[str, ...]
+    """answers that must fail"""
+    defines: tuple[str, ...]
+    """words of the requirement that this gives a meaning"""
+    owner: str
+    """who answers for it"""
+
+
+@noun
 class Gate:
     """Rules fixed before the first score of the candidate is recorded."""
 
@@ -152,6 +199,8 @@ class Gate:
     own: tuple[str, ...] | None = None
     """ids of the items that ask what revocable rows teach: these and the rest are held to `min_value` and `min_gain`
     each by itself; absent: nothing is revocable, or it was judged by itself"""
+    criteria: tuple[Ref, ...] | None = None
+    """each Criterion that the candidate's answers are held to; absent: none is complete"""
 
 
 @noun

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
-from whence.evaluate import write_evidence
+from whence.evaluate import lint, read_reviews, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
-from whence.records import Evaluation, Event, NotFound, Ref, Release, Unmet, Verdict
+from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Unmet, Verdict
 from whence.store.suites import current_suites
 from whence.verbs.binding import binding
 from whence.verbs.scopes import moment
@@ -31,6 +31,17 @@ class Eval:
     def run(self) -> Outcome:
         """Walk to the evaluation: base with its best prompt, then the gate is fixed, then the candidate."""
         return self._session.run("evaluate")
+
+    def lint(self, reviews: str | Path | None = None) -> list[Finding]:
+        """What keeps the requirements in whence.toml from being falsified (docs/criteria.md): undefined words, what is
+        missing, contradictions, orphans, checkers that let violations pass, too few answers. Nothing is asked of a
+        model, and nothing is kept. reviews: a file of JSON lines with the members of `Review`; what two reviewers of
+        the same answers say is compared. Raises Unmet without requirements, or naming every bad line."""
+        spec = self._session.project.spec()
+        if not spec.requirements:
+            raise Unmet("whence.toml has no requirement", "[[requirements]]", "write down what answers must be")
+        ids = [one.id for one in spec.criteria()]
+        return lint(spec, None if reviews is None else read_reviews(Path(reviews), ids))
 
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""
