@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from questions import LABELS, Desk, item
 from whence.data import note_accesses, read_accesses
 from whence.evaluate import put_suite
 from whence.lifecycle.exposure import exposed, exposure, pools, tried
-from whence.records import Adapter, Finding, Ref
+from whence.records import Adapter, Finding, Ref, RunReport
 
 WRONG = [i for i in range(200) if i % 10 in (3, 6, 9)]
 
@@ -118,3 +119,11 @@ def test_an_honest_gain_raises_none_and_few_items_say_nothing(desk: Desk) -> Non
 def test_without_fresh_items_nothing_is_said(desk: Desk) -> None:
     desk.evaluated(desk.suite(100), lambda i: True, tuned=True)
     assert not list(pools(desk.store, desk.adapter))
+
+
+def test_items_that_rows_were_made_after_are_derived_from(desk: Desk, take: Callable[..., RunReport]) -> None:
+    desk.suite(200)
+    row = {"id": "r0", "prompt": "said in other words", "completion": "fee query", "after": ["desk:q7", "other:q8"]}
+    take([row], id="id", inspired_by="after")
+    states = exposure(desk.store, "desk").states
+    assert [item for item, state in states.items() if state == "derived-from"] == ["q7"]

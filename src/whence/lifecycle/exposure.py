@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from whence.data import looked, noted
 from whence.evaluate import scored
-from whence.records import Adapter, Evaluation, Finding, Ref, Release, Snapshot, Suite
+from whence.records import Adapter, Evaluation, Finding, Ref, Release, Suite
 from whence.stats import Result, apart, widening
 from whence.store import Store
 from whence.store.suites import current_suites
@@ -232,9 +232,9 @@ def _right(store: Store, evaluation: Evaluation) -> dict[str, int]:
 
 
 def _derived(store: Store, name: str) -> set[str]:
-    """Items that rows of a snapshot were inspired by."""
+    """Items that rows were inspired by."""
     found = set[str]()
-    for _, snapshot in store.all(Snapshot):
-        for batch in store.scan(["inspired_by"], store.snapshot_rows(snapshot)):
+    for batch in store.scan(["inspired_by"]):
+        if batch["inspired_by"].null_count < len(batch):
             found.update(pc.list_flatten(batch["inspired_by"]).drop_null().to_pylist())
     return {item.removeprefix(f"{name}:") for item in found if item.startswith(f"{name}:")}
