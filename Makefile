@@ -80,6 +80,7 @@ bench: .venv/.bench  ## the quick benchmarks, beside their peers, and faults, co
 	$(BIN)/python -m bench.overlap --rows 20000 --items 1000 --growth 100000
 	$(BIN)/python -m bench.validity --times 100
 	$(BIN)/python -m bench.gate --times 200
+	$(BIN)/python -m bench.verdicts --items 10000 100000 --resamples 10000 100000
 
 clean:  ## remove .venv and the demo
 	rm -rf .venv $(DEMO)

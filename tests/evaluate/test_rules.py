@@ -113,6 +113,23 @@ def test_the_least_gain_passes_fails_or_abstains(gained: int, lost: int, n: int,
     assert gain_outcome(mcnemar(gained, lost, n), least, 0.05) == said
 
 
+@pytest.mark.parametrize(("gained", "lost", "tried", "said"), [
+    (40, 20, 1, "pass"),
+    (40, 20, 9, "abstain"),  # p .013: enough for one, not for the best of nine; no loss is shown
+    (60, 10, 9, "pass"),
+    (10, 60, 9, "fail"),
+])  # fmt: skip
+def test_a_gain_has_to_stand_for_the_best_of_those_that_were_tried(
+    gained: int, lost: int, tried: int, said: str
+) -> None:
+    assert gain_outcome(mcnemar(gained, lost, 400), 0.0, 0.05, tried) == said
+
+
+@pytest.mark.parametrize(("gained", "tried", "said"), [(20, 1, "pass"), (20, 27, "abstain"), (5, 27, "fail")])
+def test_an_allowed_loss_is_ruled_out_for_all_that_were_tried(gained: int, tried: int, said: str) -> None:
+    assert gain_outcome(mcnemar(gained, 20, 400), -0.035, 0.05, tried) == said
+
+
 def test_a_larger_loss_that_may_be_chance_is_said_and_decides_nothing() -> None:
     old = [True] * 400
     new = [not (i % 8 == 3 and i < 48) for i in range(400)]

@@ -357,7 +357,7 @@ def test_a_lock_that_a_forked_child_inherited_is_given_back_by_its_parent(store:
             os._exit(0)
     try:
         with Store.open(store.root).writer("the next", wait_s=5):
-            pass
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child lives, with what it inherited open"
     finally:
         os.write(write, b".")
         os.waitpid(child, 0)

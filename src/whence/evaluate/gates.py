@@ -93,16 +93,13 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
         raise Unmet(f"gate {gate[:19]}… was never fixed", "a gate.fixed event", "fix the gate, then evaluate")
     for seq, other in scored(store, new.suite):
         if _who(other) == _who(new) and seq < fixed[0].seq:
-            said = (
-                f"post hoc: the candidate was scored on these items at event {seq}, the gate was fixed after that, at "
-            )
-            do = "judge by the gate that stood then, or train a new candidate"
             yield Finding(
                 check=POST_HOC,
                 about=gate,
                 verdict="abstain",
                 severity="high",
-                message=f"{said}event {fixed[0].seq}; do: {do}",
+                message=f"post hoc: the candidate was scored on these items at event {seq}, the gate was fixed after "
+                f"that, at event {fixed[0].seq}; do: judge by the gate that stood then, or train a new candidate",
             )
             return
 

@@ -207,7 +207,8 @@ def gain_outcome(found: Result, least: float, alpha: float, tried: int = 1) -> O
     alpha / tried (Bonferroni).
 
     A least gain of 0 or more: pass when the gain reaches it and McNemar's p is below alpha. Else fail when the interval
-    lies below it, or when n suffices to show a gain of that size or of the size that was seen. Else abstain.
+    lies below it, or when n suffices to show a gain of that size or of the size that was seen. Else abstain; so where p
+    would do for one candidate and not for the best of so many.
     A negative one, an allowed loss: pass when the whole interval lies above it (non-inferiority). Fail when a loss of
     whatever size is shown, which may be the allowed one or more. Else abstain.
     """
@@ -216,8 +217,8 @@ def gain_outcome(found: Result, least: float, alpha: float, tried: int = 1) -> O
         if least <= (found.low if tried == 1 else found.statistic - _wider(tried) * (found.statistic - found.low)):
             return "pass"
         return "fail" if p < alpha and found.statistic < 0 else "abstain"
-    if found.statistic >= least and tried * p < alpha:
-        return "pass"
+    if found.statistic >= least and p < alpha:
+        return "pass" if tried * p < alpha else "abstain"
     suffices = found.detectable is not None and found.detectable <= max(least, found.statistic)
     return "fail" if found.high < least or suffices else "abstain"
 

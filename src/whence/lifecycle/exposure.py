@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow.compute as pc
 
@@ -163,16 +163,11 @@ def exposed(store: Store, thing: Ref) -> Iterable[Finding]:
         yield Finding(
             check="eval.exposed",
             about=thing,
-            verdict="fail" if told.statistic > 0 and (told.p or 0) < ALPHA else "pass",
+            verdict="fail" if _higher(told) else "pass",
             severity="low",
             message=f"{name}: {one.seen:+.1%} on {seen} items that somebody has seen, {one.unseen:+.1%} on the others; "
             f"{told.statistic:+.1%} more [{told.low:+.1%}, {told.high:+.1%}] p {told.p:.2g}",
-            statistic=told.statistic,
-            threshold=0.0,
-            n=told.n,
-            low=told.low,
-            high=told.high,
-            p=told.p,
+            **_numbers(told),
             evidence=tuple(ref for ref in (one.before, one.after) if ref),
         )
 
@@ -203,7 +198,7 @@ def pools(store: Store, thing: Ref) -> Iterable[Finding]:
         f"{role} {one[0][0] / one[0][1]:.1%} → {one[-1][0] / one[-1][1]:.1%}"
         for role, one in zip(("gate", "fresh"), series, strict=True)
     )
-    alarm = told.statistic > 0 and (told.p or 0) < ALPHA
+    alarm = _higher(told)
     blind = not alarm and told.detectable is not None and told.detectable > LEAST
     yield Finding(
         check="eval.pools",
@@ -212,18 +207,22 @@ def pools(store: Store, thing: Ref) -> Iterable[Finding]:
         severity="low",
         message=f"over {len(until)} adapters {shown}: the gate rises {told.statistic:+.1%} more a cycle "
         f"[{told.low:+.1%}, {told.high:+.1%}] p {told.p:.2g}; so many can show {told.detectable:.1%} a cycle",
-        statistic=told.statistic,
-        threshold=0.0,
-        n=told.n,
-        low=told.low,
-        high=told.high,
-        p=told.p,
-        detectable=told.detectable,
+        **_numbers(told),
     )
 
 
 ALPHA, LEAST = 0.05, 0.05
 """LEAST: points a cycle that must be shown, or a pass says nothing."""
+
+
+def _higher(told: Result) -> bool:
+    return told.statistic > 0 and told.p is not None and told.p < ALPHA
+
+
+def _numbers(told: Result) -> dict[str, Any]:
+    """Of a Finding, where anything above 0 is too much."""
+    names = ("statistic", "n", "low", "high", "p", "detectable")
+    return {"threshold": 0.0} | {name: getattr(told, name) for name in names}
 
 
 def _right(store: Store, evaluation: Evaluation) -> dict[str, int]:
