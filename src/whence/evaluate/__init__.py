@@ -3,7 +3,7 @@
 from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
 from whence.evaluate.evidence import judge_evidence, write_evidence
-from whence.evaluate.gates import POST_HOC, fix_gate, judge, outcome, scored
+from whence.evaluate.gates import POST_HOC, fix_gate, judge, loss, outcome, scored
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.reviews import Review, read_reviews
 from whence.evaluate.rules import Pairing, rules
@@ -29,6 +29,7 @@ __all__ = [
     "judge_evidence",
     "left_out",
     "lint",
+    "loss",
     "messages",
     "outcome",
     "passes",
