@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from whence.evaluate.answers import Kept, given_before, unfit
+from whence.evaluate.answers import Kept, Line, given_before, unfit
 from whence.evaluate.prompts import grid, messages, shown
 from whence.evaluate.scorers import score
 from whence.evaluate.suites import items_of
@@ -16,7 +16,6 @@ from whence.records import (
     BackendFailed,
     Evaluation,
     Item,
-    Json,
     Prompt,
     Ref,
     Run,
@@ -25,6 +24,7 @@ from whence.records import (
     SliceResult,
     Suite,
     Unmet,
+    encode,
     plain,
 )
 from whence.stats import wilson
@@ -102,7 +102,7 @@ def evaluate(
             base=contender.base,
             adapter=contender.adapter,
             prompt=prompt,
-            scores=store.put_lines(count.counted(kept.lines(items))),
+            scores=store.blobs.put_parts(count.counted(kept.lines(items))),
             unscored=count.unscored,
             results=tuple(count.results()),
         )
@@ -156,23 +156,20 @@ class _Asking:
         self._before = given_before(store, run, suite, prompt, items)
         self.asked = self.known = 0
 
-    def lines(self, items: Sequence[Item]) -> Iterator[tuple[str, Json]]:
+    def lines(self, items: Sequence[Item]) -> Iterator[tuple[str, Line]]:
         """(item, its line) of each of these, the model asked together for those that it has to be asked for."""
         asked = [item for item in items if item.id not in self._unfit and item.id not in self._before]
         replies = dict(zip((item.id for item in asked), self._ask(asked), strict=True))
         for item in items:
             if why := self._unfit.get(item.id):
-                yield item.id, plain(Score(item=item.id, state="unscored", reason=why)) | {"output": None}
-                continue
-            if item.id in replies:
-                reply, took = replies[item.id], True
+                yield item.id, _line(Score(item=item.id, state="unscored", reason=why), None)
+            elif item.id in replies:
+                reply = replies[item.id]
+                yield item.id, _line(score(self._suite, item, reply), reply)
             else:
-                before = self._before[item.id]
-                reply, took = Reply(text=before, prompt_tokens=0, completion_tokens=0, finish="stop"), False
                 self.known += 1
-            spent = {"spent": [reply.prompt_tokens, reply.completion_tokens], "cut_off": reply.finish == "length"}
-            output = reply.text.encode("utf-8", "replace").decode()  # half of a surrogate pair becomes ?
-            yield item.id, plain(score(self._suite, item, reply)) | {"output": output} | (spent if took else {})
+                reply = Reply(text=self._before[item.id], prompt_tokens=0, completion_tokens=0, finish="stop")
+                yield item.id, _line(score(self._suite, item, reply), reply)
 
     def _ask(self, items: Sequence[Item]) -> list[Reply]:
         requests = [
@@ -190,6 +187,13 @@ class _Asking:
         return replies
 
 
+def _line(given: Score, reply: Reply | None) -> Line:
+    """Half of a surrogate pair in an answer becomes ``?``."""
+    output = None if reply is None else reply.text.encode("utf-8", "replace").decode()
+    spent = (reply.prompt_tokens, reply.completion_tokens, reply.finish == "length") if reply else ()
+    return Line(encode(plain(given) | {"output": output}).decode(), given.state, *spent)
+
+
 class _Count:
     """What lines come to, counted as they pass."""
 
@@ -200,18 +204,18 @@ class _Count:
         self.unscored = self.cut_off = 0
         self.spent = [0, 0]
 
-    def counted(self, lines: Iterable[Json]) -> Iterator[Json]:
+    def counted(self, lines: Iterable[Line]) -> Iterator[bytes]:
         """The same lines, as they are recorded."""
         for item, line in zip(self._items, lines, strict=True):
-            for at, tokens in enumerate(line.pop("spent", ())):
-                self.spent[at] += tokens
-            self.cut_off += line.pop("cut_off", False)
-            self.unscored += line["state"] == "unscored"
-            if line["state"] != "unscored":
+            self.spent[0] += line.prompt_tokens
+            self.spent[1] += line.completion_tokens
+            self.cut_off += line.cut_off
+            self.unscored += line.state == "unscored"
+            if line.state != "unscored":
                 for name in ("*", *(f"{field}={value}" for field, value in item.slices.items())):
                     self._scored[name] += 1
-                    self._right[name] += line["state"] == "right"
-            yield line
+                    self._right[name] += line.state == "right"
+            yield f"{line.text}\n".encode()
 
     def results(self) -> Iterator[SliceResult]:
         """All scored items, then each slice that has some, in the order of their names."""
