@@ -231,6 +231,24 @@ class Canaries:
 
 
 @noun
+class Judge:
+    """A model that is asked what it thinks of answers, and how it is asked."""
+
+    called: str
+    """what `a_by` and `b_by` call it"""
+    model: str
+    """``b3:`` of its weights; of a hosted one ``URL MODEL``, and nobody can say what answers there"""
+    kind: Literal["grade", "pair"]
+    """grade: a number for one answer; pair: which of two is better"""
+    rubric: str
+    """what makes an answer better, as a person said it"""
+    reads: Literal["answer", "likeliest"]
+    """answer: what it says; likeliest: which of the answers asked for has the likeliest first token"""
+    asking: str
+    """version of the prompts and of how they are read"""
+
+
+@noun
 class Finding:
     """What any check returns: one a check and thing."""
 

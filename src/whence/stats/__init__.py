@@ -2,6 +2,7 @@
 
 from whence.stats.agreement import Consensus, dawid_skene, kappa, krippendorff
 from whence.stats.calibration import brier, calibration_error
+from whence.stats.linear import slope
 from whence.stats.looks import at_any_time, bounded_mean, planned_looks
 from whence.stats.paired import (
     equivalent,
@@ -45,6 +46,7 @@ __all__ = [
     "noninferior",
     "paired_mean",
     "planned_looks",
+    "slope",
     "smallest_detectable",
     "smallest_p",
     "told_apart",

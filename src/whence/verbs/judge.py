@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
@@ -15,6 +15,8 @@ from whence.lineage import find, resolve
 from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Unmet, Verdict
 from whence.store.suites import current_suites
 from whence.verbs.binding import binding
+from whence.verbs.canaries import Hosted
+from whence.verbs.judges import judged
 from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
@@ -42,6 +44,24 @@ class Eval:
             raise Unmet("whence.toml has no requirement", "[[requirements]]", "write down what answers must be")
         ids = [one.id for one in spec.criteria()]
         return lint(spec, None if reviews is None else read_reviews(Path(reviews), ids))
+
+    def judges(
+        self,
+        pairs: str | Path,
+        whom: Hosted | None = None,
+        base: str | Path | None = None,
+        *,
+        kind: Literal["grade", "pair"] = "pair",
+        rubric: str | Path | None = None,
+    ) -> list[Finding]:
+        """Whether a model judges answers as people do, and what moves it that should not (docs/judges.md). Kept, with
+        the judge as it was asked.
+
+        pairs: a file of JSON lines with the members of `Labelled`, labelled by people who did not know whose answers
+        they saw. whom: a hosted model; else `base`, a folder or hub id. kind: a grade for each answer, or a choice
+        between two. rubric: a file that says what makes an answer better; None: a plain one. Raises Unmet that names
+        every bad line, BackendFailed where the judge gave no opinion at all."""
+        return judged(self._session, Path(pairs), whom, base, kind, None if rubric is None else Path(rubric))
 
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""
