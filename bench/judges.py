@@ -12,11 +12,19 @@ holds, and no claim is made.
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import random
 import re
+import time
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from whence.evaluate.audit import SURE
+from bench.machine import describe
+from whence.evaluate.audit import SURE, audit
 from whence.evaluate.judges import ASKING, RUBRIC, SCALE
 from whence.evaluate.labelled import Labelled
 from whence.models import Request, ScriptedModel
@@ -27,7 +35,7 @@ JUDGED = re.compile(r"<answer(?: [AB])? (\w+)>\n(.*?)\n</answer(?: [AB])? \1>", 
 WORTH = re.compile(r"worth ([-+]\d+\.\d+)")
 SETTLED = 0.3
 """Answers that differ by less are a tie to people and to judges."""
-ASSERTED, HEDGED = zip(*SURE, strict=True)
+ASSERTED = [asserted.split("{}") for asserted, _ in SURE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +61,7 @@ class Planted:
     def worth(self, answer: str) -> float:
         """What the judge takes an answer to be worth."""
         said = WORTH.search(answer)
-        asserted = any(
-            answer.startswith(t.partition("{}")[0]) and answer.endswith(t.partition("{}")[2]) for t in ASSERTED
-        )
+        asserted = any(answer.startswith(before) and answer.endswith(behind) for before, behind in ASSERTED)
         own = self.own * ("I, the judge's own model," in answer)
         known = float(said[1]) if said else self.constant
         return known + self.words * len(answer.split()) / 100 + self.sure * asserted + own
@@ -128,3 +134,93 @@ BIASED = {
     "always the same": Planted(same=True),
 }
 BIASES = ("judge.position", "judge.verbosity", "judge.confidence", "judge.self_preference")
+
+
+def simulated(times: int, n: int) -> None:
+    """How often each finding says what, and how often the interval of the slope covers what is planted."""
+    settings = [(name, planted, 0.0) for name, planted in HONEST.items()]
+    settings += [
+        ("honest, its own are better by 1", Planted(), 1.0),
+        ("honest, its own are worse by 1", Planted(), -1.0),
+    ]
+    settings += [(name, planted, 0.0) for name, planted in BIASED.items()]
+    print("| kind | judge | times | fail | abstain | pass | a probe of bias fails | slope covers |")
+    print("| --- | --- | ---: | --- | --- | ---: | ---: | ---: |")
+    for kind in ("grade", "pair"):
+        for name, planted, better in settings:
+            said, any_bias, covers, passed = Counter[tuple[str, str]](), 0, 0, 0
+            for seed in range(times):
+                found = audit(scripted(kind, planted), judge(kind), labelled(seed, n, better))
+                said.update((one.check.removeprefix("judge."), one.verdict) for one in found)
+                any_bias += any(one.verdict == "fail" and one.check in BIASES for one in found)
+                passed += all(one.verdict == "pass" for one in found)
+                covers += next(
+                    (one.low or 0) <= planted.words <= (one.high or 0)
+                    for one in found
+                    if one.check == "judge.verbosity"
+                )
+            shares = [
+                ", ".join(
+                    f"{check} {count / times:.1%}" for (check, verdict), count in said.most_common() if verdict == asked
+                )
+                for asked in ("fail", "abstain")
+            ]
+            covered = f"{covers / times:.1%}" if kind == "grade" or not planted.words else "–"
+            line = [kind, name, f"{times:,}", *(one or "–" for one in shares), f"{passed / times:.1%}"]
+            print(f"| {' | '.join([*line, f'{any_bias / times:.1%}', covered])} |", flush=True)
+
+
+def human_pairs(data: Path, n: int, most: int = 2000) -> Iterator[dict[str, str]]:
+    """Lines for the audit from `hh_rlhf`, conversations of at most so many letters; sides by lot."""
+    lines = (data / "hh_rlhf" / "harmless_test_first_half.jsonl").read_text(encoding="utf-8").splitlines()
+    sides, made = random.Random(0), 0
+    for number, line in enumerate(lines):
+        row = json.loads(line)
+        (question, _, chosen), (other, _, rejected) = (
+            row[side].rpartition("\n\nAssistant:") for side in ("chosen", "rejected")
+        )
+        if question != other or max(map(len, row.values())) > most:
+            continue
+        both = (chosen.strip(), rejected.strip())
+        first = sides.random() < 0.5
+        a, b = both if first else both[::-1]
+        yield {"id": str(number), "question": question.strip(), "a": a, "b": b, "chosen": "a" if first else "b"}
+        made += 1
+        if made == n:
+            return
+
+
+def real(n: int) -> None:
+    """The tiny base on pairs that people chose: no claim."""
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    from whence.demo.base import cached_base
+    from whence.demo.generate import INTENTS
+    from whence.models.backends.transformers_peft import TransformersModel
+
+    model = TransformersModel(cached_base(INTENTS), {}, 1)
+    pairs = [Labelled(**one) for one in human_pairs(Path(os.environ["WHENCE_DATA"]), n)]  # type: ignore[arg-type]
+    print("| kind | verdict | finding |\n| --- | --- | --- |")
+    for kind in ("pair", "grade"):
+        asked = Judge(called="tiny", model="tiny", kind=kind, rubric=RUBRIC, reads="likeliest", asking=ASKING)  # type: ignore[arg-type]
+        for one in audit(model, asked, pairs):
+            print(f"| {kind} | {one.verdict} | `{one.check}`: {one.message} |", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=("simulated", "real"), default="simulated")
+    parser.add_argument("--times", type=int, default=500)
+    parser.add_argument("--pairs", type=int)
+    args, begun = parser.parse_args(), time.process_time()
+    n = args.pairs or (300 if args.what == "simulated" else 200)
+    print(f"# judges, {args.what} ({describe()}), {n:,} pairs\n")
+    if args.what == "real":
+        real(n)
+    else:
+        simulated(args.times, n)
+    print(f"\n{time.process_time() - begun:.0f} CPU s")
+
+
+if __name__ == "__main__":
+    main()

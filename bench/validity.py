@@ -254,6 +254,27 @@ def judges() -> Iterator[Case]:
     yield Case("dawid_skene", "2 good judges, 3 poor: better than the majority", shown=outvoted, slower=10)
 
 
+def lines() -> Iterator[Case]:
+    def moves(r: Rng, n: int, slope: float) -> stats.Result:
+        """With something else that goes with x held fixed, and noise that grows with x."""
+        other = r.standard_normal(n)
+        x = other + r.standard_normal(n)
+        return stats.slope(slope * x + other + r.standard_normal(n) * (0.5 + abs(x)), x, other)
+
+    for n in (30, 200):
+        effect = 2.8 * 1.7 / sqrt(n)
+        yield Case(
+            "slope", f"{n} things, another held fixed, noise that grows; effect {effect:.2f}",
+            lambda r, n=n: significant(moves(r, n, 0)), lambda r, n=n, e=effect: significant(moves(r, n, e)),
+            covers=lambda r, n=n: within(moves(r, n, 0.5), 0.5),
+        )  # fmt: skip
+
+    def choices(r: Rng) -> stats.Result:
+        return stats.slope(r.choice([-1, -0.5, 0, 0.5, 1], 40, p=[0.1, 0.2, 0.4, 0.2, 0.1]), np.ones(40))
+
+    yield Case("slope", "the mean of 40 choices", lambda r: significant(choices(r)))
+
+
 def samples() -> Iterator[Case]:
     def changes(r: Rng, n: int, more: float) -> list[int]:
         """Of n items: 20 % gained and 20 % lost, or so many more gained and half as many fewer lost."""
@@ -295,7 +316,7 @@ def samples() -> Iterator[Case]:
 
 
 def cases() -> list[Case]:
-    return [case for part in (paired, several, looks, trend, pools, shares, judges, samples) for case in part()]
+    return [case for part in (paired, several, looks, trend, pools, shares, judges, lines, samples) for case in part()]
 
 
 @dataclass(frozen=True)
