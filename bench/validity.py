@@ -262,7 +262,7 @@ def lines() -> Iterator[Case]:
         return stats.slope(slope * x + other + r.standard_normal(n) * (0.5 + abs(x)), x, other)
 
     for n in (30, 200):
-        effect = 2.8 * 1.7 / sqrt(n)
+        effect = 2.8 * 2.5 / sqrt(n)
         yield Case(
             "slope", f"{n} things, another held fixed, noise that grows; effect {effect:.2f}",
             lambda r, n=n: significant(moves(r, n, 0)), lambda r, n=n, e=effect: significant(moves(r, n, e)),
