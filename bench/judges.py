@@ -25,7 +25,7 @@ from pathlib import Path
 
 from bench.machine import describe
 from whence.evaluate.audit import SURE, audit
-from whence.evaluate.judges import ASKING, RUBRIC, SCALE
+from whence.evaluate.judges import ASKING, RUBRIC, SCALE, Judging
 from whence.evaluate.labelled import Labelled
 from whence.models import Request, ScriptedModel
 from whence.records import Judge
@@ -89,6 +89,11 @@ def judge(kind: str) -> Judge:
     return Judge(called=OWN, model="scripted", kind=kind, rubric=RUBRIC, reads="answer", asking=ASKING)  # type: ignore[arg-type]
 
 
+def judging(kind: str, planted: Planted) -> Judging:
+    """The two together."""
+    return Judging(model=scripted(kind, planted), judge=judge(kind))
+
+
 def labelled(seed: int, n: int, better: float = 0.0) -> list[Labelled]:
     """Pairs with people's choice; of half of them the judge's own model wrote one, whose answers are worth so much
     more."""
@@ -138,19 +143,19 @@ BIASES = ("judge.position", "judge.verbosity", "judge.confidence", "judge.self_p
 
 def simulated(times: int, n: int) -> None:
     """How often each finding says what, and how often the interval of the slope covers what is planted."""
-    settings = [(name, planted, 0.0) for name, planted in HONEST.items()]
+    settings = [(name, planted, 0.0, times) for name, planted in HONEST.items()]
     settings += [
-        ("honest, its own are better by 1", Planted(), 1.0),
-        ("honest, its own are worse by 1", Planted(), -1.0),
+        ("honest, its own are better by 1", Planted(), 1.0, times),
+        ("honest, its own are worse by 1", Planted(), -1.0, times),
     ]
-    settings += [(name, planted, 0.0) for name, planted in BIASED.items()]
+    settings += [(name, planted, 0.0, times // 5) for name, planted in BIASED.items()]
     print("| kind | judge | times | fail | abstain | pass | a probe of bias fails | slope covers |")
     print("| --- | --- | ---: | --- | --- | ---: | ---: | ---: |")
     for kind in ("grade", "pair"):
-        for name, planted, better in settings:
+        for name, planted, better, times in settings:
             said, any_bias, covers, passed = Counter[tuple[str, str]](), 0, 0, 0
             for seed in range(times):
-                found = audit(scripted(kind, planted), judge(kind), labelled(seed, n, better))
+                found = audit(judging(kind, planted), labelled(seed, n, better))
                 said.update((one.check.removeprefix("judge."), one.verdict) for one in found)
                 any_bias += any(one.verdict == "fail" and one.check in BIASES for one in found)
                 passed += all(one.verdict == "pass" for one in found)
@@ -202,7 +207,7 @@ def real(n: int) -> None:
     print("| kind | verdict | finding |\n| --- | --- | --- |")
     for kind in ("pair", "grade"):
         asked = Judge(called="tiny", model="tiny", kind=kind, rubric=RUBRIC, reads="likeliest", asking=ASKING)  # type: ignore[arg-type]
-        for one in audit(model, asked, pairs):
+        for one in audit(Judging(model=model, judge=asked), pairs):
             print(f"| {kind} | {one.verdict} | `{one.check}`: {one.message} |", flush=True)
 
 

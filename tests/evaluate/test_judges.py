@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.judges import BIASED, BIASES, HONEST, OWN, Planted, human_pairs, judge, labelled, scripted
+from bench.judges import BIASED, BIASES, HONEST, OWN, Planted, human_pairs, judge, judging, labelled, scripted
 
 import whence
 from models.hosted import Answer, completion, server
 from whence.cli import main
 from whence.evaluate import Labelled, audit, read_labelled
 from whence.evaluate.audit import AUDITED, LENGTHS, SURE, padded
-from whence.evaluate.judges import PATIENCE, Asked, conversation, opinions, value
+from whence.evaluate.judges import PATIENCE, Asked, Judging, conversation, opinions, value
 from whence.models import Reply, Request, ScriptedModel
 from whence.records import BackendFailed, Finding, Judge, Unmet
 from whence.store import Store, verify
@@ -79,7 +79,7 @@ def test_a_judge_that_fails_leaves_an_opinion_unscored_and_one_that_is_gone_is_a
     model = Failing(
         ["5", "3", "4", "error", "4", "length", Unmet("too long", "less", "cut"), "2", BackendFailed("gone")]
     )
-    said = opinions(model, judge("grade"), asked)
+    said = opinions(Judging(model=model, judge=judge("grade")), asked)
     assert [one.margin for one in said[:4]] == [2.0, None, None, None]
     assert [one.reason for one in said[1:5]] == [
         "the judge's answer ended in error",
@@ -89,15 +89,16 @@ def test_a_judge_that_fails_leaves_an_opinion_unscored_and_one_that_is_gone_is_a
     ]
     assert {one.reason for one in said[5:]} == {"the judge failed"}
     assert model.asked == 8 + PATIENCE
-    for error in (BackendFailed("gone"), Unmet("no template", "one", "take another")):
-        with pytest.raises(type(error)):
-            opinions(Failing([error]), judge("pair"), asked)
+    with pytest.raises(BackendFailed, match="gone"):
+        opinions(Judging(model=Failing([BackendFailed("gone")]), judge=judge("pair")), asked)
 
 
 def test_the_same_question_is_put_once() -> None:
     asked: list[Request] = []
     model = ScriptedModel(lambda request: asked.append(request) or "5")  # type: ignore[func-returns-value]
-    said = opinions(model, judge("grade"), [Asked("q", "x", "y"), Asked("q", "y", "x"), Asked("q", "x", "x")])
+    said = opinions(
+        Judging(model=model, judge=judge("grade")), [Asked("q", "x", "y"), Asked("q", "y", "x"), Asked("q", "x", "x")]
+    )
     assert ([one.margin for one in said], len(asked)) == ([0.0, 0.0, 0.0], 2)
 
 
@@ -110,13 +111,16 @@ def test_controlled_pairs_differ_in_what_is_probed_alone() -> None:
 
 
 def audited(kind: str, planted: Planted, seed: int = 1, n: int = 300) -> dict[str, Finding]:
-    return {one.check: one for one in audit(scripted(kind, planted), judge(kind), labelled(seed, n))}
+    return {one.check: one for one in audit(judging(kind, planted), labelled(seed, n))}
 
 
 @pytest.mark.parametrize("kind", ["grade", "pair"])
 def test_a_judge_without_bias_passes(kind: str) -> None:
     said = audited(kind, HONEST["honest"], n=600)
-    assert {name: one.verdict for name, one in said.items() if one.verdict != "pass"} == {}
+    assert {name: one.verdict for name, one in said.items() if one.verdict != "pass"} in (
+        {},
+        {"judge.self_preference": "abstain"},  # takes more pairs: it counts on nothing that is known of people
+    )
     assert set(said) == {
         *("judge.unscored", "judge.calibration", "judge.failures", "judge.length", "judge.constant"),
         *(set(BIASES) - {"judge.position"} if kind == "grade" else BIASES),
@@ -164,11 +168,11 @@ def test_labels_without_failures_tell_nothing_of_a_judge() -> None:
     pairs = labelled(1, 200)
     first = [replace(p, a=p.b, b=p.a, chosen="a", a_by=None, b_by=None) if p.chosen == "b" else p for p in pairs]
     plain = [replace(p, a_ok=None, b_ok=None, a_by=None, b_by=None) for p in first if p.chosen == "a"]
-    said = {one.check: one for one in audit(scripted("pair", HONEST["honest"]), judge("pair"), plain)}
+    said = {one.check: one for one in audit(judging("pair", HONEST["honest"]), plain)}
     assert (said["judge.calibration"].verdict, said["judge.failures"].verdict) == ("abstain", "abstain")
     assert "change a and b by lot" in said["judge.calibration"].message
     assert "judge.self_preference" not in said
-    few = {one.check: one.verdict for one in audit(scripted("pair", HONEST["honest"]), judge("pair"), pairs[:20])}
+    few = {one.check: one.verdict for one in audit(judging("pair", HONEST["honest"]), pairs[:20])}
     assert {name for name, verdict in few.items() if verdict == "abstain"} == set(few) - {"judge.unscored"}
 
 
@@ -235,7 +239,8 @@ def test_the_audit_of_a_hosted_judge_is_kept_and_a_rubric_chosen_on_the_same_pai
     Path("rubric.txt").write_text(" \n")
     for words in (["--rubric", "rubric.txt"], ["--rubric", "gone.txt"]):
         assert main(["eval", "judges", str(pairs), "--at", "http://127.0.0.1:1/v1", "--model", "x", *words]) == 1
-    assert main(["eval", "judges", str(pairs)]) == 3
+    assert main(["eval", "judges", str(pairs)]) == 1
+    assert main(["eval", "judges", str(pairs), "--kind", "grade"]) == 3
     assert main(["eval", "judges", str(pairs), "--at", "http://127.0.0.1:1/v1"]) == 3
 
 

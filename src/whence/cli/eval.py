@@ -51,15 +51,18 @@ def judges(
             show_default=False,
         ),
     ],
-    at: Annotated[str | None, typer.Option("--at", metavar="URL", help="A hosted judge: https://…/v1.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="URL", help="A hosted judge: https://…/v1; default: [judge].")
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="What the server at --at calls it.")] = None,
     key: Annotated[
         str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
     ] = None,
     base: Annotated[str | None, typer.Option("--base", help="A judge in this process: folder or hub id.")] = None,
     kind: Annotated[
-        Literal["pair", "grade"], typer.Option("--kind", help="A grade for each answer, or a choice between two.")
-    ] = "pair",
+        Literal["pair", "grade"] | None,
+        typer.Option("--kind", help="A choice between two answers, the default, or a grade for each."),
+    ] = None,
     rubric: Annotated[
         str | None, typer.Option("--rubric", metavar="FILE", help="What makes an answer better; default: a plain one.")
     ] = None,
@@ -70,8 +73,10 @@ def judges(
     from whence.cli.check import told
     from whence.verbs import Hosted
 
-    if (at is None) == (base is None):
-        raise typer.BadParameter("one of --at and --base", param_hint="--at")
+    if at and base:
+        raise typer.BadParameter("one of --at and --base, or [judge] in whence.toml", param_hint="--at")
+    if not (at or base) and (kind or rubric):
+        raise typer.BadParameter("goes with --at or --base: [judge] in whence.toml says its own", param_hint="--kind")
     if (at is None) != (model is None) or (key and not at):
         raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
     whom = Hosted(url=at, model=str(model), key=key) if at else None

@@ -5,6 +5,7 @@ from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
 from whence.evaluate.evidence import judge_evidence, write_evidence
 from whence.evaluate.gates import POST_HOC, fix_gate, judge, outcome, scored
+from whence.evaluate.judges import Judging
 from whence.evaluate.labelled import Labelled, read_labelled
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.reviews import Review, read_reviews
@@ -18,6 +19,7 @@ __all__ = [
     "POST_HOC",
     "Contender",
     "ItemFields",
+    "Judging",
     "Labelled",
     "Pairing",
     "Review",

@@ -89,7 +89,7 @@ def _question(item: Item) -> str:
 
 def _sampling(run: Run) -> dict[str, str]:
     """How a model was asked; how its answers were scored is another matter."""
-    return {name: value for name, value in run.inputs.items() if name != "scoring"}
+    return {name: value for name, value in run.inputs.items() if name not in ("scoring", "judge")}
 
 
 def _failed(line: Json) -> bool:

@@ -14,12 +14,11 @@ from math import ceil
 import numpy as np
 
 from whence.evaluate.gates import outcome
-from whence.evaluate.judges import SCALE, Asked, Opinion, Progress, opinions
+from whence.evaluate.judges import AUDITED, SCALE, Asked, Judging, Opinion, Progress, opinions
 from whence.evaluate.labelled import Labelled
-from whence.models.port import Model
 from whence.records import Finding, Judge, Ref, digest, encode, plain, sha256
 from whence.records.judgement import Outcome
-from whence.stats import Result, holm, kappa, mcnemar, slope, wilson
+from whence.stats import Result, favour, holm, kappa, mcnemar, slope, wilson
 from whence.store import Store
 
 AGREED = 0.4
@@ -38,7 +37,9 @@ MISSING = 0.05
 """Share of opinions that may be missing."""
 ALPHA = 0.05
 """Of all probes together."""
-WORTH = {"grade": (SCALE[1] - SCALE[0]) / 20, "pair": 0.1}
+POINTS, CHOICE = "points", "of a choice"
+UNIT = {"grade": POINTS, "pair": CHOICE}
+WORTH = {POINTS: (SCALE[1] - SCALE[0]) / 20, CHOICE: 0.1}
 """Bias that is let pass: a twentieth of the grades, or of the way from always the one to always the other."""
 
 PADDING = (
@@ -70,10 +71,6 @@ CONSTANTS = {
 """Answers that answer nothing."""
 
 
-AUDITED = "judge.audited"
-"""the event"""
-
-
 # -- what is asked -----------------------------------------------------------------------------------------------------
 
 
@@ -102,11 +99,10 @@ def _constant(pair: Labelled, constant: str) -> Asked:
     return Asked(pair.question, constant, pair.b if pair.chosen == "b" else pair.a)
 
 
-def audit(
-    model: Model, judge: Judge, pairs: Sequence[Labelled], on_progress: Progress = lambda *_: None
-) -> list[Finding]:
+def audit(judging: Judging, pairs: Sequence[Labelled], on_progress: Progress = lambda *_: None) -> list[Finding]:
     """What speaks for and against a judge. pairs: in which people chose without knowing whose answers they were. Raises
-    BackendFailed or Unmet where the judge gave no opinion at all."""
+    BackendFailed where the judge failed always."""
+    judge = judging.judge
     drawn = sorted(pairs, key=lambda pair: sha256(pair.id.encode("utf-8", "replace")))[:PROBED]
     probes = {
         "people": [Asked(pair.question, pair.a, pair.b) for pair in pairs],
@@ -114,7 +110,7 @@ def audit(
         "surer": [_surer(pair, at) for at, pair in enumerate(drawn)],
         **{name: [_constant(pair, text) for pair in drawn[:ANSWERED]] for name, text in CONSTANTS.items()},
     }
-    came = iter(opinions(model, judge, [one for asked in probes.values() for one in asked], on_progress))
+    came = iter(opinions(judging, [one for asked in probes.values() for one in asked], on_progress))
     said = {name: [next(came) for _ in asked] for name, asked in probes.items()}
     people = said["people"]
     biases = [
@@ -201,7 +197,11 @@ def _failures(judge: Judge, pairs: Sequence[Labelled], said: Sequence[Opinion]) 
 
 def _won(margins: Sequence[float]) -> Result:
     """The share that was won, half of those that neither won among them."""
-    return wilson(ceil(sum((np.sign(one) + 1) / 2 for one in margins)), len(margins))
+    return wilson(_halves(margins), len(margins))
+
+
+def _halves(margins: Sequence[float]) -> int:
+    return ceil(sum((np.sign(one) + 1) / 2 for one in margins))
 
 
 def _constants(judge: Judge, said: dict[str, list[Opinion]]) -> Finding:
@@ -248,6 +248,8 @@ class _Probe:
     """None: too few to say"""
     both: bool = False
     """whether a bias either way counts; else the one above 0 alone"""
+    unit: str = ""
+    """of the number, where it is not that of the judge's opinions"""
 
     @property
     def p(self) -> float:
@@ -256,14 +258,14 @@ class _Probe:
 
 def _bias(judge: Judge, probe: _Probe, p: float | None) -> Finding:
     """Fails where a bias is shown and may be larger than what is let pass, passes where it cannot be, abstains else."""
-    worth, found = WORTH[judge.kind], probe.result
+    unit, found = probe.unit or UNIT[judge.kind], probe.result
+    worth = WORTH[unit]
     if found is None or p is None:
-        message = f"{probe.about}: {probe.n:,} opinions, {LEAST} are needed"
+        message = f"{probe.about}: {LEAST} opinions are needed, there are {probe.n:,}"
         return _finding(probe.check, judge, "abstain", message, threshold=worth, n=probe.n)
     most = max(found.high, -found.low) if probe.both else found.high
     shown = p <= ALPHA and (probe.both or found.statistic > 0)
     verdict: Outcome = "pass" if most <= worth else "fail" if shown else "abstain"
-    unit = "points" if judge.kind == "grade" else "of a choice"
     message = f"{probe.about}: {found.statistic:+.2f} {unit} [{found.low:+.2f}, {found.high:+.2f}] on {found.n:,}, "
     message += f"p {p:.2g}; {worth:.2f} is let pass"
     if verdict == "abstain" and found.detectable:
@@ -298,22 +300,26 @@ def _confidence(judge: Judge, said: Sequence[Opinion]) -> _Probe:
 
 
 def _self_preference(judge: Judge, pairs: Sequence[Labelled], said: Sequence[Opinion]) -> Iterator[_Probe]:
-    """What being its own adds to an answer, with what people chose and the lengths held fixed; of files that say who
-    wrote the answers."""
+    """How much more often it chooses its own than people do and its agreement with them on the others explains; of
+    files that say who wrote the answers."""
     if not any(pair.a_by or pair.b_by for pair in pairs):
         return
     rows = [
-        (one.margin, (pair.a_by == judge.called) - (pair.b_by == judge.called), pair.label, pair.longer)
+        (float(np.sign(one.margin)), pair.label, (pair.a_by == judge.called) - (pair.b_by == judge.called))
         for pair, one in zip(pairs, said, strict=True)
         if one.margin is not None
     ]
-    n = sum(own != 0 for _, own, _, _ in rows)
-    about = "an answer of its own, beside one that people chose as often"
-    try:
-        found = slope(*zip(*rows, strict=True)) if n >= LEAST else None
-    except ValueError:
-        found, about = None, "its own answers are those that people chose, or the longer ones: it cannot be told"
-    yield _Probe(check="judge.self_preference", about=about, n=n, result=found and replace(found, n=n))
+    own = [(choice * side, label * side) for choice, label, side in rows if side]
+    n = min(len(own), len(rows) - len(own))
+    if n < LEAST:
+        about = f"{len(own):,} pairs with an answer of its own and {len(rows) - len(own):,} others"
+        yield _Probe(check="judge.self_preference", about=about, n=n, result=None, unit=CHOICE)
+        return
+    chose, people = (wilson(_halves(column), len(own)).statistic for column in zip(*own, strict=True))
+    about = f"its own win {chose:.0%} by its choice, {people:.0%} by people's; more than its agreement explains"
+    yield _Probe(
+        check="judge.self_preference", about=about, n=len(own), result=favour(*zip(*rows, strict=True)), unit=CHOICE
+    )
 
 
 def _length(judge: Judge, pairs: Sequence[Labelled], said: Sequence[Opinion]) -> Iterator[Finding]:
@@ -330,7 +336,7 @@ def _length(judge: Judge, pairs: Sequence[Labelled], said: Sequence[Opinion]) ->
         message = "among the pairs as they are, where people chose alike, 100 words more go with "
         message += f"{found.statistic:+.2f} [{found.low:+.2f}, {found.high:+.2f}]; judge.verbosity says what they do"
         yield replace(
-            _result("judge.length", judge, "pass", message, found, WORTH[judge.kind], found.p), severity="info"
+            _result("judge.length", judge, "pass", message, found, WORTH[UNIT[judge.kind]], found.p), severity="info"
         )
 
 

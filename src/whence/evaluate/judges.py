@@ -37,6 +37,9 @@ SAYS = {
 CHOICES = {"A": 1.0, "B": -1.0, "TIE": 0.0}
 NUMBER = re.compile(r"[1-9](?:\.[0-9]+)?", re.ASCII)
 
+AUDITED = "judge.audited"
+"""the event that says what an audit of a judge came to"""
+
 Progress = Callable[[int, int], None]
 """``progress(done, total)`` in opinions."""
 
@@ -62,15 +65,24 @@ class Opinion:
     """why it is unscored"""
 
 
-def opinions(
-    model: Model, judge: Judge, asked: Sequence[Asked], on_progress: Progress = lambda *_: None
-) -> list[Opinion]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """A judge at work."""
+
+    model: Model
+    """the port; of one that is read by likeliest tokens a Scoring"""
+    judge: Judge
+    """what is on record of it"""
+
+
+def opinions(judging: Judging, asked: Sequence[Asked], on_progress: Progress = lambda *_: None) -> list[Opinion]:
     """What a judge thinks of these, in order; each question is put once, however often it comes. An answer that is not
-    what was asked for, or that does not come, leaves an opinion unscored. Raises BackendFailed or Unmet where none
-    came at all."""
+    what was asked for, or that does not come, leaves an opinion unscored. Raises BackendFailed where every one
+    failed."""
+    judge = judging.judge
     sides = [((q, a), (q, b)) if judge.kind == "grade" else ((q, a, b), (q, b, a)) for q, a, b in asked]
     different = list(dict.fromkeys(one for pair in sides for one in pair))
-    said = dict(zip(different, _answers(model, judge, different, on_progress), strict=True))
+    said = dict(zip(different, _answers(judging, different, on_progress), strict=True))
     return [_opinion(judge, said[first], said[second]) for first, second in sides]
 
 
@@ -95,37 +107,39 @@ def conversation(judge: Judge, texts: Sequence[str]) -> list[dict[str, str]]:
     return [{"role": "system", "content": SAYS[judge.kind]}, {"role": "user", "content": told}]
 
 
-def _answers(model: Model, judge: Judge, asked: Sequence[Sequence[str]], progress: Progress) -> Iterator[float | str]:
-    """Of each the value of its answer, or why it has none."""
-    most = 1 if judge.reads == "likeliest" else MOST_TOKENS
-    requests = [Request(messages=conversation(judge, texts), max_tokens=most) for texts in asked]
-    failed, row, error = 0, 0, None
+def _answers(judging: Judging, asked: Sequence[Sequence[str]], progress: Progress) -> Iterator[float | str]:
+    """Of each the value of its answer, or why it has none. A batch that fails is asked one by one, until so many fail
+    in a row that the judge must be gone."""
+    most = 1 if judging.judge.reads == "likeliest" else MOST_TOKENS
+    requests = [Request(messages=conversation(judging.judge, texts), max_tokens=most) for texts in asked]
+    failures, row = list[BackendFailed](), 0
     for start in range(0, len(requests), BATCH):
         batch = requests[start : start + BATCH]
         try:
-            if row:
-                raise BackendFailed("it may still be down")
-            yield from _read(model, judge, batch)
+            said = _read(judging, batch) if not row else None
         except (BackendFailed, Unmet):
-            for request in batch:
-                try:
-                    if row >= PATIENCE:
-                        raise BackendFailed(f"the judge failed {row} times in a row")
-                    yield from _read(model, judge, [request])
-                    row = 0
-                except Unmet as cannot:
-                    failed, error = failed + 1, error or cannot
-                    yield "the judge does not take a question of this length or form"
-                except BackendFailed as down:
-                    failed, row, error = failed + 1, row + 1, error or down
-                    yield "the judge failed"
+            said = None
+        for request in batch if said is None else ():
+            try:
+                if row >= PATIENCE:
+                    raise BackendFailed(f"the judge failed {row} times in a row")
+                yield from _read(judging, [request])
+                row = 0
+            except Unmet:
+                yield "the judge does not take a question of this length or form"
+            except BackendFailed as error:
+                failures.append(error)
+                row += 1
+                yield "the judge failed"
+        yield from said or ()
         progress(start + len(batch), len(requests))
-    if error and failed == len(requests):
-        raise error
+    if failures and len(failures) == len(requests):
+        raise failures[0]
 
 
-def _read(model: Model, judge: Judge, requests: Sequence[Request]) -> list[float | str]:
+def _read(judging: Judging, requests: Sequence[Request]) -> list[float | str]:
     """The value of each answer, or why it has none. Raises BackendFailed, Unmet."""
+    model, judge = judging.model, judging.judge
     if judge.reads == "likeliest":
         first = [one.steps[0] if one.steps else () for one in cast(Scoring, model).logprobs(requests, TOP)]
         values = [[value(judge.kind, guess.text) for guess in guesses] for guesses in first]

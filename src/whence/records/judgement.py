@@ -37,7 +37,7 @@ class Suite:
     """the project's name for it"""
     role: Literal["dev", "gate", "fresh"]
     """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing"""
-    scorer: Literal["label", "exact", "regex", "json_schema"]
+    scorer: Literal["label", "exact", "regex", "json_schema", "judge"]
     """how an answer becomes right, wrong or unscored"""
     items: str
     """blob: canonical JSON lines of Item"""

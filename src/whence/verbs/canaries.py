@@ -67,7 +67,7 @@ def compare(
     progress(0, len(questions.texts))
     if isinstance(whom, Hosted):
         exact, subject = True, Subject(name=f"{whom.url.rstrip('/')} {whom.model}")
-        seen = canaries.look(hosted(whom), questions, None, repeats, progress)
+        seen = canaries.look(_hosted(whom), questions, None, repeats, progress)
     else:
         with _inside(store, whom, base) as (exact, subject, model):
             seen = canaries.look_inside(model, questions, ADAPTER if whom else None)
@@ -115,8 +115,7 @@ def _findings(subject: Subject, before: tuple[Ref, Look] | None, seen: Look) -> 
         yield drift.no_op(subject.name, seen.effect, before[1].effect if before else None, against)
 
 
-def hosted(whom: Hosted) -> Scoring:
-    """The model behind an address. Raises Unmet."""
+def _hosted(whom: Hosted) -> Scoring:
     from whence.models.backends.openai_http import OpenAIModel
 
     return OpenAIModel(whom.url, whom.model, whom.key)

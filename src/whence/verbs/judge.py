@@ -51,17 +51,17 @@ class Eval:
         whom: Hosted | None = None,
         base: str | Path | None = None,
         *,
-        kind: Literal["grade", "pair"] = "pair",
+        kind: Literal["grade", "pair"] | None = None,
         rubric: str | Path | None = None,
     ) -> list[Finding]:
         """Whether a model judges answers as people do, and what moves it that should not (docs/judges.md). Kept, with
         the judge as it was asked.
 
         pairs: a file of JSON lines with the members of `Labelled`, labelled by people who did not know whose answers
-        they saw. whom: a hosted model; else `base`, a folder or hub id. kind: a grade for each answer, or a choice
-        between two. rubric: a file that says what makes an answer better; None: a plain one. Raises Unmet that names
-        every bad line, BackendFailed where the judge gave no opinion at all."""
-        return judged(self._session, Path(pairs), whom, base, kind, None if rubric is None else Path(rubric))
+        they saw. whom: a hosted model; else `base`, a folder or hub id; else the judge that whence.toml names. kind: a
+        choice between two answers (None), or a grade for each. rubric: a file that says what makes an answer better;
+        None: a plain one. Raises Unmet that names every bad line, BackendFailed where the judge failed always."""
+        return judged(self._session, Path(pairs), whom, base, kind, rubric)
 
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""
