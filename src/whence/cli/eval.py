@@ -41,6 +41,28 @@ def lint(
         told(w, w.eval.lint(reviews), as_json)
 
 
+@app.command(epilog="Example: whence eval parity --at http://gpu1:8000/v1 --model bank-support@2")
+def parity(
+    at: Annotated[str | None, typer.Option("--at", metavar="URL", help="Where it is served: https://…/v1.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What the server at --at calls it.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Is what is served what was evaluated? The same items through the adapter, merged weights and an endpoint.
+
+    Exit code 0: within five points of the score; 2: shown to be worse; 4: too little evidence.
+    """
+    from whence.cli.check import told
+    from whence.verbs import Hosted
+
+    if (at is None) != (model is None) or (key and not at):
+        raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
+    with here(as_json) as w:
+        told(w, w.eval.parity(Hosted(url=at, model=str(model), key=key) if at else None), as_json)
+
+
 @app.command(epilog="Example: whence eval judges pairs.jsonl --at http://localhost:8000/v1 --model judge-1")
 def judges(
     pairs: Annotated[
@@ -87,7 +109,7 @@ def judges(
 @app.command("list", epilog="Example: whence eval list")
 def list_(as_json: AsJson = False) -> None:
     """Every evaluation with its interval; slices with --json."""
-    from whence.records import Prompt, Suite, plain
+    from whence.records import Prompt, Run, Suite, plain
 
     rows, values = [], []
     with here(as_json) as w:
@@ -95,7 +117,8 @@ def list_(as_json: AsJson = False) -> None:
             suite, prompt = w.store.get(made.suite, Suite), w.store.get(made.prompt, Prompt)
             total = made.results[0] if made.results else None
             shown = f"{total.value:.1%} [{total.low:.1%}, {total.high:.1%}]" if total else "nothing scored"
-            who = f"adapter {short(made.adapter)}" if made.adapter else "base"
+            via = w.store.get(made.run, Run).inputs.get("via")
+            who = (f"adapter {short(made.adapter)}" if made.adapter else "base") + (f", {via}" if via else "")
             rows.append(
                 (short(ref), who, suite.name, f"{prompt.template}, {len(prompt.shots)} shots", shown, made.unscored)
             )

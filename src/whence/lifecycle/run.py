@@ -12,7 +12,7 @@ from typing import Protocol
 
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, Judging
-from whence.lifecycle import routed
+from whence.lifecycle import parity, routed
 from whence.lifecycle.findings import examples
 from whence.lifecycle.judging import project_judge
 from whence.lifecycle.lines import asked_line, evaluation_line, finding_line, ingest_line, step_line, training_lines
@@ -349,6 +349,7 @@ class Walk:
             if part.role == "fresh":
                 told = self._progress("evaluate", f"candidate on {part.name}")
                 score(tuned, self.suites[part.name], plain, on_progress=told)
+        parity.ask(self.store, model, plain, gate, tokens, self._way, judging=self.judging)
         chosen = self.store.get(best, Prompt)
         return [
             evaluation_line("base, bare", self.store.get(bare, Evaluation)),
@@ -405,6 +406,9 @@ class Walk:
         said = "".join(f", {name} beside it for what is asked like its rows" for name in others)
         lines.append(f"{made}, served under the alias {alias!r}{said}")
         return moved or self.store.count(Release) > before, lines
+
+    def _way(self, way: str) -> Callable[[int, int], None]:
+        return self._progress("evaluate", f"candidate, {way}")
 
     # -- small things ------------------------------------------------------------------------------------------------
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
-from whence.evaluate import lint, read_reviews, write_evidence
+from whence.evaluate import lint, read_reviews, scored, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
-from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Unmet, Verdict
+from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.store.suites import current_suites
 from whence.verbs.binding import binding
 from whence.verbs.canaries import Hosted
@@ -21,6 +22,7 @@ from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Outcome
+    from whence.verbs.canaries import Hosted
     from whence.verbs.session import Session
 
 
@@ -76,6 +78,30 @@ class Eval:
         """Every model that was scored on the items of a suite as it is now, as they came. suite: None: the gate's.
         Raises NotFound."""
         return tried(self._store, self._suite(suite))
+
+    def parity(self, whom: Hosted | None = None) -> list[Finding]:
+        """Does the newest adapter that was scored on the gate answer as it did then: merged into its base, and behind
+        the gateway's own door? What was asked before is not asked again. whom: an endpoint where somebody serves it, in
+        place of both. Raises NotFound where none was scored, BackendFailed."""
+        from whence.lifecycle import parity
+        from whence.lifecycle.judging import project_judge
+        from whence.lifecycle.model import LazyModel
+        from whence.models.backends.openai_http import OpenAIModel
+
+        store, told = self._store, self._session.told
+        tuned = [one for _, one in scored(store, current_suites(store)[self._suite(None)][0]) if one.adapter]
+        if not tuned:
+            raise NotFound("no adapter was scored on the gate\n  do: whence eval run")
+        last = tuned[-1]
+        model = LazyModel(store, last.base, Ref(str(last.adapter)), self._session.project.file.recipe.threads)
+        tokens = int(store.get(last.run, Run).inputs["max_tokens"])
+        at = whom and {f"{whom.url.rstrip('/')} {whom.model}": OpenAIModel(whom.url, whom.model, whom.key)}
+        judged = store.get(last.suite, Suite).scorer == "judge"
+        judging = project_judge(self._session.project, store) if judged else None
+        progress = partial(partial, told.progress, "parity")
+        parity.ask(store, model, last.prompt, last.suite, tokens, progress, at, judging)
+        found = list(parity.served(store, Ref(str(last.adapter))))
+        return [one for one in found if not at or one.message.startswith(tuple(at))]
 
     def _suite(self, name: str | None) -> str:
         known = current_suites(self._store)
