@@ -5,7 +5,8 @@
 
 A scripted judge knows how good an answer is, since the answer says so ("worth +1.20"), sees it through noise, and adds
 what is planted: so much for 100 words, for the first place, for an asserted answer, for one of its own, for one that
-says nothing. People see the same through noise of their own. Nothing of it is said to the audit. *real*: the demo's
+says nothing. People see the same through noise of their own. Nothing of it is said to the audit. Judges with a bias
+are audited a fifth as often as those without. *real*: the demo's
 tiny base of half a million parameters judges `hh_rlhf`. It knows nothing of such answers; what is shown is that the way
 holds, and no claim is made.
 """

@@ -242,6 +242,20 @@ def judges() -> Iterator[Case]:
         covers=lambda r: within(stats.krippendorff([*zip(*both(r, 200, 0.6), strict=True)]), 0.6), slower=10,
     )  # fmt: skip
 
+    def favoured(r: Rng, better: float, more: float) -> bool:
+        """A judge and people of 400 pairs, a half with one of its own, which is better by so much and liked by more."""
+        own = r.choice([-1, 1, 0, 0], 400)
+        true = r.normal(0, 1.4, 400) + better * own
+        people, judge = true + r.normal(0, 0.7, 400), true + more * own + r.normal(0, 1, 400)
+        found = stats.favour(np.sign(judge), np.sign(people), own)
+        return significant(found) and found.statistic > 0
+
+    for better in (0.0, -0.7):
+        yield Case(
+            "favour", f"400 pairs, its own better by {better}; effect: liked by 0.9 more",
+            lambda r, b=better: favoured(r, b, 0), lambda r, b=better: favoured(r, b, 0.9), slower=10,
+        )  # fmt: skip
+
     def outvoted(r: Rng) -> bool:
         """Five judges of 200 things, two good and three poor: more right than by the majority?"""
         truth = r.integers(0, 3, 200)

@@ -248,6 +248,19 @@ def test_a_slope_is_that_of_least_squares(rows: list[tuple[int, int, int]]) -> N
     assert (found.p or 0) <= 0.05 or found.low - 1e-9 <= 0 <= found.high + 1e-9
 
 
+def test_a_judge_that_says_what_people_say_favours_nobody() -> None:
+    rng = np.random.default_rng(1)
+    truth, own = rng.choice([-1, 0, 1], 300), rng.choice([-1, 0, 1], 300)
+    same = stats.favour(truth, truth, own)
+    assert same.low <= 0 <= same.high
+    assert same.p is not None
+    assert same.p > 0.05
+    always = stats.favour(np.where(own, own, truth), truth, own)
+    assert (always.statistic > 0.8, always.low > 0.5, always.n) == (True, True, int((own != 0).sum()))
+    with pytest.raises(ValueError, match="pairs without it"):
+        stats.favour(truth, truth, np.ones(300))
+
+
 def test_a_mean_is_a_slope_on_ones_with_an_error_a_little_larger() -> None:
     values = np.random.default_rng(0).normal(0.3, 1, 50)
     found, t = stats.slope(values, np.ones(50)), scipy_stats.ttest_1samp(values, 0)
