@@ -86,6 +86,19 @@ def test_what_other_judges_scored_is_not_compared_and_no_model_is_asked_twice(de
     assert [asked[one.run] for one in (old, again, new)] == [120, 0, 120]
 
 
+def test_a_judge_that_was_chosen_when_another_had_scored_is_post_hoc(desk: Desk) -> None:
+    on, other = suite(desk), Judging(model=SURE.model, judge=replace(SURE.judge, rubric="The shorter, the better."))
+    old, gate = evaluated(desk, on, 0.3, SURE), fix_gate(desk.store, desk.gate(on))
+    evaluated(desk, on, 0.8, other, tuned=True)
+    new = evaluated(desk, on, 0.8, SURE, tuned=True)
+    keep_audit(desk.store, SURE.judge, labelled(1, 3), [])
+    made = desk.store.get(judge(desk.store, gate, refs(desk)[new], refs(desk)[old]), Verdict)
+    assert made.outcome == "abstain"
+    assert [one.check for one in made.findings if one.verdict == "abstain" and one.severity == "high"] == [
+        "eval.post_hoc"
+    ]
+
+
 def test_a_judge_in_words_leaves_items_unscored_with_the_reason(desk: Desk) -> None:
     made = evaluated(desk, suite(desk), 0.3, judging("pair", Planted(prose=1.0)))
     assert (made.unscored, made.results) == (120, ())

@@ -106,8 +106,18 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
 
 
 def _audited(store: Store, new: Evaluation) -> Iterator[Finding]:
-    """Where a judge scored: what its newest audit came to."""
+    """Where a judge scored: what its newest audit came to, and that no other judge's score was known before its own."""
     if judge := store.get(new.run, Run).inputs.get("judge"):
+        seq, first = next((seq, one) for seq, one in scored(store, new.suite) if _who(one) == _who(new))
+        if store.get(first.run, Run).inputs.get("judge") != judge:
+            yield Finding(
+                check=POST_HOC,
+                about=judge,
+                verdict="abstain",
+                severity="high",
+                message=f"post hoc: another judge scored the candidate on these items at event {seq}, before this "
+                "one; do: take that one again, or train a new candidate",
+            )
         last = store.events(AUDITED, about=Ref(judge))[-1:]
         said: Outcome = last[0].data["outcome"] if last else "abstain"
         message = f"its audit at event {last[0].seq} says {said}" if last else "it was never audited"
