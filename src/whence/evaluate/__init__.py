@@ -4,7 +4,7 @@ from whence.evaluate.audit import audit, audited, keep_audit
 from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
 from whence.evaluate.evidence import judge_evidence, write_evidence
-from whence.evaluate.gates import POST_HOC, fix_gate, judge, outcome, scored
+from whence.evaluate.gates import POST_HOC, fix_gate, judge, loss, outcome, scored
 from whence.evaluate.judges import Judging
 from whence.evaluate.labelled import Labelled, read_labelled
 from whence.evaluate.prompts import grid, messages
@@ -37,6 +37,7 @@ __all__ = [
     "keep_audit",
     "left_out",
     "lint",
+    "loss",
     "messages",
     "outcome",
     "passes",

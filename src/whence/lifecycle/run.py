@@ -346,9 +346,9 @@ class Walk:
         one.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asked, own=own, criteria=criteria))
         one.candidate = score(tuned, gate, plain, on_progress=self._progress("evaluate", "candidate"))
         for part in self.file.suites if one is self.out else ():
-            if part.role == "fresh":
-                told = self._progress("evaluate", f"candidate on {part.name}")
-                score(tuned, self.suites[part.name], plain, on_progress=told)
+            for who in {"fresh": [tuned], "counter": [alone, tuned]}.get(part.role, []):
+                told = self._progress("evaluate", f"{'candidate' if who is tuned else 'base'} on {part.name}")
+                score(who, self.suites[part.name], plain, on_progress=told)
         parity.ask(self.store, model, plain, gate, tokens, self._way, judging=self.judging)
         chosen = self.store.get(best, Prompt)
         return [
