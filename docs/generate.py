@@ -51,6 +51,7 @@ PARTS = (
     ("[base]", config.BasePart),
     ("[recipe]", config.RecipePart),
     ("[[suites]]", config.SuitePart),
+    ("[judge]", config.JudgePart),
     ("[gate]", config.GatePart),
     ("[[requirements]]", config.RequirementPart),
     ("[[requirements.criteria]]", config.CriterionPart),

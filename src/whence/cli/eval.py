@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -61,6 +61,49 @@ def parity(
         raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
     with here(as_json) as w:
         told(w, w.eval.parity(Hosted(url=at, model=str(model), key=key) if at else None), as_json)
+
+
+@app.command(epilog="Example: whence eval judges pairs.jsonl --at http://localhost:8000/v1 --model judge-1")
+def judges(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            help='What people chose: {"id", "question", "a", "b", "chosen": "a", "a_ok": true, "b_ok": false, "a_by", '
+            '"b_by"} a line; the last four may be absent.',
+            show_default=False,
+        ),
+    ],
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="URL", help="A hosted judge: https://…/v1; default: [judge].")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What the server at --at calls it.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", help="A judge in this process: folder or hub id.")] = None,
+    kind: Annotated[
+        Literal["pair", "grade"] | None,
+        typer.Option("--kind", help="A choice between two answers, the default, or a grade for each."),
+    ] = None,
+    rubric: Annotated[
+        str | None, typer.Option("--rubric", metavar="FILE", help="What makes an answer better; default: a plain one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Does a model judge answers as people do, and what moves it that should not? Exit code 0: it may judge; 2: it must
+    not; 4: too little evidence."""
+    from whence.cli.check import told
+    from whence.verbs import Hosted
+
+    if at and base:
+        raise typer.BadParameter("one of --at and --base, or [judge] in whence.toml", param_hint="--at")
+    if not (at or base) and (kind or rubric):
+        raise typer.BadParameter("goes with --at or --base: [judge] in whence.toml says its own", param_hint="--kind")
+    if (at is None) != (model is None) or (key and not at):
+        raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
+    whom = Hosted(url=at, model=str(model), key=key) if at else None
+    with here(as_json, create=True, project=False) as w:
+        told(w, w.eval.judges(pairs, whom, base, kind=kind, rubric=rubric), as_json)
 
 
 @app.command("list", epilog="Example: whence eval list")

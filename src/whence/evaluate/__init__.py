@@ -1,9 +1,12 @@
 """Suites, scorers, prompts, evaluations, gates → verdicts."""
 
+from whence.evaluate.audit import audit, audited, keep_audit
 from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
 from whence.evaluate.evidence import judge_evidence, write_evidence
 from whence.evaluate.gates import POST_HOC, fix_gate, judge, loss, outcome, scored
+from whence.evaluate.judges import Judging
+from whence.evaluate.labelled import Labelled, read_labelled
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.reviews import Review, read_reviews
 from whence.evaluate.rules import Pairing, rules
@@ -16,9 +19,13 @@ __all__ = [
     "POST_HOC",
     "Contender",
     "ItemFields",
+    "Judging",
+    "Labelled",
     "Pairing",
     "Review",
     "Spec",
+    "audit",
+    "audited",
     "best_prompt",
     "compiled",
     "evaluate",
@@ -27,6 +34,7 @@ __all__ = [
     "items_of",
     "judge",
     "judge_evidence",
+    "keep_audit",
     "left_out",
     "lint",
     "loss",
@@ -34,6 +42,7 @@ __all__ = [
     "outcome",
     "passes",
     "put_suite",
+    "read_labelled",
     "read_reviews",
     "read_suite",
     "rules",

@@ -104,7 +104,8 @@ def _question(item: Item) -> str | bytes:
 
 def _how(run: Run, suite: Ref) -> tuple[set[Ref], dict[str, str]]:
     """(what was asked, how); how its answers were scored is another matter."""
-    return set(run.used) - {suite}, {name: value for name, value in run.inputs.items() if name != "scoring"}
+    asked = {name: value for name, value in run.inputs.items() if name not in ("scoring", "judge")}
+    return set(run.used) - {suite}, asked
 
 
 def _failed(line: Json) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from whence.evaluate.criteria import held
+from whence.evaluate.judges import AUDITED
 from whence.evaluate.rules import Pairing, lost, rules
 from whence.evaluate.suites import items_of
 from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
@@ -53,7 +54,8 @@ def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequ
     tried = [states(store, one) for one in others.values()]
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried)
     criteria = [held(store.get(ref, Criterion), items, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    found = (*own, *_post_hoc(store, gate, new), *_budget(store, gate, new), *criteria, *findings)
+    also = (*_post_hoc(store, gate, new), *_audited(store, new), *_budget(store, gate, new))
+    found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
@@ -104,6 +106,32 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
                 f"that, at event {fixed[0].seq}; do: judge by the gate that stood then, or train a new candidate",
             )
             return
+
+
+def _audited(store: Store, new: Evaluation) -> Iterator[Finding]:
+    """Where a judge scored: what its newest audit came to, and that no other judge's score was known before its own."""
+    if judge := store.get(new.run, Run).inputs.get("judge"):
+        seq, first = next((seq, one) for seq, one in scored(store, new.suite) if _who(one) == _who(new))
+        if store.get(first.run, Run).inputs.get("judge") != judge:
+            yield Finding(
+                check=POST_HOC,
+                about=judge,
+                verdict="abstain",
+                severity="high",
+                message=f"post hoc: another judge scored the candidate on these items at event {seq}, before this "
+                "one; do: take that one again, or train a new candidate",
+            )
+        last = store.events(AUDITED, about=Ref(judge))[-1:]
+        said: Outcome = last[0].data["outcome"] if last else "abstain"
+        message = f"its audit at event {last[0].seq} says {said}" if last else "it was never audited"
+        yield Finding(
+            check=AUDITED,
+            about=judge,
+            verdict=said,
+            severity="high",
+            message=f"the judge that scored: {message}" + ("" if said == "pass" else "; do: whence eval judges PAIRS"),
+            evidence=(judge,),
+        )
 
 
 def _budget(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:

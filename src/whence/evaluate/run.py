@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from whence.evaluate.answers import Kept, Line, given_before, unfit
+from whence.evaluate.judges import Judging
 from whence.evaluate.prompts import grid, messages, shown
-from whence.evaluate.scorers import score
+from whence.evaluate.scorers import scores
 from whence.evaluate.suites import items_of
 from whence.models.port import Model, Reply, Request
 from whence.records import (
@@ -67,20 +68,28 @@ def evaluate(
     prompt: Ref,
     *,
     max_tokens: int,
+    judging: Judging | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> Ref:
     """Score every item and return the digest of the Evaluation; a finished one of the same inputs is found again.
 
     An item that was put to the same model in the same way before is not asked again, be it by an evaluation that was
     cut short. Not asked, and unscored, are items that the prompt gives away as a shot or that `unfit` names. `results`
-    holds scored items only: all of them first (none when nothing was scored), then each slice. Raises NotFound,
+    holds scored items only: all of them first (none when nothing was scored), then each slice. judging: who scores the
+    answers to a suite that a judge scores; others are not shown to it. Raises NotFound, Unmet where nobody judges,
     BackendFailed; what was answered until then is kept.
     """
+    judged = store.get(suite, Suite).scorer == "judge" and judging is not None
     used = (suite, contender.base, *([contender.adapter] if contender.adapter else []), prompt)
     run = Run(
         activity="evaluate",
         used=used,
-        inputs={"max_tokens": str(max_tokens), "scoring": SCORING} | ({"via": contender.via} if contender.via else {}),
+        inputs={
+            "max_tokens": str(max_tokens),
+            "scoring": SCORING,
+            **({"via": contender.via} if contender.via else {}),
+            **({"judge": store.put(judging.judge)} if judged and judging else {}),
+        },
     )
     name = store.put(run)
     if finished := store.events("run.finished", about=name):
@@ -89,7 +98,7 @@ def evaluate(
     items = items_of(store, suite)
     with Kept(store, name) as kept:
         resumed = len(kept)
-        asking = _Asking(store, contender, run, suite, prompt, items, max_tokens)
+        asking = _Asking(store, contender, run, suite, prompt, items, max_tokens, judging)
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
             for item, line in asking.lines([item for item in batch if item.id not in kept]):
@@ -148,8 +157,9 @@ class _Asking:
         prompt: Ref,
         items: Sequence[Item],
         max_tokens: int,
+        judging: Judging | None,
     ) -> None:
-        self._contender, self._max_tokens = contender, max_tokens
+        self._contender, self._max_tokens, self._judging = contender, max_tokens, judging
         self._suite, self._prompt = store.get(suite, Suite), store.get(prompt, Prompt)
         self._shots = _shots(store, self._prompt)
         self._unfit = unfit(items) | {item.id: SHOWN for item in items if shown(item, self._shots)}
@@ -161,15 +171,17 @@ class _Asking:
         asked = [item for item in items if item.id not in self._unfit and item.id not in self._before]
         replies = dict(zip((item.id for item in asked), self._ask(asked), strict=True))
         for item in items:
+            if item.id not in replies and item.id not in self._unfit:
+                before = self._before[item.id]
+                replies[item.id] = Reply(text=before, prompt_tokens=0, completion_tokens=0, finish="stop")
+                self.known += 1
+        answered = [(item, replies[item.id]) for item in items if item.id in replies]
+        given = {one.item: one for one in scores(self._suite, answered, self._judging)}
+        for item in items:
             if why := self._unfit.get(item.id):
                 yield item.id, _line(Score(item=item.id, state="unscored", reason=why), None)
-            elif item.id in replies:
-                reply = replies[item.id]
-                yield item.id, _line(score(self._suite, item, reply), reply)
             else:
-                self.known += 1
-                reply = Reply(text=self._before[item.id], prompt_tokens=0, completion_tokens=0, finish="stop")
-                yield item.id, _line(score(self._suite, item, reply), reply)
+                yield item.id, _line(given[item.id], replies[item.id])
 
     def _ask(self, items: Sequence[Item]) -> list[Reply]:
         requests = [
@@ -235,6 +247,7 @@ def best_prompt(
     dev: Ref,
     *,
     max_tokens: int,
+    judging: Judging | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> Ref:
     """The prompt of the grid under which the contender gets most items of a dev suite right.
@@ -259,6 +272,7 @@ def best_prompt(
             dev,
             store.put(prompt),
             max_tokens=max_tokens,
+            judging=judging,
             on_progress=_part(on_progress, number, len(prompts)),
         )
         lines = store.get_lines(store.get(made, Evaluation).scores)

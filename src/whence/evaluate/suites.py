@@ -126,7 +126,7 @@ def put_suite(
     store: Store,
     name: str,
     role: Literal["dev", "gate", "fresh", "counter"],
-    scorer: Literal["label", "exact", "regex", "json_schema"],
+    scorer: Literal["label", "exact", "regex", "json_schema", "judge"],
     items: Sequence[Item],
     labels: Sequence[str] = (),
     *,

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import Protocol
 
 from whence import data, evaluate, govern, register, train
-from whence.evaluate import Contender
+from whence.evaluate import Contender, Judging
 from whence.lifecycle import parity, routed
 from whence.lifecycle.findings import examples
+from whence.lifecycle.judging import project_judge
 from whence.lifecycle.lines import asked_line, evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
 from whence.lifecycle.rebuild import on_same_rows
@@ -104,6 +106,8 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
     if not METHODS[project.file.recipe.method].answers:  # a model that scores is not served
         to = min(to, "train", key=STAGES.index)
     _ready(project, to)
+    if STAGES.index(to) >= STAGES.index("evaluate"):
+        _ = walk.judging  # what it lacks is said before anything is done
     for stage in STAGES[: STAGES.index(to) + 1]:
         fresh, lines = getattr(walk, stage)()
         walk.out.stages.append(Stage(stage, fresh, lines))
@@ -325,23 +329,27 @@ class Walk:
         tuned = Contender(model=model, base=base, adapter=adapter, adapter_name=model.name)
         tokens = self.file.serving.max_tokens
         best = evaluate.best_prompt(
-            self.store, alone, dev, max_tokens=tokens, on_progress=self._progress("evaluate", "base's best prompt")
+            self.store,
+            alone,
+            dev,
+            max_tokens=tokens,
+            judging=self.judging,
+            on_progress=self._progress("evaluate", "base's best prompt"),
         )
         plain = self.store.put(Prompt(template="bare", text=""))
         told = self._progress("evaluate", "base on the gate")
-        bare = evaluate.evaluate(self.store, alone, gate, plain, max_tokens=tokens, on_progress=told)
-        one.baseline = evaluate.evaluate(self.store, alone, gate, best, max_tokens=tokens, on_progress=told)
+        score = partial(evaluate.evaluate, self.store, max_tokens=tokens, judging=self.judging)
+        bare = score(alone, gate, plain, on_progress=told)
+        one.baseline = score(alone, gate, best, on_progress=told)
         asked = asdict(self.file.gate) | ({"min_items": self.file.gate.min_slice_items} if one is not self.out else {})
         criteria = evaluate.compiled(self.store, self.project.requirements()) if one is self.out else None
         one.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asked, own=own, criteria=criteria))
-        one.candidate = evaluate.evaluate(
-            self.store, tuned, gate, plain, max_tokens=tokens, on_progress=self._progress("evaluate", "candidate")
-        )
+        one.candidate = score(tuned, gate, plain, on_progress=self._progress("evaluate", "candidate"))
         for part in self.file.suites if one is self.out else ():
             for who in {"fresh": [tuned], "counter": [alone, tuned]}.get(part.role, []):
                 told = self._progress("evaluate", f"{'candidate' if who is tuned else 'base'} on {part.name}")
-                evaluate.evaluate(self.store, who, self.suites[part.name], plain, max_tokens=tokens, on_progress=told)
-        parity.ask(self.store, model, plain, gate, tokens, self._way)
+                score(who, self.suites[part.name], plain, on_progress=told)
+        parity.ask(self.store, model, plain, gate, tokens, self._way, judging=self.judging)
         chosen = self.store.get(best, Prompt)
         return [
             evaluation_line("base, bare", self.store.get(bare, Evaluation)),
@@ -352,6 +360,12 @@ class Walk:
             evaluation_line("adapter", self.store.get(one.candidate, Evaluation)),
             *keep_canaries(self.store, model, adapter),
         ]
+
+    @cached_property
+    def judging(self) -> Judging | None:
+        """Who scores what a judge is to score."""
+        judged = any(part.scorer == "judge" for part in self.file.suites)
+        return project_judge(self.project, self.store) if judged else None
 
     def judge(self) -> tuple[bool, list[str]]:
         """The gate's rules and every installed check → verdict."""

@@ -38,7 +38,7 @@ class Suite:
     role: Literal["dev", "gate", "fresh", "counter"]
     """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing; on
     counter nothing may get worse while the gate gets better"""
-    scorer: Literal["label", "exact", "regex", "json_schema"]
+    scorer: Literal["label", "exact", "regex", "json_schema", "judge"]
     """how an answer becomes right, wrong or unscored"""
     items: str
     """blob: canonical JSON lines of Item"""
@@ -231,6 +231,24 @@ class Canaries:
     """of the adapter: mean divergence (Kullback-Leibler, nats) of its next token from its base's, over questions"""
     moved: float | None = None
     """share of questions, 0 to 1, that the adapter answers otherwise than its base"""
+
+
+@noun
+class Judge:
+    """A model that is asked what it thinks of answers, and how it is asked."""
+
+    called: str
+    """what `a_by` and `b_by` call it"""
+    model: str
+    """``b3:`` of its weights; of a hosted one ``URL MODEL``, and nobody can say what answers there"""
+    kind: Literal["grade", "pair"]
+    """grade: a number for one answer; pair: which of two is better"""
+    rubric: str
+    """what makes an answer better, as a person said it"""
+    reads: Literal["answer", "likeliest"]
+    """answer: what it says; likeliest: which of the answers asked for has the likeliest first token"""
+    asking: str
+    """version of the prompts and of how they are read"""
 
 
 @noun

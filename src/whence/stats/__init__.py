@@ -1,7 +1,8 @@
 """Numbers in, a Result out: statistic, p, interval, n, smallest detectable change, method. Pure; reads no record."""
 
-from whence.stats.agreement import Consensus, dawid_skene, kappa, krippendorff
+from whence.stats.agreement import Consensus, dawid_skene, favour, kappa, krippendorff
 from whence.stats.calibration import brier, calibration_error
+from whence.stats.linear import slope
 from whence.stats.looks import at_any_time, bounded_mean, planned_looks
 from whence.stats.paired import (
     equivalent,
@@ -34,6 +35,7 @@ __all__ = [
     "cusum",
     "dawid_skene",
     "equivalent",
+    "favour",
     "few_kept",
     "holm",
     "items_needed",
@@ -45,6 +47,7 @@ __all__ = [
     "noninferior",
     "paired_mean",
     "planned_looks",
+    "slope",
     "smallest_detectable",
     "smallest_p",
     "told_apart",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
@@ -13,9 +13,11 @@ from whence.evaluate import lint, read_reviews, scored, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
-from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Unmet, Verdict
+from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.store.suites import current_suites
 from whence.verbs.binding import binding
+from whence.verbs.canaries import Hosted
+from whence.verbs.judges import judged
 from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
@@ -45,6 +47,24 @@ class Eval:
         ids = [one.id for one in spec.criteria()]
         return lint(spec, None if reviews is None else read_reviews(Path(reviews), ids))
 
+    def judges(
+        self,
+        pairs: str | Path,
+        whom: Hosted | None = None,
+        base: str | Path | None = None,
+        *,
+        kind: Literal["grade", "pair"] | None = None,
+        rubric: str | Path | None = None,
+    ) -> list[Finding]:
+        """Whether a model judges answers as people do, and what moves it that should not (docs/judges.md). Kept, with
+        the judge as it was asked.
+
+        pairs: a file of JSON lines with the members of `Labelled`, labelled by people who did not know whose answers
+        they saw. whom: a hosted model; else `base`, a folder or hub id; else the judge that whence.toml names. kind: a
+        choice between two answers (None), or a grade for each. rubric: a file that says what makes an answer better;
+        None: a plain one. Raises Unmet that names every bad line, BackendFailed where the judge failed always."""
+        return judged(self._session, Path(pairs), whom, base, kind, rubric)
+
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""
         return dict(self._store.all(Evaluation))
@@ -64,6 +84,7 @@ class Eval:
         the gateway's own door? What was asked before is not asked again. whom: an endpoint where somebody serves it, in
         place of both. Raises NotFound where none was scored, BackendFailed."""
         from whence.lifecycle import parity
+        from whence.lifecycle.judging import project_judge
         from whence.lifecycle.model import LazyModel
         from whence.models.backends.openai_http import OpenAIModel
 
@@ -75,7 +96,10 @@ class Eval:
         model = LazyModel(store, last.base, Ref(str(last.adapter)), self._session.project.file.recipe.threads)
         tokens = int(store.get(last.run, Run).inputs["max_tokens"])
         at = whom and {f"{whom.url.rstrip('/')} {whom.model}": OpenAIModel(whom.url, whom.model, whom.key)}
-        parity.ask(store, model, last.prompt, last.suite, tokens, lambda way: partial(told.progress, "parity", way), at)
+        judged = store.get(last.suite, Suite).scorer == "judge"
+        judging = project_judge(self._session.project, store) if judged else None
+        progress = partial(partial, told.progress, "parity")
+        parity.ask(store, model, last.prompt, last.suite, tokens, progress, at, judging)
         found = list(parity.served(store, Ref(str(last.adapter))))
         return [one for one in found if not at or one.message.startswith(tuple(at))]
 
