@@ -128,3 +128,39 @@ def access(
             for one in found]  # fmt: skip
     text = table(rows, ("suite", "purpose", "items", "by", "at")) if rows else "nobody is on record as having looked"
     say([asdict(one) for one in found], text, as_json)
+
+
+@app.command(
+    epilog="Example: whence eval harness lm-eval desk --at http://127.0.0.1:8321 --model desk -- --include_path tasks"
+)
+def harness(
+    tool: Annotated[str, typer.Argument(help="lm-eval or inspect.", show_default=False)],
+    task: Annotated[str, typer.Argument(help="As the tool takes it: a name, or a file.", show_default=False)],
+    at: Annotated[str, typer.Option("--at", metavar="URL", help="An OpenAI-compatible endpoint.")],
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="What the endpoint calls it.")],
+    more: Annotated[
+        list[str] | None, typer.Argument(help="After --: arguments that the tool gets.", show_default=False)
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", metavar="NAME", help="The adapter that answers; default: a base.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option("--metric", metavar="NAME", help="Which of several.")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME", help="Whose items these are; a new name makes a suite.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run another tool against an endpoint, and bring in its log; what the tool says goes to stderr."""
+    from whence.cli.imports import tell_evidence
+    from whence.evaluate.harness import TOOLS
+
+    if tool not in TOOLS:
+        raise typer.BadParameter(f"{tool!r} is none of {', '.join(TOOLS)}", param_hint="TOOL")
+    with here(as_json, create=True, project=False) as w:
+        found = w.eval.harness(
+            tool, task, *more or (), at=at, model=model, key=key, adapter=adapter, metric=metric, suite=suite
+        )
+    tell_evidence(found, as_json)

@@ -90,7 +90,7 @@ def evaluate(
         prompt=prompt,
         scores=store.put_lines(_line(s, r) for s, r in zip(scores, replies, strict=True)),
         unscored=sum(s.state == "unscored" for s in scores),
-        results=tuple(_results(items, scores)),
+        results=tuple(results_of(items, scores)),
     )
     report = RunReport(
         run=name,
@@ -141,7 +141,7 @@ def _line(score: Score, reply: Reply | None) -> Json:
     return plain(score) | {"output": output}
 
 
-def _results(items: Sequence[Item], scores: Sequence[Score]) -> Iterator[SliceResult]:
+def results_of(items: Sequence[Item], scores: Sequence[Score]) -> Iterator[SliceResult]:
     """All scored items, then each slice that has some, in the order of their names."""
     right: dict[str, list[bool]] = {}
     for item, given in zip(items, scores, strict=True):

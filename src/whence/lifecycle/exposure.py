@@ -11,8 +11,8 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 
 from whence.data import looked, noted
-from whence.evaluate import scored
-from whence.records import Adapter, Evaluation, Finding, Ref, Release, Suite
+from whence.evaluate import by_another_tool, scored
+from whence.records import Adapter, Evaluation, Finding, Ref, Release, Run, Suite
 from whence.stats import Result, apart, widening
 from whence.store import Store
 from whence.store.suites import current_suites
@@ -182,6 +182,8 @@ def pools(store: Store, thing: Ref) -> Iterable[Finding]:
     suites, cycles = dict(store.all(Suite)), dict[Ref, dict[str, tuple[int, int]]]()
     for _, made in store.all(Evaluation):
         suite = suites[made.suite]
+        if by_another_tool(store.get(made.run, Run)):
+            continue  # scored in another way than the fresh items
         if made.adapter and made.results and suite.role in ("gate", "fresh") and "/" not in suite.name:
             cycles.setdefault(made.adapter, {})[suite.role] = (made.results[0].right, made.results[0].n)
     both = {adapter: one for adapter, one in cycles.items() if len(one) == 2}

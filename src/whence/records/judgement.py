@@ -37,8 +37,8 @@ class Suite:
     """the project's name for it"""
     role: Literal["dev", "gate", "fresh"]
     """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing"""
-    scorer: Literal["label", "exact", "regex", "json_schema"]
-    """how an answer becomes right, wrong or unscored"""
+    scorer: Literal["label", "exact", "regex", "json_schema", "elsewhere"]
+    """how an answer becomes right, wrong or unscored; elsewhere: another tool says so, and we cannot"""
     items: str
     """blob: canonical JSON lines of Item"""
     n: int

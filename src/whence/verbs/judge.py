@@ -18,6 +18,7 @@ from whence.verbs.binding import binding
 from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
+    from whence.evaluate import Evidence
     from whence.lifecycle.run import Outcome
     from whence.verbs.session import Session
 
@@ -57,6 +58,32 @@ class Eval:
         Raises NotFound."""
         return tried(self._store, self._suite(suite))
 
+    def harness(
+        self,
+        tool: str,
+        task: str,
+        *more: str,
+        at: str,
+        model: str,
+        key: str | None = None,
+        adapter: str | None = None,
+        metric: str | None = None,
+        suite: str | None = None,
+    ) -> list[Evidence]:
+        """Run lm-eval or Inspect against an OpenAI-compatible endpoint, such as `whence serve`, and bring in the logs
+        that it leaves in `whence-evals` of the project's folder. What it says goes to stderr.
+
+        task: as the tool takes it. more: arguments that are handed on to it. at: ``http://HOST:PORT``. model: what the
+        endpoint calls it. key: name of the environment variable that holds the endpoint's key. The others are those of
+        `adopt.evals`. Raises Unmet where the tool is not installed, BackendFailed where it fails.
+        """
+        from whence.evaluate import Endpoint, run_harness
+        from whence.serve.address import plain
+
+        folder = self._session.folder / "whence-evals" / f"{self._store.clock():%Y%m%dT%H%M%S%f}-{tool}"
+        logs = run_harness(tool, task, Endpoint(url=plain(at), model=model, key=key), folder, more)
+        return self._session.adopt.evals(*logs, adapter=adapter, model=model, metric=metric, suite=suite)
+
     def _suite(self, name: str | None) -> str:
         known = current_suites(self._store)
         named = [one for one, (_, suite) in known.items() if one == name or (name is None and suite.role == "gate")]
@@ -94,6 +121,38 @@ class Ship:
         Raises NotFound."""
         given = self._store.get(self._verdict(about), Verdict)
         return lines_of(given, baseline_value(self._store, given))
+
+    def gate(self, suite: str | None = None) -> Event:
+        """Fix the gate of whence.toml on a suite as it is now, unless it is, and return the event that says when it
+        was: before the candidate is scored elsewhere. suite: None: the project's gate suite. Raises NotFound, Unmet."""
+        from whence.lifecycle.judging import fix
+
+        return fix(self._session.project, self._store, self._session.told, suite)
+
+    def judge(
+        self,
+        candidate: str,
+        baseline: str,
+        *,
+        junit: str | Path | None = None,
+        summary: str | Path | None = None,
+    ) -> Ref:
+        """The verdict by the gate of whence.toml on one evaluation against another, by their first digits; nothing is
+        released. junit, summary: files as for `whence ship`. Raises Unmet where they are of other items or were scored
+        in another way."""
+        from whence.lifecycle.judging import judged
+
+        refs = [self._evaluation(one) for one in (candidate, baseline)]
+        made = judged(self._session.project, self._store, self._session.told, *refs)
+        given = self._store.get(made, Verdict)
+        tell(given, baseline_value(self._store, given), junit, summary)
+        return made
+
+    def _evaluation(self, about: str) -> Ref:
+        found = find(self._store, about)
+        if not (isinstance(found, str) and isinstance(self._store.get(Ref(found)), Evaluation)):
+            raise Unmet(f"{about} is no evaluation", "an evaluation, by its first digits", "see whence eval list")
+        return Ref(found)
 
     def evidence(self, file: str | Path, verdict: str | None = None) -> Ref:
         """Write what a verdict rests on, without a word of items or answers: `whence ship --evidence FILE` judges it
