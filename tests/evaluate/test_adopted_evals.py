@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logs import inspect_log, lines, sample, samples, unpack
 from questions import LABELS, Desk, item
 
+from fixtures.other_logs import inspect_log, lines, sample, samples, unpack
 from whence.evaluate import Claims, Evidence, adopt_log, fix_gate, items_of, judge, put_suite
 from whence.lifecycle.erasing import holding
 from whence.lifecycle.exposure import tried

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logs import HEADER, archive, inspect_log, lines, packed, sample, samples, unpack
 from questions import LABELS
 
+from fixtures.other_logs import HEADER, archive, inspect_log, lines, packed, sample, samples, unpack
 from whence.evaluate.elsewhere import Log, read_log, state_of
 from whence.records import Unmet
 

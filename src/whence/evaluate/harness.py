@@ -25,6 +25,8 @@ TOOLS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "inspect": ("inspect_ai", ("inspect",), "pip install inspect-ai openai"),
 }
 """Tool → its module, its commands, how it is installed."""
+KEYS = {"OPENAI_API_KEY": "none", "WHENCE_API_KEY": "none"}
+"""What the tools are told where no key was named; they ask for one."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 AT_ONCE = 4
 """Requests under way together."""
@@ -69,7 +71,10 @@ def run_harness(tool: str, task: str, at: Endpoint, folder: Path, more: Sequence
     with writing(folder):
         folder.mkdir(parents=True)
     with subprocess.Popen(
-        [*command, *more], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **OFFLINE, **said}
+        [*command, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **OFFLINE, **KEYS, **said},
     ) as child:
         assert child.stdout
         while piece := os.read(child.stdout.fileno(), 4096):
