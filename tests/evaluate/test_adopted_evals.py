@@ -124,7 +124,8 @@ def test_items_by_name_and_items_that_are_alike(desk: Desk, tmp_path: Path) -> N
     put_suite(desk.store, "alike", "gate", "label", alike, LABELS)
     held = [sample(0, value, id=name) for name, value in (("b", "I"), ("a", "C"))]
     told = adopt_log(desk.store, inspect_log(tmp_path / "log.json", *held), replace(TUNED, suite="alike"))
-    assert [(line["item"], line["state"]) for line in stored(desk, told)] == [("a", "right"), ("b", "wrong")]
+    assert [(line["item"], line["state"]) for line in stored(desk, told)] == [("a", "right"), ("b", "unscored")]
+    assert told.unscored == {"item a asks the same": 1}, "as in our own evaluations"
 
 
 def test_a_log_of_another_model_is_refused(desk: Desk, real: Path, tmp_path: Path) -> None:

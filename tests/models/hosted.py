@@ -30,7 +30,8 @@ def completion(text: str | None, logprobs: list[dict[str, float]] | None = None,
         listed = [[{"token": t, "logprob": v} for t, v in step.items()] for step in logprobs]
         told = {"content": [{**step[0], "top_logprobs": step} for step in listed]}
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": told}
-    return 200, json.dumps({"choices": [choice | more], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}).encode()
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    return 200, json.dumps({"model": "tiny", "choices": [choice | more], "usage": usage}).encode()
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from whence.evaluate.answers import unfit
 from whence.evaluate.elsewhere import Answered, Log, read_log
-from whence.evaluate.run import results_of
+from whence.evaluate.run import Count
 from whence.evaluate.suites import items_of, put_suite
 from whence.lineage import aliases, find
 from whence.records import (
@@ -120,21 +121,24 @@ def adopt_log(store: Store, path: Path, claims: Claims = Claims()) -> Evidence:
         prompt = store.put(Prompt(template=log.header.tool, text=_asked(log)))
         used = (suite, base, *([adapter] if adapter else []), prompt)
         run = store.put(Run(activity="evaluate", used=used, inputs=_inputs(log)))
-        scores = [_score(item, by_item.get(item.id)) for item in items]
+        why = unfit(items)
+        scores = [_score(item, by_item.get(item.id), why.get(item.id)) for item in items]
         known = store.events("run.finished", about=run)
         if known:
             made = Ref(known[0].data["evaluation"])
         else:
             answers = (by_item[item.id].answer if item.id in by_item else None for item in items)
+            lines = (plain(s) | {"output": a} for s, a in zip(scores, answers, strict=True))
+            count = Count(items)
             evaluation = Evaluation(
                 run=run,
                 suite=suite,
                 base=base,
                 adapter=adapter,
                 prompt=prompt,
-                scores=store.put_lines(plain(s) | {"output": a} for s, a in zip(scores, answers, strict=True)),
-                unscored=sum(one.state == "unscored" for one in scores),
-                results=tuple(results_of(items, scores)),
+                scores=store.put_lines(count.counted(lines)),
+                unscored=count.unscored,
+                results=tuple(count.results()),
             )
             report = RunReport(
                 run=run,
@@ -340,7 +344,8 @@ def _inputs(log: Log) -> dict[str, str]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _score(item: Item, one: Answered | None) -> Score:
-    if one is None:
-        return Score(item=item.id, state="unscored", reason=MISSING)
+def _score(item: Item, one: Answered | None, why: str | None) -> Score:
+    """why: it cannot count, whatever the log says."""
+    if one is None or why:
+        return Score(item=item.id, state="unscored", reason=why or MISSING)
     return Score(item=item.id, state=one.state, reason=one.reason)

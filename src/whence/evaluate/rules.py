@@ -69,8 +69,8 @@ def rules(
     enough = len(pairing.pairs) >= gate.min_items
     found = [
         _items(gate, pairing, candidate),
-        _unscored(gate, pairing.new, candidate, "candidate"),
-        _unscored(gate, pairing.old, baseline, "baseline"),
+        _unscored(gate, pairing.new, pairing.old, candidate, "candidate"),
+        _unscored(gate, pairing.old, pairing.new, baseline, "baseline"),
     ]
     if gate.min_value is not None:
         found.append(_value(gate.min_value, pairing, candidate, enough))
@@ -103,28 +103,33 @@ def _parts(gate: Gate, pairing: Pairing, about: str) -> Iterator[Finding]:
 
 def _items(gate: Gate, pairing: Pairing, about: str) -> Finding:
     n, total = len(pairing.pairs), len(pairing.items)
+    neither = sum(pairing.new[item.id] == pairing.old[item.id] == "unscored" for item in pairing.items)
+    said = f" ({neither} on neither)" if neither else ""
     return Finding(
         check="gate.items",
         about=about,
         verdict="pass" if n >= gate.min_items else "abstain",
         severity="high",
-        message=f"{n} of {total} items scored on both sides; needs {gate.min_items}",
+        message=f"{n} of {total} items scored on both sides{said}; needs {gate.min_items}",
         statistic=float(n),
         threshold=float(gate.min_items),
         n=total,
     )
 
 
-def _unscored(gate: Gate, states: Mapping[str, str], about: str, who: str) -> Finding:
-    """A candidate without a value too often fails; such a baseline leaves nothing to compare with: abstain."""
-    missing, total = sum(state == "unscored" for state in states.values()), len(states)
+def _unscored(gate: Gate, states: Mapping[str, str], others: Mapping[str, str], about: str, who: str) -> Finding:
+    """A candidate without a value too often fails; such a baseline leaves nothing to compare with: abstain. An item
+    without a value on either side is the suite's matter: the fewer are left."""
+    alone = [item for item, state in states.items() if state == "unscored" != others[item]]
+    missing, total = len(alone), len(states)
     broken: Outcome = "fail" if who == "candidate" else "abstain"
     return Finding(
         check="gate.unscored",
         about=about,
         verdict="pass" if missing <= gate.max_unscored * total else broken,
         severity="high",
-        message=f"{who}: {missing} of {total} items unscored; at most {gate.max_unscored:.1%} allowed",
+        message=f"{who}: {missing} of {total} items unscored that the other has; at most {gate.max_unscored:.1%} "
+        "allowed",
         statistic=missing / total,
         threshold=gate.max_unscored,
         n=total,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from whence.evaluate.answers import Kept, given_before, unfit
 from whence.evaluate.prompts import grid, messages, shown
 from whence.evaluate.scorers import score
 from whence.evaluate.suites import items_of
@@ -30,6 +32,7 @@ from whence.store import Store
 
 SCORING = "1"
 """Version of scorers and prompts; raised when a change to them could change a score."""
+SHOWN = "the prompt holds its answer"
 BATCH = 64
 """Items between two signs of progress; the model batches inside as it likes."""
 
@@ -49,6 +52,8 @@ class Contender:
     """the Adapter record; None: the base alone"""
     adapter_name: str | None = None
     """the name under which the model loaded that adapter"""
+    via: str | None = None
+    """how it is asked, where not in this process as it was trained: ``merged``, ``served``"""
 
     def __post_init__(self) -> None:
         if (self.adapter is None) != (self.adapter_name is None):
@@ -66,42 +71,62 @@ def evaluate(
 ) -> Ref:
     """Score every item and return the digest of the Evaluation; a finished one of the same inputs is found again.
 
-    Items that the prompt gives away as a shot are not asked and stay unscored. `results` holds scored items only: all
-    of them first (none when nothing was scored), then each slice. Raises NotFound, BackendFailed.
+    An item that was put to the same model in the same way before is not asked again, be it by an evaluation that was
+    cut short. Not asked, and unscored, are items that the prompt gives away as a shot or that `unfit` names. `results`
+    holds scored items only: all of them first (none when nothing was scored), then each slice. Raises NotFound,
+    BackendFailed; what was answered until then is kept.
     """
     used = (suite, contender.base, *([contender.adapter] if contender.adapter else []), prompt)
-    run = Run(activity="evaluate", used=used, inputs={"max_tokens": str(max_tokens), "scoring": SCORING})
+    run = Run(
+        activity="evaluate",
+        used=used,
+        inputs={"max_tokens": str(max_tokens), "scoring": SCORING} | ({"via": contender.via} if contender.via else {}),
+    )
     name = store.put(run)
-    for event in store.events("run.finished", about=name):
-        return Ref(event.data["evaluation"])
+    if finished := store.events("run.finished", about=name):
+        return Ref(finished[0].data["evaluation"])
     started, began, cpu = store.clock(), time.monotonic(), time.process_time()
     items = items_of(store, suite)
-    scores, replies = [], []
-    judged, said = store.get(suite, Suite), store.get(prompt, Prompt)
-    for item, reply in _answers(contender, items, (said, _shots(store, said)), max_tokens, on_progress):
-        given = Score(item=item.id, state="unscored", reason="the prompt holds its answer")
-        scores.append(given if reply is None else score(judged, item, reply))
-        replies.append(reply)
-    evaluation = Evaluation(
-        run=name,
-        suite=suite,
-        base=contender.base,
-        adapter=contender.adapter,
-        prompt=prompt,
-        scores=store.put_lines(_line(s, r) for s, r in zip(scores, replies, strict=True)),
-        unscored=sum(s.state == "unscored" for s in scores),
-        results=tuple(results_of(items, scores)),
-    )
-    report = RunReport(
-        run=name,
-        started_at=started,
-        duration_s=time.monotonic() - began,
-        cpu_s=time.process_time() - cpu,
-        facts=_facts(evaluation, len(items), [r for r in replies if r is not None]),
-    )
-    with store.transaction():
-        made, _ = store.put_many([evaluation, report])
-        store.append("run.finished", name, {"evaluation": made, "items": len(items), "unscored": evaluation.unscored})
+    with Kept(store, name) as kept:
+        resumed = len(kept)
+        asking = _Asking(store, contender, run, suite, prompt, items, max_tokens)
+        for start in range(0, len(items), BATCH):
+            batch = items[start : start + BATCH]
+            for item, line in asking.lines([item for item in batch if item.id not in kept]):
+                kept.add(item, line)
+            on_progress(start + len(batch), len(items))
+        count = Count(items)
+        evaluation = Evaluation(
+            run=name,
+            suite=suite,
+            base=contender.base,
+            adapter=contender.adapter,
+            prompt=prompt,
+            scores=store.put_lines(count.counted(kept.lines(items))),
+            unscored=count.unscored,
+            results=tuple(count.results()),
+        )
+        report = RunReport(
+            run=name,
+            started_at=started,
+            duration_s=time.monotonic() - began,
+            cpu_s=time.process_time() - cpu,
+            facts={
+                "items": len(items),
+                "unscored": count.unscored,
+                "asked": asking.asked,
+                "known": asking.known + resumed,
+                "prompt_tokens": count.spent[0],
+                "completion_tokens": count.spent[1],
+                "cut_off": count.cut_off,
+            },
+        )
+        with store.transaction():
+            made, _ = store.put_many([evaluation, report])
+            if not store.events("run.finished", about=name):
+                facts = {"evaluation": made, "items": len(items), "unscored": count.unscored}
+                store.append("run.finished", name, facts)
+        kept.drop()
     return made
 
 
@@ -111,58 +136,88 @@ def _shots(store: Store, prompt: Prompt) -> list[Item]:
     return [known[shot.suite, shot.item] for shot in prompt.shots]
 
 
-def _answers(
-    contender: Contender,
-    items: Sequence[Item],
-    prompt: tuple[Prompt, Sequence[Item]],
-    max_tokens: int,
-    progress: Progress,
-) -> Iterator[tuple[Item, Reply | None]]:
-    """Each item with its reply, in order; None for one that the prompt's shots give away. Raises BackendFailed."""
-    said, shots = prompt
-    for start in range(0, len(items), BATCH):
-        batch = items[start : start + BATCH]
-        asked = [item for item in batch if not shown(item, shots)]
+class _Asking:
+    """Items → lines: what an answer was and how it scores, and what it took."""
+
+    def __init__(
+        self,
+        store: Store,
+        contender: Contender,
+        run: Run,
+        suite: Ref,
+        prompt: Ref,
+        items: Sequence[Item],
+        max_tokens: int,
+    ) -> None:
+        self._contender, self._max_tokens = contender, max_tokens
+        self._suite, self._prompt = store.get(suite, Suite), store.get(prompt, Prompt)
+        self._shots = _shots(store, self._prompt)
+        self._unfit = unfit(items) | {item.id: SHOWN for item in items if shown(item, self._shots)}
+        self._before = given_before(store, run, suite, prompt, items)
+        self.asked = self.known = 0
+
+    def lines(self, items: Sequence[Item]) -> Iterator[tuple[str, Json]]:
+        """(item, its line) of each of these, the model asked together for those that it has to be asked for."""
+        asked = [item for item in items if item.id not in self._unfit and item.id not in self._before]
+        replies = dict(zip((item.id for item in asked), self._ask(asked), strict=True))
+        for item in items:
+            if why := self._unfit.get(item.id):
+                yield item.id, plain(Score(item=item.id, state="unscored", reason=why)) | {"output": None}
+                continue
+            if item.id in replies:
+                reply, took = replies[item.id], True
+            else:
+                before = self._before[item.id]
+                reply, took = Reply(text=before, prompt_tokens=0, completion_tokens=0, finish="stop"), False
+                self.known += 1
+            spent = {"spent": [reply.prompt_tokens, reply.completion_tokens], "cut_off": reply.finish == "length"}
+            output = reply.text.encode("utf-8", "replace").decode()  # half of a surrogate pair becomes ?
+            yield item.id, plain(score(self._suite, item, reply)) | {"output": output} | (spent if took else {})
+
+    def _ask(self, items: Sequence[Item]) -> list[Reply]:
         requests = [
-            Request(messages=messages(said, shots, item), adapter=contender.adapter_name, max_tokens=max_tokens)
-            for item in asked
+            Request(
+                messages=messages(self._prompt, self._shots, item),
+                adapter=self._contender.adapter_name,
+                max_tokens=self._max_tokens,
+            )
+            for item in items
         ]
-        replies = contender.model.generate(requests) if requests else []
+        replies = self._contender.model.generate(requests) if requests else []
         if len(replies) != len(requests):
             raise BackendFailed(f"the model gave {len(replies)} replies to {len(requests)} requests")
-        by_id = {item.id: reply for item, reply in zip(asked, replies, strict=True)}
-        yield from ((item, by_id.get(item.id)) for item in batch)
-        progress(start + len(batch), len(items))
+        self.asked += len(requests)
+        return replies
 
 
-def _line(score: Score, reply: Reply | None) -> Json:
-    """One line of the scores blob; half of a surrogate pair in an answer becomes ``?``."""
-    output = None if reply is None else reply.text.encode("utf-8", "replace").decode()
-    return plain(score) | {"output": output}
+class Count:
+    """What lines come to, counted as they pass."""
 
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+        self._right: Counter[str] = Counter()
+        self._scored: Counter[str] = Counter()
+        self.unscored = self.cut_off = 0
+        self.spent = [0, 0]
 
-def results_of(items: Sequence[Item], scores: Sequence[Score]) -> Iterator[SliceResult]:
-    """All scored items, then each slice that has some, in the order of their names."""
-    right: dict[str, list[bool]] = {}
-    for item, given in zip(items, scores, strict=True):
-        if given.state != "unscored":
-            for name in ("*", *(f"{field}={value}" for field, value in item.slices.items())):
-                right.setdefault(name, []).append(given.state == "right")
-    for name, values in sorted(right.items(), key=lambda pair: (pair[0] != "*", pair[0])):
-        share = wilson(sum(values), len(values))
-        yield SliceResult(
-            slice=name, n=share.n, right=sum(values), value=share.statistic, low=share.low, high=share.high
-        )
+    def counted(self, lines: Iterable[Json]) -> Iterator[Json]:
+        """The same lines, as they are recorded."""
+        for item, line in zip(self._items, lines, strict=True):
+            for at, tokens in enumerate(line.pop("spent", ())):
+                self.spent[at] += tokens
+            self.cut_off += line.pop("cut_off", False)
+            self.unscored += line["state"] == "unscored"
+            if line["state"] != "unscored":
+                for name in ("*", *(f"{field}={value}" for field, value in item.slices.items())):
+                    self._scored[name] += 1
+                    self._right[name] += line["state"] == "right"
+            yield line
 
-
-def _facts(evaluation: Evaluation, items: int, replies: Sequence[Reply]) -> Json:
-    return {
-        "items": items,
-        "unscored": evaluation.unscored,
-        "prompt_tokens": sum(r.prompt_tokens for r in replies),
-        "completion_tokens": sum(r.completion_tokens for r in replies),
-        "cut_off": sum(r.finish == "length" for r in replies),
-    }
+    def results(self) -> Iterator[SliceResult]:
+        """All scored items, then each slice that has some, in the order of their names."""
+        for name, n in sorted(self._scored.items(), key=lambda pair: (pair[0] != "*", pair[0])):
+            right, share = self._right[name], wilson(self._right[name], n)
+            yield SliceResult(slice=name, n=n, right=right, value=share.statistic, low=share.low, high=share.high)
 
 
 def _part(progress: Progress, number: int, parts: int) -> Progress:

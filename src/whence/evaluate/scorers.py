@@ -24,7 +24,7 @@ class Unusable(Exception):
 def score(suite: Suite, item: Item, reply: Reply) -> Score:
     """The score of one reply under the suite's scorer. Raises Unmet where the scorer needs an extra."""
     if reply.finish in ("error", "cancelled"):
-        return Score(item=item.id, state="unscored", reason=f"{ENDED} {reply.finish}")
+        return Score(item=item.id, state="unscored", reason=f"{ENDED} {reply.reason or reply.finish}")
     if item.expected is None:
         return Score(item=item.id, state="unscored", reason="the item has no expected value")
     try:

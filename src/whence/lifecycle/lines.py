@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from whence.records import Adapter, Evaluation, Finding, Json, Ref, RunReport, Step
 
@@ -60,6 +60,15 @@ def evaluation_line(who: str, made: Evaluation) -> str:
     total = made.results[0]
     unscored = f", {made.unscored} unscored" if made.unscored else ""
     return f"{who}: {total.value:.1%} [{total.low:.1%}, {total.high:.1%}] of {total.n} items{unscored}"
+
+
+def asked_line(reports: Iterable[RunReport]) -> str:
+    """asked for 1,080 answers (360 were known): 30,120 tokens, 9.4 CPU s"""
+    every = list(reports)
+    names = ("asked", "known", "prompt_tokens", "completion_tokens")
+    asked, known, read, written = (sum(one.facts[name] for one in every) for name in names)
+    were = f" ({known:,} were known)" if known else ""
+    return f"asked for {asked:,} answers{were}: {read + written:,} tokens, {sum(one.cpu_s for one in every):.1f} CPU s"
 
 
 def finding_line(finding: Finding) -> str:

@@ -13,7 +13,7 @@ from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender
 from whence.lifecycle import routed
 from whence.lifecycle.findings import examples
-from whence.lifecycle.lines import evaluation_line, finding_line, ingest_line, step_line, training_lines
+from whence.lifecycle.lines import asked_line, evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
 from whence.lifecycle.rebuild import on_same_rows
 from whence.lifecycle.routed import Made
@@ -314,7 +314,8 @@ class Walk:
         for one in self.parts:
             suite, ids = own[one.name]
             lines += self._of(one, self._evaluate(one, suite, ids))
-        return self.store.count(Evaluation) > before, lines
+        made = [one for _, one in self.store.all(Evaluation)][before:]
+        return bool(made), [*lines, asked_line(self._report(one.run) for one in made)] if made else lines
 
     def _evaluate(self, one: Made, gate: Ref, own: tuple[str, ...] | None) -> list[str]:
         dev = self._suite("dev")

@@ -47,6 +47,8 @@ class Reply:
     prompt_tokens: int
     completion_tokens: int
     finish: Finish
+    reason: str | None = None
+    """why it ended in error, where that is known"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,8 @@ class Model(Protocol):
     """Anything that answers conversations."""
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
-        """Answer each request, in order. Requests for different adapters may share a call. Raises BackendFailed."""
+        """Answer each request, in order. Requests for different adapters may share a call. One that fails by itself
+        ends in error; raises BackendFailed where none is answered."""
 
 
 class Scoring(Model, Protocol):

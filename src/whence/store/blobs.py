@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import fsspec
 
-from whence.records import BackendFailed, Damaged, NotFound, sha256, writing
+from whence.records import BackendFailed, Conflict, Damaged, NotFound, sha256, writing
 
 NAME = re.compile(r"[0-9a-f]{64}")
 ERASED = ".erased"
@@ -44,6 +45,34 @@ class Blobs:
             raise
         except FileNotFoundError:  # swept meanwhile
             return self.put(data)
+        return name
+
+    def put_parts(self, parts: Iterable[bytes]) -> str:
+        """Store what parts come to, one at a time in memory. Raises Conflict where an erasure swept it away."""
+        partial, hashed = f"{self._root}/00/{secrets.token_hex(8)}.part", hashlib.sha256()
+        try:
+            with writing(partial):
+                self._fs.makedirs(partial.rsplit("/", 1)[0], exist_ok=True)
+                with self._fs.open(partial, "wb") as file:
+                    for part in parts:
+                        hashed.update(part)
+                        file.write(part)
+                    if self._fs.protocol[0] == "file":
+                        file.flush()
+                        os.fsync(file.fileno())
+                name = f"sha256:{hashed.hexdigest()}"
+                path = self.path(name)
+                if self._fs.exists(path) or self._fs.exists(path + ERASED):
+                    self._fs.rm(partial)
+                    return name
+                self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                self._fs.mv(partial, path)
+        except FileNotFoundError as error:
+            raise Conflict("an erasure swept away what was being stored\n  do: the same again") from error
+        except BaseException:
+            with suppress(OSError):
+                self._fs.rm(partial)
+            raise
         return name
 
     def get(self, name: str) -> bytes:

@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 from collections.abc import Container, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -135,6 +135,15 @@ class Journal:
         for segment in self.segments():
             if segment not in kept:
                 (self._folder / segment).unlink()
+
+    def drop(self, segments: Iterable[str]) -> None:
+        """Remove these segments; one that another process writes is left to it."""
+        self.close()
+        for segment in segments:
+            path = self._folder / segment
+            with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
     def blank(self, entries: Iterable[Entry]) -> None:
         """Overwrite entries where they stand, so that others stay where they are and a segment that another process

@@ -317,7 +317,7 @@ class Store(Catalogue):
 
     def put_lines(self, values: Iterable[Json]) -> str:
         """Store values as canonical JSON lines in one blob."""
-        return self.blobs.put(b"".join(encode(v) + b"\n" for v in values))
+        return self.blobs.put_parts(encode(v) + b"\n" for v in values)
 
     def get_lines(self, blob: str) -> list[Json]:
         """Values from a blob of JSON lines."""
@@ -326,7 +326,8 @@ class Store(Catalogue):
     # -- words -------------------------------------------------------------------------------------------------------
 
     def journal(self, kind: str) -> Journal:
-        """The journal of one kind of words: payload, trace, feedback, quarantine, identifiers, example."""
+        """The journal of one kind of words: payload, trace, feedback, quarantine, identifiers, example,
+        answers."""
         self._usable()
         if kind not in self._journals:
             self._journals.setdefault(kind, Journal(self.root / "journal" / kind))

@@ -10,7 +10,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import get_args
 from urllib.parse import SplitResult, urlsplit
@@ -20,6 +21,8 @@ from whence.records import BackendFailed, Json, Unmet
 
 TIMEOUT_S = 120
 TRIES = 3
+AT_ONCE = 8
+"""Requests under way together."""
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same request may fare better."""
 WAIT_S = 20.0
@@ -32,13 +35,14 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class OpenAIModel:
-    """One hosted model. Requests go one after the other; a conversation's adapter is the model's own affair.
+    """One hosted model. At most `AT_ONCE` requests are under way; a conversation's adapter is the model's own affair.
 
     url: up to and without ``/chat/completions``, such as ``https://api.example.org/v1``. key: name of the environment
-    variable that holds the key; None: none is sent. Raises Unmet for an address or key that cannot be used.
+    variable that holds the key; None: none is sent. known_as: names under which the server may answer; None: any.
+    Raises Unmet for an address or key that cannot be used.
     """
 
-    def __init__(self, url: str, model: str, key: str | None = None) -> None:
+    def __init__(self, url: str, model: str, key: str | None = None, known_as: Collection[str] | None = None) -> None:
         parts = _parts(url)
         token = os.environ.get(key) if key else None
         if key and not token:
@@ -48,22 +52,42 @@ class OpenAIModel:
         if token and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise Unmet(f"the key would go to {parts.hostname} unencrypted", "https", "name an https address")
         self._parts, self._model, self._token, self._tells = parts, model, token, True
+        self._known_as = known_as
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
-        """See the port; an answer comes whole. Raises BackendFailed."""
-        replies = []
-        for i, request in enumerate(requests):
-            said = self._ask(request, {})
-            with self._understood():
-                text, usage = _text(said), said.get("usage") or {}
-                counts = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
-                finish = said["choices"][0].get("finish_reason")
-                finish = finish if finish in get_args(Finish) else "stop"
-            if on_text is not None and text and not on_text(i, text):
-                finish = "cancelled"
-            replies.append(Reply(text=text, prompt_tokens=counts[0], completion_tokens=counts[1], finish=finish))
+        """See the port; an answer comes whole. A request that is not answered, or by another model, ends in error.
+        Raises BackendFailed where none is answered."""
+        failures: list[BackendFailed] = []
+
+        def one(numbered: tuple[int, Request]) -> Reply:
+            try:
+                return self._reply(*numbered, on_text)
+            except BackendFailed as error:
+                failures.append(error)
+                why = str(error).splitlines()[0]
+                return Reply(text="", prompt_tokens=0, completion_tokens=0, finish="error", reason=why)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            replies = list(pool.map(one, enumerate(requests)))
+        if failures and len(failures) == len(requests):
+            raise failures[0]
         return replies
+
+    def _reply(self, number: int, request: Request, on_text: OnText | None) -> Reply:
+        said = self._ask(request, {})
+        with self._understood():
+            text, usage = _text(said), said.get("usage") or {}
+            counts = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+            finish = said["choices"][0].get("finish_reason")
+            finish = finish if finish in get_args(Finish) else "stop"
+            who = said.get("model")
+        if self._known_as is not None and who not in self._known_as:
+            named = repr(who)[:80] if who else "a model that it does not name"
+            raise BackendFailed(f"{self._model} was asked and {named} answered")
+        if on_text is not None and text and not on_text(number, text):
+            finish = "cancelled"
+        return Reply(text=text, prompt_tokens=counts[0], completion_tokens=counts[1], finish=finish)
 
     def logprobs(self, requests: Sequence[Request], top: int) -> list[Scored]:
         """See the port; without steps where the server tells none. Raises BackendFailed."""

@@ -1,0 +1,112 @@
+"""Answers that were given already, so that nothing is asked twice: of the same evaluation, cut short, and of earlier
+ones that put the same item to the same model in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from types import TracebackType
+
+from whence.evaluate.scorers import ENDED
+from whence.evaluate.suites import items_of
+from whence.records import Conflict, Damaged, Evaluation, Item, Json, Ref, Run, encode, sha256
+from whence.store import Store
+from whence.store.journal import Entry, Journal
+
+KIND = "answers"
+"""of words, in the journal: those of evaluations that are not done"""
+
+
+class Kept:
+    """The lines of one evaluation until it is recorded. Those that a killed process left are there again."""
+
+    def __init__(self, store: Store, run: Ref) -> None:
+        self._run = run
+        self._journal = Journal(store.root / "journal" / KIND)
+        self._at: dict[str, Entry] = {}
+        for segment in self._journal.segments():
+            left = [(entry, head) for entry, head in self._journal.scan(segment) if head and head.get("run") == run]
+            lines = self._journal.read_many(entry for entry, _ in left)
+            self._at |= {
+                head["item"]: entry
+                for (entry, head), (_, line) in zip(left, lines, strict=True)
+                if head["sum"] == sha256(encode(line))
+            }
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._journal.close()
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._at
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def add(self, item: str, line: Json) -> None:
+        """Keep one line; a kill of this process does not lose it."""
+        self._at[item] = self._journal.append(line, head={"run": self._run, "item": item, "sum": sha256(encode(line))})
+
+    def lines(self, items: Iterable[Item]) -> Iterator[Json]:
+        """The line of each item, in order; one at a time is in memory. Raises Conflict where an erasure, or damage,
+        took one away meanwhile."""
+        entries = (self._at[item.id] for item in items)
+        try:
+            for _, run in groupby(entries, key=lambda entry: entry.segment):
+                yield from (line for _, line in self._journal.read_many(run))
+        except Damaged as error:
+            what = f"an answer of this evaluation was taken away while it ran: {error}"
+            raise Conflict(f"{what}\n  do: evaluate again; what is left is not asked again") from error
+
+    def drop(self) -> None:
+        """Remove the lines: they are recorded."""
+        self._journal.drop({entry.segment for entry in self._at.values()})
+
+
+def given_before(store: Store, run: Run, suite: Ref, prompt: Ref, items: Sequence[Item]) -> dict[str, str]:
+    """Item → what the same model said to the same question under the same prompt with the same sampling, in other
+    evaluations; answers that it failed to give are left out."""
+    asked = {_question(item): item.id for item in items}
+    mine, found = _sampling(run), dict[str, str]()
+    others = [one for _, one in store.all(Evaluation) if one.prompt == prompt]
+    for other in others:
+        made = store.get(other.run, Run)
+        models = [set(one.used) - {one_suite} for one, one_suite in ((made, other.suite), (run, suite))]
+        if models[0] != models[1] or _sampling(made) != mine:
+            continue
+        there = {item.id: name for item in items_of(store, other.suite) if (name := asked.get(_question(item)))}
+        for line in store.get_lines(other.scores) if there else ():
+            if line["item"] in there and line.get("output") is not None and not _failed(line):
+                found[there[line["item"]]] = line["output"]
+    return found
+
+
+def _question(item: Item) -> str:
+    return sha256(encode(item.input))
+
+
+def _sampling(run: Run) -> dict[str, str]:
+    """How a model was asked; how its answers were scored is another matter."""
+    return {name: value for name, value in run.inputs.items() if name != "scoring"}
+
+
+def _failed(line: Json) -> bool:
+    return str(line.get("reason", "")).startswith(ENDED)
+
+
+def unfit(items: Sequence[Item]) -> dict[str, str]:
+    """Item → why it cannot count: it asks what an earlier one asks, or what one asks that expects something else."""
+    same: dict[str, list[Item]] = {}
+    for item in items:
+        same.setdefault(_question(item), []).append(item)
+    out = dict[str, str]()
+    for group in same.values():
+        for number, item in enumerate(group):
+            unlike = next((one for one in group if one.expected != item.expected), None)
+            if unlike:
+                out[item.id] = f"item {unlike.id} asks the same and expects otherwise"
+            elif number:
+                out[item.id] = f"item {group[0].id} asks the same"
+    return out
