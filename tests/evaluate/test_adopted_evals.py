@@ -112,6 +112,8 @@ def test_items_by_name_and_items_that_are_alike(desk: Desk, tmp_path: Path) -> N
     desk.suite(4)
     named = lines(tmp_path / "log.jsonl", *({"item": f"q{i}", "right": i < 2} for i in range(4)))
     assert adopt_log(desk.store, named, TUNED).right == 2
+    silent = lines(tmp_path / "silent.jsonl", *({"input": f"question {i}", "right": i < 3} for i in range(4)))
+    assert adopt_log(desk.store, silent, TUNED).right == 3, "what it was compared with is not said"
     gold = lines(tmp_path / "gold.jsonl", {"item": "q0", "expected": "another", "right": True})
     assert list(adopt_log(desk.store, gold, TUNED).unscored) == [
         "not in the log",
@@ -145,21 +147,23 @@ def test_a_log_of_another_model_is_refused(desk: Desk, real: Path, tmp_path: Pat
 # -- the gate ----------------------------------------------------------------------------------------------------------
 
 
-def gated(desk: Desk, real: Path) -> tuple[Ref, Ref, Ref]:
+def gated(desk: Desk, real: Path, clock: Any) -> tuple[Ref, Ref, Ref]:
     """(gate, candidate, baseline): fixed weeks before the tools ran."""
     suite = desk.suite(8)
     gate = fix_gate(desk.store, desk.gate(suite, min_items=8))
+    clock.skip(days=30)
     old = adopt_log(desk.store, real / "base.eval")
     return gate, adopt_log(desk.store, real / "tuned.eval", TUNED).evaluation, old.evaluation
 
 
-def test_two_logs_are_judged_like_our_own(desk: Desk, real: Path) -> None:
-    gate, new, old = gated(desk, real)
+def test_two_logs_are_judged_like_our_own(desk: Desk, real: Path, clock: Any) -> None:
+    gate, new, old = gated(desk, real, clock)
     verdict = desk.store.get(judge(desk.store, gate, new, old), Verdict)
     [gain] = [one for one in verdict.findings if one.check == "gate.gain"]
     assert verdict.outcome == "pass"
     assert (gain.statistic, gain.n) == (0.875, 8)
     assert gain.p == pytest.approx(2 * 0.5**7)
+    assert {one.check for one in verdict.findings} == {"gate.items", "gate.unscored", "gate.gain", "gate.slice"}
     worse = judge(desk.store, gate, old, new)
     assert desk.store.get(worse, Verdict).outcome == "fail"
 
@@ -184,13 +188,18 @@ def test_a_log_without_a_time_says_so_and_one_adopted_before_is_post_hoc(desk: D
     verdict = desk.store.get(judge(desk.store, gate, new.evaluation, old.evaluation), Verdict)
     assert verdict.outcome == "pass"
     assert [one.severity for one in verdict.findings if one.check == "eval.undated"] == ["low"]
+    early = inspect_log(tmp_path / "early.json", *(sample(i, target=LABELS[i % 4]) for i in range(8)))
+    dreamt = adopt_log(desk.store, early, TUNED)
+    same = judge(desk.store, gate, dreamt.evaluation, dreamt.evaluation)
+    said = [one.message for one in desk.store.get(same, Verdict).findings if one.check == "eval.undated"]
+    assert said == ["the log says that it began after it came here: whether the gate stood by then nobody can tell"]
     later = fix_gate(desk.store, desk.gate(suite, min_items=8, min_gain=0.1))
     again = desk.store.get(judge(desk.store, later, new.evaluation, old.evaluation), Verdict)
     assert "eval.post_hoc" in {one.check for one in again.findings}
 
 
-def test_what_was_scored_in_another_way_is_not_compared(desk: Desk, real: Path, tmp_path: Path) -> None:
-    gate, new, old = gated(desk, real)
+def test_what_was_scored_in_another_way_is_not_compared(desk: Desk, real: Path, tmp_path: Path, clock: Any) -> None:
+    gate, new, old = gated(desk, real, clock)
     suite = desk.store.get(new, Evaluation).suite
     ours = desk.evaluated(suite, lambda i: False, tuned=False)
     by_lm_eval = adopt_log(desk.store, samples(real, "base")).evaluation

@@ -229,6 +229,12 @@ def test_an_archive_of_frames_of_a_run_that_never_ended(tmp_path: Path) -> None:
     assert states(read_log(archive(tmp_path / "log.eval", stored, method=0))) == "r"
 
 
+def test_a_header_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    for header in ({"plan": {"config": {"top_p": float("nan")}}}, {"eval": {"task": "\ud800"}}):
+        with pytest.raises(Unmet, match="cannot be kept"):
+            read_log(inspect_log(tmp_path / "log.json", sample(0), **header))
+
+
 @pytest.mark.fault
 def test_damaged_members_are_named(tmp_path: Path) -> None:
     good = {"header.json": packed(json.dumps(HEADER).encode())}

@@ -44,7 +44,8 @@ def lint(
 @app.command("list", epilog="Example: whence eval list")
 def list_(as_json: AsJson = False) -> None:
     """Every evaluation with its interval; slices with --json."""
-    from whence.records import Prompt, Suite, plain
+    from whence.evaluate import by_another_tool
+    from whence.records import Base, Prompt, Run, Suite, plain
 
     rows, values = [], []
     with here(as_json) as w:
@@ -53,9 +54,11 @@ def list_(as_json: AsJson = False) -> None:
             total = made.results[0] if made.results else None
             shown = f"{total.value:.1%} [{total.low:.1%}, {total.high:.1%}]" if total else "nothing scored"
             who = f"adapter {short(made.adapter)}" if made.adapter else "base"
-            rows.append(
-                (short(ref), who, suite.name, f"{prompt.template}, {len(prompt.shots)} shots", shown, made.unscored)
-            )
+            asked = f"{prompt.template}, {len(prompt.shots)} shots"
+            if by_another_tool(w.store.get(made.run, Run)):
+                who = who if made.adapter else f"base {w.store.get(made.base, Base).name}"
+                asked = f"{prompt.template} {prompt.text}".rstrip()
+            rows.append((short(ref), who, suite.name, asked, shown, made.unscored))
             values.append({"evaluation": ref, **plain(made)})
     head = ("evaluation", "model", "suite", "prompt", "right", "unscored")
     say(values, table(rows, head) if rows else "no evaluation yet: whence eval run", as_json)

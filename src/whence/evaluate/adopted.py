@@ -301,11 +301,12 @@ def _item(one: Answered) -> Item:
 
 
 def _paired(items: Sequence[Item], answered: Sequence[Answered]) -> dict[str, Answered]:
-    """Item → the log's, by question and expected answer, or by name where the log quotes no question. Items that are
-    alike are paired in order."""
+    """Item → the log's: by question and expected answer, by the question alone where the log does not say what it
+    expects, or by name where it quotes no question. Items that are alike are paired in order."""
     by_key: dict[bytes, list[str]] = {}
     for item in items:
-        by_key.setdefault(_key(item.input, item.expected), []).append(item.id)
+        for target in {encode(item.expected): item.expected, b"null": None}.values():
+            by_key.setdefault(_key(item.input, target), []).append(item.id)
     by_id, found = {item.id: item for item in items}, dict[str, Answered]()
     for one in answered:
         free = [name for target in one.targets for name in by_key.get(_key(one.input, target), ()) if name not in found]

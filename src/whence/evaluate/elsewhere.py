@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from whence.evaluate import inspect_log, lm_eval_log, plain_log
-from whence.evaluate.samples import MAX_BYTES, Header, Sample, value_of
-from whence.records import Json, Unmet
+from whence.evaluate.samples import MAX_BYTES, Header, Sample, reason, value_of, whole
+from whence.records import Json, Unmet, encode
 
 State = Literal["right", "wrong", "unscored"]
 LETTERS: dict[str, tuple[State, str | None]] = {
@@ -81,6 +81,11 @@ def read_log(path: Path, *, metric: str | None = None, slices: Sequence[str] = (
     if not samples:
         raise Unmet(f"{path} holds no answer", "a log with its samples", "log samples: --log_samples, --log-samples")
     chosen = _metric(path, samples, metric)
+    try:
+        encode([chosen, header.task, header.task_version, header.version, header.model, dict(header.sampling)])
+    except (ValueError, TypeError, RecursionError) as error:
+        why = f"what {path} says of the whole cannot be kept: {reason(error)}"
+        raise Unmet(why, "names that are text and numbers that are finite", "look at its header") from error
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.id, []).append(sample)
@@ -157,14 +162,14 @@ def _answered(
         targets += [] if one.target in targets else [one.target]
     told = [(("unscored", one.fault) if one.fault else state_of(one.values.get(metric))) for one in mine]
     states = [state for state, _ in told]
-    state, reason = told[0]
+    state, why = told[0]
     if len(told) > 1:
         state = next((s for s in ("right", "wrong") if 2 * states.count(s) > len(states)), "unscored")
-        reason = None if state != "unscored" else f"no majority of {len(states)} answers"
+        why = None if state != "unscored" else f"no majority of {len(states)} answers"
     if any(one.input != first.input for one in every):
-        state, reason = "unscored", "the log has two questions under its id"
+        state, why = "unscored", "the log has two questions under its id"
     elif len(targets) > 1:
-        state, reason = "unscored", "the log compares it with two answers"
+        state, why = "unscored", "the log compares it with two answers"
     return Answered(
         id=name,
         input=first.input,
@@ -172,11 +177,11 @@ def _answered(
         slices={field: said for field in fields if (said := _slice(first.fields.get(field))) is not None},
         answer=mine[states.index(state) if state in states else 0].answer,
         state=state,
-        reason=reason,
+        reason=why,
     )
 
 
 def _slice(value: Json) -> str | None:
     if type(value) is bool:
         return "true" if value else "false"
-    return str(value) if isinstance(value, str) or type(value) is int else None
+    return whole(str(value)) if isinstance(value, str) or type(value) is int else None

@@ -112,8 +112,10 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
             )
             return
     run = store.get(new.run, Run)
-    if by_another_tool(run) and started(run) is None:
-        message = "the log does not say when the candidate was scored: whether the gate stood by then nobody can tell"
+    at, came = started(run), store.events("run.finished", about=new.run)[0].recorded_at
+    if by_another_tool(run) and (at is None or at > came):
+        when = "does not say when the candidate was scored" if at is None else "says that it began after it came here"
+        message = f"the log {when}: whether the gate stood by then nobody can tell"
         yield Finding(check=UNDATED, about=gate, verdict="abstain", severity="low", message=message)
 
 

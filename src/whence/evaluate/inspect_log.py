@@ -31,8 +31,10 @@ MAX_TOTAL = 4 << 30
 """Bytes that all members together may inflate to."""
 MAX_JSON = 256 << 20
 """Of a log that is one JSON value."""
-ZSTD = 93
-"""Method of a member, as APPNOTE.TXT 4.4.5 numbers it; Python's own reader has it from 3.14 on."""
+STORED, DEFLATED, ZSTD = 0, 8, 93
+"""Methods of a member, as APPNOTE.TXT 4.4.5 numbers them; Python's own reader has the last from 3.14 on."""
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, RuntimeError, EOFError, ValueError, OverflowError)
+"""What readers raise for a damaged archive; NotImplementedError is a RuntimeError."""
 SAMPLE = re.compile(r"samples/[^/]+\.json")
 HOW_IT_RAN = frozenset(
     {"max_connections", "max_retries", "timeout", "attempt_timeout", "cache", "cache_prompt", "batch"}
@@ -57,7 +59,7 @@ def read_archive(path: Path) -> Log:
                         samples.append(_sample(value))
                 except (ValueError, TypeError, RecursionError) as error:
                     faults.add(name, error)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, struct.error) as error:
+    except BROKEN as error:
         said_so = f"{path} begins as an archive and is none: {error}"
         raise Unmet(
             said_so, "an .eval as Inspect wrote it, whole", "copy it again, or run the evaluation again"
@@ -77,12 +79,15 @@ def _members(archive: zipfile.ZipFile, file: Any, faults: Faults) -> Iterator[tu
             faults.add(name, "is there twice")
             continue
         seen.add(name)
-        try:
-            raw = _unpacked(archive, file, info)
-        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError, NotImplementedError, struct.error):
-            faults.add(name, "is damaged, locked, or packed in a way that is not known")
+        if info.compress_type not in (STORED, DEFLATED, ZSTD):
+            faults.add(name, "is packed in a way that Inspect does not use")
             continue
-        if len(raw) > MAX_BYTES:
+        try:
+            raw = b"" if info.compress_size > MAX_BYTES else _unpacked(archive, file, info)
+        except BROKEN:
+            faults.add(name, "is damaged or locked")
+            continue
+        if max(len(raw), info.compress_size) > MAX_BYTES:
             faults.add(name, f"is larger than {MAX_BYTES >> 20} MiB")
             continue
         total += len(raw)
@@ -229,5 +234,5 @@ def _log(path: Path, value: Any, samples: list[Sample]) -> Log:
 def _time(text: Any) -> datetime | None:
     try:
         return parse_time(text) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

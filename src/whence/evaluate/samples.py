@@ -129,6 +129,8 @@ def lines(path: Path, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def kept(sample: Sample) -> Sample:
     """The sample, if its item can be kept. Raises ValueError, TypeError, RecursionError."""
+    if not sample.id:
+        raise ValueError("its name is empty")
     encode([sample.id, sample.input, sample.target])
     return sample
 
