@@ -258,6 +258,7 @@ def test_damaged_members_are_named(tmp_path: Path) -> None:
 WORDS = (
     *("item", "input", "expected", "output", "right", "doc_id", "arguments", "gen_args_0", "arg_0", "target"),
     *("metrics", "filtered_resps", "eval", "samples", "id", "scores", "value", "plan", "config", "role", "content"),
+    *("task", "created", "packages", "status", "choices", "metadata", "attachments", "answer", "started_at"),
 )
 LINE = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4),
@@ -273,6 +274,6 @@ def test_whatever_a_file_holds_it_is_a_log_or_refused(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "drawn.jsonl"
     text: Callable[[Any], str] = lambda value: json.dumps(value) + "\n"  # noqa: E731
-    path.write_text(text(HEADER | {"samples": held}) if one else "".join(map(text, held)))
+    path.write_text(text(HEADER | held[0] | {"samples": held}) if one else "".join(map(text, held)))
     with contextlib.suppress(Unmet):
         assert read_log(path).items

@@ -19,6 +19,7 @@ from whence.evaluate.samples import (
     Header,
     Sample,
     kept,
+    part,
     said,
     text_of,
     turns,
@@ -160,7 +161,7 @@ def _sample(one: Any) -> Sample:
     if one.get("choices"):
         asked = _with_choices(asked, one["choices"])
     output, scores = one.get("output") or {}, one.get("scores") or {}
-    if not all(isinstance(part, dict) for part in (output, scores, long)):
+    if not all(isinstance(held, dict) for held in (output, scores, long)):
         raise TypeError("its output, scores or attachments are no objects")
     return kept(
         Sample(
@@ -208,19 +209,19 @@ def _attached(value: Json, long: Mapping[str, Any]) -> Json:
 
 
 def _log(path: Path, value: Any, samples: list[Sample]) -> Log:
-    told = value.get("eval") if isinstance(value, dict) else None
-    if not isinstance(told, dict):
+    told = part(value, "eval")
+    if not told:
         raise Unmet(f"{path} has no header", "header.json or _journal/start.json with `eval`", "copy it again")
-    plan, packages = value.get("plan") or {}, told.get("packages") or {}
-    options = {**(told.get("model_generate_config") or {}), **(plan.get("config") or {})}
+    options = part(told, "model_generate_config") | part(value, "plan", "config")
     status, notes = value.get("status", "started"), []
     if status != "success":
-        notes.append(f"Inspect says of this log: {status}")
+        known = status if status in ("started", "cancelled", "error") else "nothing that is known"
+        notes.append(f"Inspect says of this log: {known}")
     if value.get("invalidated"):
         notes.append("samples of this log were declared invalid")
     header = Header(
         tool="inspect",
-        version=said(packages.get("inspect_ai")),
+        version=said(part(told, "packages").get("inspect_ai")),
         task=str(told.get("task") or path.stem),
         task_version=said(told.get("task_version")),
         model=said(told.get("model")),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from whence.evaluate.samples import MAX_BYTES, Faults, Header, Sample, kept, lines, said, turns, value_of, whole
+from whence.evaluate.samples import MAX_BYTES, Faults, Header, Sample, kept, lines, part, said, turns, value_of, whole
 from whence.records import Json, encode, sha256
 
 NAME = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl")
@@ -102,22 +102,15 @@ def _header(path: Path, faults: Faults) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         faults.add(beside.name, error)
         return found
-    config, mine = _part(told, "config"), _part(told, "configs", task)
+    config, mine = part(told, "config"), part(told, "configs", task)
     seeds = {name: config[name] for name in ("random_seed", "fewshot_seed") if config.get(name) is not None}
     at = told.get("date")
     return found | {
         "version": said(told.get("lm_eval_version")),
-        "task_version": said(_part(told, "versions").get(task)),
-        "model": said(told.get("model_name") or _part(config, "model_args").get("model")),
+        "task_version": said(part(told, "versions").get(task)),
+        "model": said(told.get("model_name") or part(config, "model_args").get("model")),
         "started": datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) and 0 < at < 1e11 else None,
         "shots": mine.get("num_fewshot") if isinstance(mine.get("num_fewshot"), int) else None,
         "sampling": seeds,
         "beside": sha256(raw),
     }
-
-
-def _part(value: Any, *names: str) -> dict[str, Any]:
-    """The object at these names; empty where there is none."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}

@@ -148,8 +148,8 @@ def turns(messages: Any) -> Json:
 
 def text_of(content: Any) -> str:
     """What a turn says. Raises TypeError where that is not text alone."""
-    if isinstance(content, list) and all(isinstance(part, dict) and "text" in part for part in content):
-        content = "".join(str(part["text"]) for part in content if part.get("type") != "reasoning")
+    if isinstance(content, list) and all(isinstance(one, dict) and "text" in one for one in content):
+        content = "".join(str(one["text"]) for one in content if one.get("type") != "reasoning")
     if not isinstance(content, str):
         raise TypeError("a turn of the input is not text")
     return content
@@ -163,3 +163,10 @@ def whole(text: Any) -> str | None:
 def said(value: Any) -> str | None:
     """A name or version as text; None where there is none."""
     return None if value is None or value == "" else str(value)
+
+
+def part(value: Any, *names: str) -> dict[str, Any]:
+    """The object at these names; empty where there is none."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
