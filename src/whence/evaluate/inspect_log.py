@@ -84,7 +84,7 @@ def _members(archive: zipfile.ZipFile, file: Any, faults: Faults) -> Iterator[tu
             faults.add(name, "is packed in a way that Inspect does not use")
             continue
         try:
-            raw = b"" if info.compress_size > MAX_BYTES else _unpacked(archive, file, info)
+            raw = b"" if info.compress_size > MAX_BYTES else unpacked(archive, file, info)
         except BROKEN:
             faults.add(name, "is damaged or locked")
             continue
@@ -97,7 +97,7 @@ def _members(archive: zipfile.ZipFile, file: Any, faults: Faults) -> Iterator[tu
         yield name, raw
 
 
-def _unpacked(archive: zipfile.ZipFile, file: Any, info: zipfile.ZipInfo) -> bytes:
+def unpacked(archive: zipfile.ZipFile, file: Any, info: zipfile.ZipInfo) -> bytes:
     """At most `MAX_BYTES` and one of a member. Raises what zlib, zipfile and Arrow raise for damaged ones."""
     if info.compress_type != ZSTD:
         with archive.open(info) as stream:
