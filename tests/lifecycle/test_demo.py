@@ -188,3 +188,18 @@ def test_a_gate_that_was_changed_after_the_score_passes_nothing(desk: tuple[Path
     finally:
         file.write_text(text)
     assert "PASS: it may ship\n" in whence(folder, "ship")
+
+
+def test_the_release_answers_over_the_gateway_as_it_was_evaluated(desk: tuple[Path, Any]) -> None:
+    folder, _ = desk
+    command = [sys.executable, "-m", "whence", "-C", str(folder), "serve", "--port", "0", "--json"]
+    gateway = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert gateway.stdout is not None
+        url = json.loads(gateway.stdout.readline())["url"]
+        (found,) = asked(folder, "eval", "parity", "--at", f"{url}/v1", "--model", "support")
+    finally:
+        gateway.send_signal(signal.SIGTERM)
+        gateway.wait()
+    assert (found["check"], found["verdict"], found["n"]) == ("eval.served", "pass", 300)
+    assert "300 of 300 answers the same" in found["message"]

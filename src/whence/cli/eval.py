@@ -41,6 +41,28 @@ def lint(
         told(w, w.eval.lint(reviews), as_json)
 
 
+@app.command(epilog="Example: whence eval parity --at http://gpu1:8000/v1 --model bank-support@2")
+def parity(
+    at: Annotated[str | None, typer.Option("--at", metavar="URL", help="Where it is served: https://…/v1.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What the server at --at calls it.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Is what is served what was evaluated? The same items through the adapter, merged weights and an endpoint.
+
+    Exit code 0: within five points of the score; 2: shown to be worse; 4: too little evidence.
+    """
+    from whence.cli.check import told
+    from whence.verbs import Hosted
+
+    if (at is None) != (model is None) or (key and not at):
+        raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
+    with here(as_json) as w:
+        told(w, w.eval.parity(Hosted(url=at, model=str(model), key=key) if at else None), as_json)
+
+
 @app.command("list", epilog="Example: whence eval list")
 def list_(as_json: AsJson = False) -> None:
     """Every evaluation with its interval; slices with --json."""
@@ -53,11 +75,12 @@ def list_(as_json: AsJson = False) -> None:
             suite, prompt = w.store.get(made.suite, Suite), w.store.get(made.prompt, Prompt)
             total = made.results[0] if made.results else None
             shown = f"{total.value:.1%} [{total.low:.1%}, {total.high:.1%}]" if total else "nothing scored"
-            who = f"adapter {short(made.adapter)}" if made.adapter else "base"
-            asked = f"{prompt.template}, {len(prompt.shots)} shots"
-            if by_another_tool(w.store.get(made.run, Run)):
-                who = who if made.adapter else f"base {w.store.get(made.base, Base).name}"
-                asked = f"{prompt.template} {prompt.text}".rstrip()
+            run = w.store.get(made.run, Run)
+            via = f", {run.inputs['via']}" if "via" in run.inputs else ""
+            who, asked = "base", f"{prompt.template}, {len(prompt.shots)} shots"
+            if by_another_tool(run):
+                who, asked = f"base {w.store.get(made.base, Base).name}", f"{prompt.template} {prompt.text}".rstrip()
+            who = (f"adapter {short(made.adapter)}" if made.adapter else who) + via
             rows.append((short(ref), who, suite.name, asked, shown, made.unscored))
             values.append({"evaluation": ref, **plain(made)})
     head = ("evaluation", "model", "suite", "prompt", "right", "unscored")

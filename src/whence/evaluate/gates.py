@@ -126,14 +126,15 @@ UNDATED = "eval.undated"
 
 
 def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:
-    """(number of the event, evaluation) of all that were made on a suite's items, under whatever name, as they came."""
+    """(number of the event, evaluation) of all that were made on a suite's items, under whatever name, as they came.
+    The same adapter asked another way is no other score."""
     root = store.get(suite, Suite).root
     suites = [ref for ref, other in store.all(Suite) if other.root == root]
     made = (store.get(ref) for ref, field, _ in store.downstream(suites) if field == "suite")
     found = [
         (event.seq, one)
         for one in made
-        if isinstance(one, Evaluation)
+        if isinstance(one, Evaluation) and "via" not in store.get(one.run, Run).inputs
         for event in store.events("run.finished", about=one.run)
     ]
     yield from sorted(found, key=lambda pair: pair[0])

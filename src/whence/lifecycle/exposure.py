@@ -182,8 +182,9 @@ def pools(store: Store, thing: Ref) -> Iterable[Finding]:
     suites, cycles = dict(store.all(Suite)), dict[Ref, dict[str, tuple[int, int]]]()
     for _, made in store.all(Evaluation):
         suite = suites[made.suite]
-        if by_another_tool(store.get(made.run, Run)):
-            continue  # scored in another way than the fresh items
+        run = store.get(made.run, Run)
+        if "via" in run.inputs or by_another_tool(run):
+            continue  # asked or scored in another way than the fresh items
         if made.adapter and made.results and suite.role in ("gate", "fresh") and "/" not in suite.name:
             cycles.setdefault(made.adapter, {})[suite.role] = (made.results[0].right, made.results[0].n)
     both = {adapter: one for adapter, one in cycles.items() if len(one) == 2}

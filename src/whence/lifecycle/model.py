@@ -15,13 +15,14 @@ from whence.store import Store
 
 
 class LazyModel:
-    """One base with one adapter, behind the model port. Nothing is loaded while every answer is known already."""
+    """One base with one adapter, beside it or merged into it, behind the model port. Nothing is loaded while every
+    answer is known already."""
 
     name = "candidate"
 
-    def __init__(self, store: Store, base: Ref, adapter: Ref, threads: int) -> None:
-        self._store, self._base, self._adapter = store, base, adapter
-        self._threads = threads
+    def __init__(self, store: Store, base: Ref, adapter: Ref, threads: int, merged: bool = False) -> None:
+        self._store, self.base, self.adapter = store, base, adapter
+        self.threads, self._merged = threads, merged
         self._model: Open | None = None
         self._files = ExitStack()
 
@@ -45,8 +46,8 @@ class LazyModel:
     def _load(self) -> Open:
         from whence.models.backends.transformers_peft import TransformersModel
 
-        base = self._store.get(self._base, Base)
-        adapter = self._store.get(self._adapter, Adapter)
+        base = self._store.get(self.base, Base)
+        adapter = self._store.get(self.adapter, Adapter)
         path = load_base(base.location, base.revision, self._store.root.parent)
         with ExitStack() as files:
             held = files.enter_context(hold(self._store.root / adapter.location))
@@ -58,7 +59,7 @@ class LazyModel:
                     "the base and adapter as they were trained",
                     "restore them, or train again",
                 )
-            model = TransformersModel(held_base.path, {self.name: held.path}, self._threads)
+            model = TransformersModel(held_base.path, {self.name: held.path}, self.threads, merged=self._merged)
             held.check()
             held_base.check()
             self._files = files.pop_all()  # weights are read from the files when they are first used

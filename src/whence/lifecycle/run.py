@@ -11,7 +11,7 @@ from typing import Protocol
 
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender
-from whence.lifecycle import routed
+from whence.lifecycle import parity, routed
 from whence.lifecycle.findings import examples
 from whence.lifecycle.lines import asked_line, evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
@@ -343,6 +343,7 @@ class Walk:
             if part.role == "fresh":
                 told = self._progress("evaluate", f"candidate on {part.name}")
                 evaluate.evaluate(self.store, tuned, self.suites[part.name], plain, max_tokens=tokens, on_progress=told)
+        parity.ask(self.store, model, plain, gate, tokens, self._way)
         chosen = self.store.get(best, Prompt)
         return [
             evaluation_line("base, bare", self.store.get(bare, Evaluation)),
@@ -394,6 +395,9 @@ class Walk:
         said = "".join(f", {name} beside it for what is asked like its rows" for name in others)
         lines.append(f"{made}, served under the alias {alias!r}{said}")
         return moved or self.store.count(Release) > before, lines
+
+    def _way(self, way: str) -> Callable[[int, int], None]:
+        return self._progress("evaluate", f"candidate, {way}")
 
     # -- small things ------------------------------------------------------------------------------------------------
 

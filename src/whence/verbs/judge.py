@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
-from whence.evaluate import lint, read_reviews, write_evidence
+from whence.evaluate import by_another_tool, lint, read_reviews, scored, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
-from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Unmet, Verdict
+from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Unmet, Verdict
 from whence.store.suites import current_suites
 from whence.verbs.binding import binding
 from whence.verbs.scopes import moment
@@ -20,6 +21,7 @@ from whence.verbs.scopes import moment
 if TYPE_CHECKING:
     from whence.evaluate import Evidence
     from whence.lifecycle.run import Outcome
+    from whence.verbs.canaries import Hosted
     from whence.verbs.session import Session
 
 
@@ -84,13 +86,34 @@ class Eval:
         logs = run_harness(tool, task, Endpoint(url=plain(at), model=model, key=key), folder, more)
         return self._session.adopt.evals(*logs, adapter=adapter, model=model, metric=metric, suite=suite)
 
+    def parity(self, whom: Hosted | None = None) -> list[Finding]:
+        """Does the newest adapter that was scored on the gate answer as it did then: merged into its base, and behind
+        the gateway's own door? What was asked before is not asked again. whom: an endpoint where somebody serves it, in
+        place of both. Raises NotFound where none was scored, BackendFailed."""
+        from whence.lifecycle import parity
+        from whence.lifecycle.model import LazyModel
+        from whence.models.backends.openai_http import OpenAIModel
+
+        store, told = self._store, self._session.told
+        every = [one for _, one in scored(store, current_suites(store)[self._suite(None)][0]) if one.adapter]
+        tuned = [one for one in every if not by_another_tool(store.get(one.run, Run))]
+        if not tuned:
+            raise NotFound("no adapter was scored on the gate\n  do: whence eval run")
+        last = tuned[-1]
+        model = LazyModel(store, last.base, Ref(str(last.adapter)), self._session.project.file.recipe.threads)
+        tokens = int(store.get(last.run, Run).inputs["max_tokens"])
+        at = whom and {f"{whom.url.rstrip('/')} {whom.model}": OpenAIModel(whom.url, whom.model, whom.key)}
+        parity.ask(store, model, last.prompt, last.suite, tokens, lambda way: partial(told.progress, "parity", way), at)
+        found = list(parity.served(store, Ref(str(last.adapter))))
+        return [one for one in found if not at or one.message.startswith(tuple(at))]
+
     def _suite(self, name: str | None) -> str:
         known = current_suites(self._store)
         named = [one for one, (_, suite) in known.items() if one == name or (name is None and suite.role == "gate")]
         if not named:
             said = f"no suite is called {name!r}" if name else "there is no gate suite yet"
             raise NotFound(f"{said}\n  known: {', '.join(sorted(known)) or 'none yet: whence eval run'}")
-        return named[0]
+        return min(named, key=lambda one: known[one][1].scorer == "elsewhere")  # the project's own before a log's
 
     def access(self, file: str | Path | None = None) -> list[Access]:
         """Who read which items, when and for what: every access on record, those of `file` among them from now on

@@ -79,8 +79,9 @@ class TransformersModel:
     """A base and its adapters in memory, answering through the model port.
 
     base_path, adapters: local folders, adapters under the names that requests use. threads: of torch, for the whole
-    process; None leaves them. Weights are read from safetensors, in the type they are stored in. Call `check_binding`
-    first: PEFT takes any adapter whose shapes fit. Raises Unmet, BackendFailed.
+    process; None leaves them. merged: the one adapter becomes part of the base's weights, so that the base alone cannot
+    be asked. Weights are read from safetensors, in the type they are stored in. Call `check_binding` first: PEFT takes
+    any adapter whose shapes fit. Raises Unmet, BackendFailed.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class TransformersModel:
         adapters: Mapping[str, Path] | None = None,
         threads: int | None = None,
         device: str = "cpu",
+        merged: bool = False,
     ) -> None:
         require("serve", "torch", "transformers", "peft")
         import torch
@@ -100,6 +102,7 @@ class TransformersModel:
         if threads is not None:
             torch.set_num_threads(threads)
         self._names = {name: f"adapter{n}" for n, name in enumerate(adapters or {})}
+        self._merged: str | None = None
         with _translated(f"{base_path} cannot be loaded"), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
@@ -114,6 +117,9 @@ class TransformersModel:
                     model.load_adapter(str(folder), adapter_name=inner)
                 else:
                     model = PeftModel.from_pretrained(model, str(folder), adapter_name=inner)
+            if merged:
+                (self._merged,) = self._names
+                model = model.merge_and_unload(safe_merge=True)
         self._model = model.to(device).eval()
         self._device, self._lock = device, threading.Lock()
         config = self._model.config.get_text_config()
@@ -180,6 +186,8 @@ class TransformersModel:
     def _prepared(self, number: int, request: Request) -> Running:
         if request.adapter is not None and request.adapter not in self._names:
             raise NotFound(f"no adapter is loaded as {request.adapter!r}; loaded: {', '.join(self._names) or 'none'}")
+        if self._merged and request.adapter is None:
+            raise NotFound(f"the base is not there alone: {self._merged} is merged into it")
         prompt = self._ids(request)
         most = min(request.max_tokens, self.context - len(prompt))
         if most < 1:
@@ -236,7 +244,7 @@ class TransformersModel:
             ids[row, width - len(sequence.prompt) :] = torch.tensor(sequence.prompt)
             mask[row, width - len(sequence.prompt) :] = 1
         extra: dict[str, Any] = {}
-        if self._names:
+        if self._names and not self._merged:
             extra["adapter_names"] = [self._names[s.request.adapter] if s.request.adapter else BASE for s in batch]
 
         def watch(tokens: Any, _scores: Any, **_: Any) -> Any:
