@@ -13,7 +13,7 @@ from fixtures.other_logs import inspect_log, lines, sample, samples, unpack
 from whence.evaluate import Claims, Evidence, adopt_log, fix_gate, items_of, judge, put_suite
 from whence.lifecycle.erasing import holding
 from whence.lifecycle.exposure import tried
-from whence.records import Base, Evaluation, Prompt, Ref, Release, Run, Suite, Unmet, Verdict
+from whence.records import Adapter, Base, Evaluation, Prompt, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.store import row_set, verify
 from whence.store.suites import current_suites
 
@@ -196,6 +196,21 @@ def test_a_log_without_a_time_says_so_and_one_adopted_before_is_post_hoc(desk: D
     later = fix_gate(desk.store, desk.gate(suite, min_items=8, min_gain=0.1))
     again = desk.store.get(judge(desk.store, later, new.evaluation, old.evaluation), Verdict)
     assert "eval.post_hoc" in {one.check for one in again.findings}
+
+
+def test_adapters_that_other_tools_scored_count_as_tried(desk: Desk, tmp_path: Path) -> None:
+    suite = desk.suite(8)
+    gate = fix_gate(desk.store, desk.gate(suite, min_items=8))
+    old = adopt_log(desk.store, plain_log(tmp_path / "old.jsonl", 8, right=False), Claims(model="base"))
+    made = [adopt_log(desk.store, plain_log(tmp_path / "desk.jsonl", 8), TUNED)]
+    for i in range(7):
+        desk.store.put(replace(desk.store.get(desk.adapter, Adapter), name=f"other{i}", weights=f"b3:1{i}"))
+        path = plain_log(tmp_path / f"{i}.jsonl", 8, seed=i)
+        made.append(adopt_log(desk.store, path, Claims(adapter=f"other{i}")))
+    verdict = desk.store.get(judge(desk.store, gate, made[-1].evaluation, old.evaluation), Verdict)
+    [gain] = [one for one in verdict.findings if one.check == "gate.gain"]
+    assert "× 8 tried" in gain.message
+    assert gain.verdict == "abstain", "p of 0.008 is one of eight"
 
 
 def test_what_was_scored_in_another_way_is_not_compared(desk: Desk, real: Path, tmp_path: Path, clock: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -227,6 +228,14 @@ def test_an_archive_of_frames_of_a_run_that_never_ended(tmp_path: Path) -> None:
     assert states(log) == "r"
     stored = {"header.json": json.dumps(HEADER).encode(), "samples/q1_epoch_1.json": raw, "logs/else.json": b"\x00"}
     assert states(read_log(archive(tmp_path / "log.eval", stored, method=0))) == "r"
+    with zipfile.ZipFile(tmp_path / "old.eval", "w", zipfile.ZIP_DEFLATED) as old:
+        for name, data in stored.items():
+            old.writestr(name, data)
+    assert states(read_log(tmp_path / "old.eval")) == "r"
+    with zipfile.ZipFile(tmp_path / "odd.eval", "w", zipfile.ZIP_LZMA) as odd:
+        odd.writestr("header.json", stored["header.json"])
+    with pytest.raises(Unmet, match=r"header\.json: is packed in a way that Inspect does not use"):
+        read_log(tmp_path / "odd.eval")
 
 
 def test_a_header_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
@@ -268,7 +277,7 @@ LINE = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(WORDS), LINE, max_size=8), min_size=1, max_size=3), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_whatever_a_file_holds_it_is_a_log_or_refused(
     tmp_path_factory: pytest.TempPathFactory, held: list[Any], one: bool
 ) -> None:

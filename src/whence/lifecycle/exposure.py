@@ -52,6 +52,10 @@ def exposure(store: Store, name: str) -> Exposure:
     every = [one for _, one in scored(store, ref)]
     states = _states(store, name, bool(every))
     tuned = [one for one in every if one.adapter]
+    tool = [store.get(one.run, Run).inputs.get("tool") for one in every]
+    if tuned:  # what another tool scored is no measure of what we did
+        every = [one for one, by in zip(every, tool, strict=True) if by == tool[every.index(tuned[-1])]]
+        tuned = [one for one in every if one.adapter]
     others = [one for one in tuned if one.adapter != tuned[-1].adapter] or [one for one in every if not one.adapter][
         -1:
     ]
