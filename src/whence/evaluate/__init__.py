@@ -4,7 +4,7 @@ from whence.evaluate.adopted import Claims, Evidence, adopt_log, by_another_tool
 from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
 from whence.evaluate.evidence import judge_evidence, write_evidence
-from whence.evaluate.gates import POST_HOC, fix_gate, judge, outcome, scored
+from whence.evaluate.gates import POST_HOC, fix_gate, judge, loss, outcome, scored
 from whence.evaluate.harness import Endpoint, run_harness
 from whence.evaluate.prompts import grid, messages
 from whence.evaluate.reviews import Review, read_reviews
@@ -36,6 +36,7 @@ __all__ = [
     "judge_evidence",
     "left_out",
     "lint",
+    "loss",
     "messages",
     "outcome",
     "passes",

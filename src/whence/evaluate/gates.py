@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from whence.evaluate.adopted import OF_THE_LOG, by_another_tool, started
 from whence.evaluate.criteria import held
-from whence.evaluate.rules import Pairing, rules
+from whence.evaluate.rules import Pairing, lost, rules
 from whence.evaluate.suites import items_of
 from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.records.judgement import Outcome
@@ -27,7 +28,8 @@ def fix_gate(store: Store, gate: Gate) -> Ref:
             faults.append(f"{field} is {value}, outside {low} to {high}")
     if not 0 < gate.alpha < 1:
         faults.append(f"alpha is {gate.alpha}, outside 0 to 1")
-    faults += [f"{f} is {getattr(gate, f)}, below 1" for f in ("min_items", "min_slice_items") if getattr(gate, f) < 1]
+    counts = {f: getattr(gate, f) for f in ("min_items", "min_slice_items", "budget")}
+    faults += [f"{field} is {count}, below 1" for field, count in counts.items() if count is not None and count < 1]
     if faults:
         raise Unmet("\n".join(faults), "a gate suite and numbers within their ranges", "correct the gate")
     with store.transaction():
@@ -52,7 +54,7 @@ def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequ
     tried = [states(store, one) for one in others.values()]
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried)
     criteria = [held(store.get(ref, Criterion), items, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    found = (*own, *_post_hoc(store, gate, new), *criteria, *findings)
+    found = (*own, *_post_hoc(store, gate, new), *_budget(store, gate, new), *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
@@ -117,6 +119,37 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
         when = "does not say when the candidate was scored" if at is None else "says that it began after it came here"
         message = f"the log {when}: whether the gate stood by then nobody can tell"
         yield Finding(check=UNDATED, about=gate, verdict="abstain", severity="low", message=message)
+
+
+def _budget(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
+    """How many adapters were scored on these items until this one was, of as many as may be: each look tells something
+    about the items, and in the end a candidate is better at them and at nothing else."""
+    most = store.get(gate, Gate).budget
+    if most is None:
+        return
+    looks = list(dict.fromkeys(one.adapter for _, one in scored(store, new.suite) if one.adapter))
+    at = looks.index(new.adapter) + 1 if new.adapter in looks else len(looks)
+    spent = "; do: take items that nobody has seen" if at > most else ""
+    yield Finding(
+        check="eval.budget",
+        about=new.suite,
+        verdict="abstain" if at > most else "pass",
+        severity="high",
+        message=f"this is adapter {at} of {most} that may be scored on these items{spent}",
+        statistic=float(at),
+        threshold=float(most),
+        n=at,
+    )
+
+
+def loss(store: Store, name: str, candidate: Ref, baseline: Ref, gate: Gate) -> Finding:
+    """Whether a candidate lost no more on a suite than the gate allows a slice; the name is what the finding calls the
+    suite. Raises Unmet where the two were not asked the same."""
+    new, old = store.get(candidate, Evaluation), store.get(baseline, Evaluation)
+    counter = replace(gate, suite=new.suite)
+    _refuse_other_questions(store, counter, new, old)
+    pairing = Pairing.of(items_of(store, new.suite), states(store, new), states(store, old))
+    return replace(lost(counter, pairing, name), evidence=(candidate, baseline))
 
 
 POST_HOC = "eval.post_hoc"

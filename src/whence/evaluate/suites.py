@@ -125,7 +125,7 @@ def _refuse_all(faults: Sequence[str], expected: str, do: str) -> None:
 def put_suite(
     store: Store,
     name: str,
-    role: Literal["dev", "gate", "fresh"],
+    role: Literal["dev", "gate", "fresh", "counter"],
     scorer: Literal["label", "exact", "regex", "json_schema", "elsewhere"],
     items: Sequence[Item],
     labels: Sequence[str] = (),

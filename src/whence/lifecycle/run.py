@@ -340,9 +340,9 @@ class Walk:
             self.store, tuned, gate, plain, max_tokens=tokens, on_progress=self._progress("evaluate", "candidate")
         )
         for part in self.file.suites if one is self.out else ():
-            if part.role == "fresh":
-                told = self._progress("evaluate", f"candidate on {part.name}")
-                evaluate.evaluate(self.store, tuned, self.suites[part.name], plain, max_tokens=tokens, on_progress=told)
+            for who in {"fresh": [tuned], "counter": [alone, tuned]}.get(part.role, []):
+                told = self._progress("evaluate", f"{'candidate' if who is tuned else 'base'} on {part.name}")
+                evaluate.evaluate(self.store, who, self.suites[part.name], plain, max_tokens=tokens, on_progress=told)
         parity.ask(self.store, model, plain, gate, tokens, self._way)
         chosen = self.store.get(best, Prompt)
         return [

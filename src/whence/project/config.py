@@ -122,12 +122,13 @@ class RecipePart(_Strict):
 @dataclass(frozen=True, kw_only=True)
 class SuitePart(_Strict):
     """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges, ``fresh`` (one or none) has
-    other items each time: a gate that rises while fresh ones do not is found out. ``groups_are``: whether items' groups
+    other items each time: a gate that rises while fresh ones do not is found out; on those of ``counter`` a candidate
+    may lose no more than ``max_slice_drop`` against its base. ``groups_are``: whether items' groups
     are people or conversations; absent: `disjoint` takes them for people, and kin is looked for both ways. ``part_of``
     and ``republishes``: the source that it is a split or a copy of (docs/kin.md)."""
 
     name: Name
-    role: Literal["dev", "gate", "fresh"]
+    role: Literal["dev", "gate", "fresh", "counter"]
     path: str
     scorer: Literal["label", "exact", "regex", "json_schema"] = "exact"
     map: Mapping[str, str | list[str]] = field(default_factory=dict)
@@ -138,7 +139,8 @@ class SuitePart(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class GatePart(_Strict):
-    """What a release must show; fixed before the candidate's first score."""
+    """What a release must show; fixed before the candidate's first score. ``budget``: adapters that may be scored on
+    the same items; beyond, a verdict abstains."""
 
     min_value: Share | None = None
     min_gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
@@ -147,6 +149,7 @@ class GatePart(_Strict):
     min_items: Positive = 100
     min_slice_items: Positive = 20
     max_unscored: Share = 0.02
+    budget: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,9 @@ class Suite:
 
     name: str
     """the project's name for it"""
-    role: Literal["dev", "gate", "fresh"]
-    """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing"""
+    role: Literal["dev", "gate", "fresh", "counter"]
+    """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing; on
+    counter nothing may get worse while the gate gets better"""
     scorer: Literal["label", "exact", "regex", "json_schema", "elsewhere"]
     """how an answer becomes right, wrong or unscored; elsewhere: another tool says so, and we cannot"""
     items: str
@@ -201,6 +202,8 @@ class Gate:
     each by itself; absent: nothing is revocable, or it was judged by itself"""
     criteria: tuple[Ref, ...] | None = None
     """each Criterion that the candidate's answers are held to; absent: none is complete"""
+    budget: int | None = None
+    """adapters that may be scored on the suite's items; absent: as many as there come"""
 
 
 @noun
