@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from whence.evaluate.scorers import ENDED
 from whence.evaluate.suites import items_of
-from whence.records import Conflict, Damaged, Evaluation, Item, Json, Ref, Run, encode, sha256
+from whence.records import Conflict, Damaged, Evaluation, Item, Json, Ref, Run, Score, encode, plain, sha256
 from whence.store import Store
 from whence.store.journal import Entry, Journal
 
@@ -29,6 +29,12 @@ class Line(NamedTuple):
     completion_tokens: int = 0
     cut_off: bool = False
     """whether the answer ended because it was as long as it may be"""
+
+    @classmethod
+    def of(cls, score: Score, output: str | None, *spent: int) -> Line:
+        """Half of a surrogate pair in an answer becomes ``?``."""
+        said = None if output is None else output.encode("utf-8", "replace").decode()
+        return cls(encode(plain(score) | {"output": said}).decode(), score.state, *spent)
 
 
 class Kept:

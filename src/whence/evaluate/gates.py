@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from whence.evaluate.adopted import OF_THE_LOG, by_another_tool, started
 from whence.evaluate.criteria import held
 from whence.evaluate.judges import AUDITED
 from whence.evaluate.rules import Pairing, lost, rules
@@ -81,7 +82,10 @@ def _refuse_other_questions(store: Store, gate: Gate, new: Evaluation, old: Eval
                 f"the gate's suite {gate.suite[:19]}…",
                 "evaluate candidate and baseline on the gate's suite",
             )
-    inputs = [dict(store.get(evaluation.run, Run).inputs) for evaluation in (new, old)]
+    inputs = [
+        {name: value for name, value in store.get(one.run, Run).inputs.items() if name not in OF_THE_LOG}
+        for one in (new, old)
+    ]
     if inputs[0] != inputs[1]:
         raise Unmet(
             f"the candidate was evaluated with {inputs[0]}, the baseline with {inputs[1]}",
@@ -91,21 +95,32 @@ def _refuse_other_questions(store: Store, gate: Gate, new: Evaluation, old: Eval
 
 
 def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
-    """Every earlier score of the candidate on these items counts, under whatever prompt."""
+    """Every earlier score of the candidate on these items counts, under whatever prompt; and so does one that another
+    tool began before, whenever its log was brought in. Of a log without a time nobody can say."""
     fixed = store.events("gate.fixed", about=gate)
     if not fixed:
         raise Unmet(f"gate {gate[:19]}… was never fixed", "a gate.fixed event", "fix the gate, then evaluate")
+    stood = fixed[0]
     for seq, other in scored(store, new.suite):
-        if _who(other) == _who(new) and seq < fixed[0].seq:
+        at = started(store.get(other.run, Run))
+        if _who(other) == _who(new) and (seq < stood.seq or (at and at < stood.recorded_at)):
+            when = f"at event {seq}" if seq < stood.seq else f"on {at:%Y-%m-%d %H:%M:%S} UTC, as its log says"
+            after = f"at event {stood.seq}" if seq < stood.seq else f"on {stood.recorded_at:%Y-%m-%d %H:%M:%S}"
             yield Finding(
                 check=POST_HOC,
                 about=gate,
                 verdict="abstain",
                 severity="high",
-                message=f"post hoc: the candidate was scored on these items at event {seq}, the gate was fixed after "
-                f"that, at event {fixed[0].seq}; do: judge by the gate that stood then, or train a new candidate",
+                message=f"post hoc: the candidate was scored on these items {when}, the gate was fixed after "
+                f"that, {after}; do: judge by the gate that stood then, or train a new candidate",
             )
             return
+    run = store.get(new.run, Run)
+    at, came = started(run), store.events("run.finished", about=new.run)[0].recorded_at
+    if by_another_tool(run) and (at is None or at > came):
+        when = "does not say when the candidate was scored" if at is None else "says that it began after it came here"
+        message = f"the log {when}: whether the gate stood by then nobody can tell"
+        yield Finding(check=UNDATED, about=gate, verdict="abstain", severity="low", message=message)
 
 
 def _audited(store: Store, new: Evaluation) -> Iterator[Finding]:
@@ -167,6 +182,8 @@ def loss(store: Store, name: str, candidate: Ref, baseline: Ref, gate: Gate) -> 
 
 POST_HOC = "eval.post_hoc"
 """the check that says that a gate was fixed when the candidate's score was known"""
+UNDATED = "eval.undated"
+"""the check that says that nobody can tell"""
 
 
 def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:

@@ -25,8 +25,6 @@ from whence.records import (
     SliceResult,
     Suite,
     Unmet,
-    encode,
-    plain,
 )
 from whence.stats import wilson
 from whence.store import Store
@@ -104,7 +102,7 @@ def evaluate(
             for item, line in asking.lines([item for item in batch if item.id not in kept]):
                 kept.add(item, line)
             on_progress(start + len(batch), len(items))
-        count = _Count(items)
+        count = Count(items)
         evaluation = Evaluation(
             run=name,
             suite=suite,
@@ -179,9 +177,11 @@ class _Asking:
         given = {one.item: one for one in scores(self._suite, answered, self._judging)}
         for item in items:
             if why := self._unfit.get(item.id):
-                yield item.id, _line(Score(item=item.id, state="unscored", reason=why), None)
+                yield item.id, Line.of(Score(item=item.id, state="unscored", reason=why), None)
             else:
-                yield item.id, _line(given[item.id], replies[item.id])
+                reply = replies[item.id]
+                spent = reply.prompt_tokens, reply.completion_tokens, reply.finish == "length"
+                yield item.id, Line.of(given[item.id], reply.text, *spent)
 
     def _ask(self, items: Sequence[Item]) -> list[Reply]:
         requests = [
@@ -199,14 +199,7 @@ class _Asking:
         return replies
 
 
-def _line(given: Score, reply: Reply | None) -> Line:
-    """Half of a surrogate pair in an answer becomes ``?``."""
-    output = None if reply is None else reply.text.encode("utf-8", "replace").decode()
-    spent = (reply.prompt_tokens, reply.completion_tokens, reply.finish == "length") if reply else ()
-    return Line(encode(plain(given) | {"output": output}).decode(), given.state, *spent)
-
-
-class _Count:
+class Count:
     """What lines come to, counted as they pass."""
 
     def __init__(self, items: Sequence[Item]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whence.evaluate import loss
-from whence.records import Adapter, Evaluation, Finding, Gate, Ref
+from whence.evaluate import by_another_tool, loss
+from whence.records import Adapter, Evaluation, Finding, Gate, Ref, Run
 from whence.store import Store
 from whence.store.suites import current_suites
 
@@ -18,7 +18,11 @@ def counters(store: Store, thing: Ref) -> Iterable[Finding]:
         return
     gate = store.get(Ref(str(fixed[0].about)), Gate)
     for name, (suite, held) in sorted(current_suites(store).items()):
-        made = [(ref, one) for ref, one in store.all(Evaluation) if held.role == "counter" and one.suite == suite]
+        made = [
+            (ref, one)
+            for ref, one in store.all(Evaluation)
+            if held.role == "counter" and one.suite == suite and not by_another_tool(store.get(one.run, Run))
+        ]
         tuned = [one for one in made if one[1].adapter == thing]
         alone = [one for one in made if tuned and (one[1].adapter, one[1].base) == (None, tuned[-1][1].base)]
         if alone:

@@ -200,7 +200,7 @@ class Walk:
 
     def curate(self) -> tuple[bool, list[str]]:
         """Rows → snapshot; what a suite holds never trains."""
-        self._put_suites()
+        self.put_suites()
         plan = data.CurationPlan(
             name=self.file.project.name,
             ingests=self.out.ingests,
@@ -226,7 +226,8 @@ class Walk:
                 leaks += [finding_line(one), *(f"  {example.where}  {example.what}" for example in some)]
         return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…", *none, *leaks]
 
-    def _put_suites(self) -> None:
+    def put_suites(self) -> dict[str, Ref]:
+        """Put every suite of the project file on record as it is now. Name → digest."""
         for part in self.file.suites:
             items = self.project.items(part)
             labels = (
@@ -243,6 +244,7 @@ class Walk:
                 part_of=part.part_of,
                 republishes=part.republishes,
             )
+        return self.suites
 
     def _groups(self) -> dict[str, Iterable[tuple[str, str]]]:
         """What suites hold, by kind → (value, suite): people by pseudonym, conversations, normalised questions."""
@@ -374,14 +376,15 @@ class Walk:
             assert one.gate
             assert one.candidate
             assert one.baseline
-            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self._findings(one))
+            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self.findings(one))
             verdict = self.store.get(one.verdict, Verdict)
             one.outcome = verdict.outcome
             self.out.post_hoc |= any(finding.check == evaluate.POST_HOC for finding in verdict.findings)
             lines += self._of(one, [finding_line(f) for f in verdict.findings])
         return self.store.count(Verdict) > before, lines
 
-    def _findings(self, one: Made) -> list[Finding]:
+    def findings(self, one: Made) -> list[Finding]:
+        """What every installed check says of what went into an adapter."""
         things = [ref for ref in (one.snapshot, one.base, one.adapter) if ref]
         found = [f for _, check in sorted(load_checks().items()) for thing in things for f in check(self.store, thing)]
         return [*found, *(evaluate.left_out(self.project.requirements()) if one is self.out else ())]
@@ -426,5 +429,5 @@ class Walk:
 
     def _suite(self, role: str) -> Ref:
         if not self.suites:
-            self._put_suites()
+            self.put_suites()
         return self.suites[next(part.name for part in self.file.suites if part.role == role)]

@@ -38,8 +38,8 @@ class Suite:
     role: Literal["dev", "gate", "fresh", "counter"]
     """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing; on
     counter nothing may get worse while the gate gets better"""
-    scorer: Literal["label", "exact", "regex", "json_schema", "judge"]
-    """how an answer becomes right, wrong or unscored"""
+    scorer: Literal["label", "exact", "regex", "json_schema", "judge", "elsewhere"]
+    """how an answer becomes right, wrong or unscored; elsewhere: another tool says so, and we cannot"""
     items: str
     """blob: canonical JSON lines of Item"""
     n: int

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
-from whence.evaluate import lint, read_reviews, scored, write_evidence
+from whence.evaluate import by_another_tool, lint, read_reviews, scored, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
@@ -21,6 +21,7 @@ from whence.verbs.judges import judged
 from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
+    from whence.evaluate import Evidence
     from whence.lifecycle.run import Outcome
     from whence.verbs.canaries import Hosted
     from whence.verbs.session import Session
@@ -79,6 +80,32 @@ class Eval:
         Raises NotFound."""
         return tried(self._store, self._suite(suite))
 
+    def harness(
+        self,
+        tool: str,
+        task: str,
+        *more: str,
+        at: str,
+        model: str,
+        key: str | None = None,
+        adapter: str | None = None,
+        metric: str | None = None,
+        suite: str | None = None,
+    ) -> list[Evidence]:
+        """Run lm-eval or Inspect against an OpenAI-compatible endpoint, such as `whence serve`, and bring in the logs
+        that it leaves in `whence-evals` of the project's folder. What it says goes to stderr.
+
+        task: as the tool takes it. more: arguments that are handed on to it. at: ``http://HOST:PORT``. model: what the
+        endpoint calls it. key: name of the environment variable that holds the endpoint's key. The others are those of
+        `adopt.evals`. Raises Unmet where the tool is not installed, BackendFailed where it fails.
+        """
+        from whence.evaluate import Endpoint, run_harness
+        from whence.serve.address import plain
+
+        folder = self._session.folder / "whence-evals" / f"{self._store.clock():%Y%m%dT%H%M%S%f}-{tool}"
+        logs = run_harness(tool, task, Endpoint(url=plain(at), model=model, key=key), folder, more)
+        return self._session.adopt.evals(*logs, adapter=adapter, model=model, metric=metric, suite=suite)
+
     def parity(self, whom: Hosted | None = None) -> list[Finding]:
         """Does the newest adapter that was scored on the gate answer as it did then: merged into its base, and behind
         the gateway's own door? What was asked before is not asked again. whom: an endpoint where somebody serves it, in
@@ -89,7 +116,8 @@ class Eval:
         from whence.models.backends.openai_http import OpenAIModel
 
         store, told = self._store, self._session.told
-        tuned = [one for _, one in scored(store, current_suites(store)[self._suite(None)][0]) if one.adapter]
+        every = [one for _, one in scored(store, current_suites(store)[self._suite(None)][0]) if one.adapter]
+        tuned = [one for one in every if not by_another_tool(store.get(one.run, Run))]
         if not tuned:
             raise NotFound("no adapter was scored on the gate\n  do: whence eval run")
         last = tuned[-1]
@@ -109,7 +137,7 @@ class Eval:
         if not named:
             said = f"no suite is called {name!r}" if name else "there is no gate suite yet"
             raise NotFound(f"{said}\n  known: {', '.join(sorted(known)) or 'none yet: whence eval run'}")
-        return named[0]
+        return min(named, key=lambda one: known[one][1].scorer == "elsewhere")  # the project's own before a log's
 
     def access(self, file: str | Path | None = None) -> list[Access]:
         """Who read which items, when and for what: every access on record, those of `file` among them from now on
@@ -140,6 +168,38 @@ class Ship:
         Raises NotFound."""
         given = self._store.get(self._verdict(about), Verdict)
         return lines_of(given, baseline_value(self._store, given))
+
+    def gate(self, suite: str | None = None) -> Event:
+        """Fix the gate of whence.toml on a suite as it is now, unless it is, and return the event that says when it
+        was: before the candidate is scored elsewhere. suite: None: the project's gate suite. Raises NotFound, Unmet."""
+        from whence.lifecycle.gating import fix
+
+        return fix(self._session.project, self._store, self._session.told, suite)
+
+    def judge(
+        self,
+        candidate: str,
+        baseline: str,
+        *,
+        junit: str | Path | None = None,
+        summary: str | Path | None = None,
+    ) -> Ref:
+        """The verdict by the gate of whence.toml on one evaluation against another, by their first digits; nothing is
+        released. junit, summary: files as for `whence ship`. Raises Unmet where they are of other items or were scored
+        in another way."""
+        from whence.lifecycle.gating import judged
+
+        refs = [self._evaluation(one) for one in (candidate, baseline)]
+        made = judged(self._session.project, self._store, self._session.told, *refs)
+        given = self._store.get(made, Verdict)
+        tell(given, baseline_value(self._store, given), junit, summary)
+        return made
+
+    def _evaluation(self, about: str) -> Ref:
+        found = find(self._store, about)
+        if not (isinstance(found, str) and isinstance(self._store.get(Ref(found)), Evaluation)):
+            raise Unmet(f"{about} is no evaluation", "an evaluation, by its first digits", "see whence eval list")
+        return Ref(found)
 
     def evidence(self, file: str | Path, verdict: str | None = None) -> Ref:
         """Write what a verdict rests on, without a word of items or answers: `whence ship --evidence FILE` judges it
