@@ -10,8 +10,6 @@ from pydantic.dataclasses import dataclass as checked
 
 from whence.store.lines import read_lines
 
-SHOWN = 20
-"""Faults of a file that are written out."""
 Id = Annotated[str, Field(min_length=1)]
 
 
