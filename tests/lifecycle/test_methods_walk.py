@@ -48,9 +48,10 @@ def test_a_reward_model_is_trained_and_the_walk_ends(folder: Path) -> None:
         again = w.run("release")
     assert [stage.name for stage in first.stages] == ["ingest", "curate", "train"]
     assert first.outcome is None
-    fed, _, limits = first.stages[-1].lines
+    fed, _, told, limits = first.stages[-1].lines
     assert fed.startswith("12 of 13 rows fed (not fed: shape 1), 3 steps")
     assert "of the pairs it was trained on" in limits
+    assert told.startswith("its trainer says of the last steps: ")
     assert limits.endswith("a model that scores is not served, so the walk ends here")
     assert [stage.fresh for stage in again.stages] == [False, False, False]
     assert again.adapter == first.adapter
