@@ -12,6 +12,7 @@ from typing import Protocol
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender
 from whence.lifecycle import parity, routed
+from whence.lifecycle.exposure import derived
 from whence.lifecycle.findings import examples
 from whence.lifecycle.lines import asked_line, evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
@@ -35,6 +36,7 @@ from whence.records import (
     RunReport,
     Snapshot,
     Step,
+    Suite,
     Unmet,
     Verdict,
     encode,
@@ -360,7 +362,8 @@ class Walk:
             assert one.gate
             assert one.candidate
             assert one.baseline
-            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self._findings(one))
+            left = derived(self.store, self.store.get(self.store.get(one.gate, Gate).suite, Suite).name)
+            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self._findings(one), left)
             verdict = self.store.get(one.verdict, Verdict)
             one.outcome = verdict.outcome
             self.out.post_hoc |= any(finding.check == evaluate.POST_HOC for finding in verdict.findings)
