@@ -171,7 +171,7 @@ def _unscored(gate: Gate, states: Mapping[str, str], others: Mapping[str, str], 
         severity="high",
         message=f"{who}: {missing} of {total} items unscored that the other has; at most {gate.max_unscored:.1%} "
         "allowed",
-        statistic=missing / total,
+        statistic=missing / max(total, 1),
         threshold=gate.max_unscored,
         n=total,
     )
