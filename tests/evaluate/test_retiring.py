@@ -51,7 +51,12 @@ scorer = "label"
 [base]
 path = "org/model"
 """
-WORDS = [a + b + c for a in ("lo", "mi", "ka", "tu") for b in ("ren", "dal", "vis", "mok") for c in "abcdefghijklmnopqrstuvwxyz"]
+WORDS = [
+    a + b + c
+    for a in ("lo", "mi", "ka", "tu")
+    for b in ("ren", "dal", "vis", "mok")
+    for c in "abcdefghijklmnopqrstuvwxyz"
+]
 FAILED = [i for i in range(200) if i % 10 in (3, 6, 9)][:12]
 
 

@@ -50,7 +50,7 @@ class Fared:
     """share right of the gate's items that it has in common with the other releases; absent: too few are"""
     value: float
     """its outcome, the more the better"""
-    n: int | None
+    n: int | None = None
     """answers behind it; absent: not said"""
 
 
@@ -110,7 +110,7 @@ def _outcome(store: Store, line: Json) -> tuple[Ref, dict[str, Json]]:
     ref, made = resolve(store, str(line.get("release")))
     if made.name != line["release"]:
         raise ValueError(f"release is {line['release']!r}, which moves; expected a release's own name")
-    return ref, {"value": float(value), "n": n}
+    return ref, {"value": float(value)} | ({"n": n} if n else {})
 
 
 def _noted(store: Store) -> dict[Ref, dict[str, Any]]:
@@ -146,7 +146,7 @@ def validity(store: Store, name: str, about: str | None = None) -> Validity:
     made = [(ref, one) for ref, one in store.all(Release) if one.name.rpartition("@")[0] == name and ref in outcomes]
     right, common = dict[Ref, dict[str, bool]](), set[str]()
     for ref, one in reversed(made):
-        if one.verdict is None or (outcomes[ref]["n"] or RATED) < RATED:
+        if one.verdict is None or (outcomes[ref].get("n", RATED)) < RATED:
             continue
         of = states(store, store.get(store.get(one.verdict, Verdict).candidate, Evaluation))
         scored = {item: state == "right" for item, state in of.items() if state != "unscored"}
