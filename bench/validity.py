@@ -242,6 +242,20 @@ def judges() -> Iterator[Case]:
         covers=lambda r: within(stats.krippendorff([*zip(*both(r, 200, 0.6), strict=True)]), 0.6), slower=10,
     )  # fmt: skip
 
+    def favoured(r: Rng, better: float, more: float) -> bool:
+        """A judge and people of 400 pairs, a half with one of its own, which is better by so much and liked by more."""
+        own = r.choice([-1, 1, 0, 0], 400)
+        true = r.normal(0, 1.4, 400) + better * own
+        people, judge = true + r.normal(0, 0.7, 400), true + more * own + r.normal(0, 1, 400)
+        found = stats.favour(np.sign(judge), np.sign(people), own)
+        return significant(found) and found.statistic > 0
+
+    for better in (0.0, -0.7):
+        yield Case(
+            "favour", f"400 pairs, its own better by {better}; effect: liked by 0.9 more",
+            lambda r, b=better: favoured(r, b, 0), lambda r, b=better: favoured(r, b, 0.9), slower=10,
+        )  # fmt: skip
+
     def outvoted(r: Rng) -> bool:
         """Five judges of 200 things, two good and three poor: more right than by the majority?"""
         truth = r.integers(0, 3, 200)
@@ -252,6 +266,27 @@ def judges() -> Iterator[Case]:
         return bool((best == truth).sum() > (most == truth).sum())
 
     yield Case("dawid_skene", "2 good judges, 3 poor: better than the majority", shown=outvoted, slower=10)
+
+
+def lines() -> Iterator[Case]:
+    def moves(r: Rng, n: int, slope: float) -> stats.Result:
+        """With something else that goes with x held fixed, and noise that grows with x."""
+        other = r.standard_normal(n)
+        x = other + r.standard_normal(n)
+        return stats.slope(slope * x + other + r.standard_normal(n) * (0.5 + abs(x)), x, other)
+
+    for n in (30, 200):
+        effect = 2.8 * 2.5 / sqrt(n)
+        yield Case(
+            "slope", f"{n} things, another held fixed, noise that grows; effect {effect:.2f}",
+            lambda r, n=n: significant(moves(r, n, 0)), lambda r, n=n, e=effect: significant(moves(r, n, e)),
+            covers=lambda r, n=n: within(moves(r, n, 0.5), 0.5),
+        )  # fmt: skip
+
+    def choices(r: Rng) -> stats.Result:
+        return stats.slope(r.choice([-1, -0.5, 0, 0.5, 1], 40, p=[0.1, 0.2, 0.4, 0.2, 0.1]), np.ones(40))
+
+    yield Case("slope", "the mean of 40 choices", lambda r: significant(choices(r)))
 
 
 def samples() -> Iterator[Case]:
@@ -295,7 +330,7 @@ def samples() -> Iterator[Case]:
 
 
 def cases() -> list[Case]:
-    return [case for part in (paired, several, looks, trend, pools, shares, judges, samples) for case in part()]
+    return [case for part in (paired, several, looks, trend, pools, shares, judges, lines, samples) for case in part()]
 
 
 @dataclass(frozen=True)

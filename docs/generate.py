@@ -23,6 +23,7 @@ from whence.cli import VERBS
 from whence.data import STEPS, Change, Difference, Example, Survived, Swept
 from whence.data.near_files import Nearby
 from whence.data.overlap_files import Overlap
+from whence.evaluate import Evidence
 from whence.lifecycle.adopt import Adopted
 from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.cases import Task
@@ -53,6 +54,7 @@ PARTS = (
     ("[base]", config.BasePart),
     ("[recipe]", config.RecipePart),
     ("[[suites]]", config.SuitePart),
+    ("[judge]", config.JudgePart),
     ("[gate]", config.GatePart),
     ("[[requirements]]", config.RequirementPart),
     ("[[requirements.criteria]]", config.CriterionPart),
@@ -224,7 +226,7 @@ VALUES += (
 )
 VALUES += (verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
-VALUES += (Imported, LeftOut, Brought, Mirrored, Card, CardMetric)
+VALUES += (Imported, LeftOut, Evidence, Brought, Mirrored, Card, CardMetric)
 VALUES += (verbs.WhatEnds, register.Due, register.Mark, govern.Owner)
 VALUES += (Spooled, Loaded)
 VALUES += (govern.Audited, govern.Share)

@@ -141,12 +141,12 @@ def test_another_base_of_the_same_shapes_is_refused(desk: tuple[Path, Any]) -> N
         weights.write_bytes(data)
 
 
-def test_serve_answers_the_openai_client_and_ends_in_order(desk: tuple[Path, Any]) -> None:
+def test_serve_answers_the_openai_client_as_it_was_evaluated_and_ends_in_order(desk: tuple[Path, Any]) -> None:
     from openai import OpenAI
 
     folder, _ = desk
     command = [sys.executable, "-u", "-m", "whence", "-C", str(folder), "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
         url = child.stdout.readline().split()[2].rstrip(";")
         client = OpenAI(base_url=url, api_key="none")
@@ -155,6 +155,9 @@ def test_serve_answers_the_openai_client_and_ends_in_order(desk: tuple[Path, Any
         )
         assert answer.model == "bank-support@2"
         assert asked(folder, "model", "list")[1]["live"] == 1
+        (found,) = asked(folder, "eval", "parity", "--at", url, "--model", "support")
+        assert (found["check"], found["verdict"], found["n"]) == ("eval.served", "pass", 300)
+        assert "300 of 300 answers the same" in found["message"]
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == 0
     assert asked(folder, "model", "list")[1]["live"] == 0
@@ -188,18 +191,3 @@ def test_a_gate_that_was_changed_after_the_score_passes_nothing(desk: tuple[Path
     finally:
         file.write_text(text)
     assert "PASS: it may ship\n" in whence(folder, "ship")
-
-
-def test_the_release_answers_over_the_gateway_as_it_was_evaluated(desk: tuple[Path, Any]) -> None:
-    folder, _ = desk
-    command = [sys.executable, "-m", "whence", "-C", str(folder), "serve", "--port", "0", "--json"]
-    gateway = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert gateway.stdout is not None
-        url = json.loads(gateway.stdout.readline())["url"]
-        (found,) = asked(folder, "eval", "parity", "--at", f"{url}/v1", "--model", "support")
-    finally:
-        gateway.send_signal(signal.SIGTERM)
-        gateway.wait()
-    assert (found["check"], found["verdict"], found["n"]) == ("eval.served", "pass", 300)
-    assert "300 of 300 answers the same" in found["message"]

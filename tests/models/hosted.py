@@ -53,7 +53,8 @@ def server(answer: Callable[[Any, int], Answer]) -> Iterator[Seen]:
             elif given is not None:
                 status, raw = given
                 self.send_response(status)
-                for name, value in (("Content-Length", str(len(raw))), ("Retry-After", "0"), ("Location", "/moved")):
+                told = {"Content-Length": str(len(raw)), "Content-Type": "application/json", "Retry-After": "0"}
+                for name, value in {**told, "Location": "/moved"}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(raw)

@@ -231,3 +231,41 @@ def test_items_needed_show_what_they_are_needed_for() -> None:
     n = stats.items_needed(0.05, 0.2)
     assert stats.smallest_detectable(n, 0.2) == pytest.approx(0.05, abs=0.003)
     assert log(n) > 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9), st.integers(-9, 9)), min_size=4, max_size=12))
+def test_a_slope_is_that_of_least_squares(rows: list[tuple[int, int, int]]) -> None:
+    y, x, held = (np.array(column, np.float64) for column in zip(*rows, strict=True))
+    if np.linalg.matrix_rank(np.stack([x, held], axis=1)) < 2:
+        with pytest.raises(ValueError, match="none of them made of the others"):
+            stats.slope(y, x, held)
+        return
+    found = stats.slope(y, x, held)
+    best = np.linalg.lstsq(np.stack([x, held], axis=1), y, rcond=None)[0]
+    assert found.statistic == pytest.approx(best[0], abs=1e-9)
+    assert found.low <= found.statistic <= found.high
+    assert (found.p or 0) <= 0.05 or found.low - 1e-9 <= 0 <= found.high + 1e-9
+
+
+def test_a_judge_that_says_what_people_say_favours_nobody() -> None:
+    rng = np.random.default_rng(1)
+    truth, own = rng.choice([-1, 0, 1], 300), rng.choice([-1, 0, 1], 300)
+    same = stats.favour(truth, truth, own)
+    assert same.low <= 0 <= same.high
+    assert same.p is not None
+    assert same.p > 0.05
+    always = stats.favour(np.where(own, own, truth), truth, own)
+    assert (always.statistic > 0.8, always.low > 0.5, always.n) == (True, True, int((own != 0).sum()))
+    with pytest.raises(ValueError, match="pairs without it"):
+        stats.favour(truth, truth, np.ones(300))
+
+
+def test_a_mean_is_a_slope_on_ones_with_an_error_a_little_larger() -> None:
+    values = np.random.default_rng(0).normal(0.3, 1, 50)
+    found, t = stats.slope(values, np.ones(50)), scipy_stats.ttest_1samp(values, 0)
+    low, high = t.confidence_interval()
+    assert found.statistic == pytest.approx(values.mean())
+    assert (found.high - found.low) / (high - low) == pytest.approx(1, abs=0.02)
+    assert stats.slope([0.8, 1.6, 0.4], [1, 2, 0.5]).p == 0.0
+    assert (stats.slope(np.zeros(9), np.ones(9)).p, stats.slope(np.zeros(9), np.ones(9)).high) == (1.0, 0.0)

@@ -22,7 +22,9 @@ class _AdapterFirst(TyperGroup):
         return super().resolve_command(ctx, args if args[0] in self.commands else ["adapter", *args])
 
 
-app = verb(cls=_AdapterFirst, no_args_is_help=True, help="Bring in what exists: adapters, traces, registries.")
+app = verb(
+    cls=_AdapterFirst, no_args_is_help=True, help="Bring in what exists: adapters, traces, evaluations, registries."
+)
 
 
 @app.callback()
@@ -89,6 +91,7 @@ def _text(made: Adopted) -> str:
 
 
 app.command(epilog="Example: whence adopt traces log.jsonl --as bank-support@2")(imports.traces)
+app.command(epilog="Example: whence adopt evals logs/2026-11-22_desk.eval --adapter desk --metric exact")(imports.evals)
 app.command(epilog="Example: whence adopt mlflow sqlite:///mlflow.db --experiment support")(imports.mlflow)
 app.command(epilog="Example: whence adopt card adapters/desk/README.md")(imports.card)
 app.command(epilog="Example: whence adopt audit datasets.jsonl")(imports.audit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -67,10 +67,54 @@ def parity(
         told(w, w.eval.parity(Hosted(url=at, model=str(model), key=key) if at else None), as_json)
 
 
+@app.command(epilog="Example: whence eval judges pairs.jsonl --at http://localhost:8000/v1 --model judge-1")
+def judges(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            help='What people chose: {"id", "question", "a", "b", "chosen": "a", "a_ok": true, "b_ok": false, "a_by", '
+            '"b_by"} a line; the last four may be absent.',
+            show_default=False,
+        ),
+    ],
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="URL", help="A hosted judge: https://…/v1; default: [judge].")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What the server at --at calls it.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", help="A judge in this process: folder or hub id.")] = None,
+    kind: Annotated[
+        Literal["pair", "grade"] | None,
+        typer.Option("--kind", help="A choice between two answers, the default, or a grade for each."),
+    ] = None,
+    rubric: Annotated[
+        str | None, typer.Option("--rubric", metavar="FILE", help="What makes an answer better; default: a plain one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Does a model judge answers as people do, and what moves it that should not? Exit code 0: it may judge; 2: it must
+    not; 4: too little evidence."""
+    from whence.cli.check import told
+    from whence.verbs import Hosted
+
+    if at and base:
+        raise typer.BadParameter("one of --at and --base, or [judge] in whence.toml", param_hint="--at")
+    if not (at or base) and (kind or rubric):
+        raise typer.BadParameter("goes with --at or --base: [judge] in whence.toml says its own", param_hint="--kind")
+    if (at is None) != (model is None) or (key and not at):
+        raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
+    whom = Hosted(url=at, model=str(model), key=key) if at else None
+    with here(as_json, create=True, project=False) as w:
+        told(w, w.eval.judges(pairs, whom, base, kind=kind, rubric=rubric), as_json)
+
+
 @app.command("list", epilog="Example: whence eval list")
 def list_(as_json: AsJson = False) -> None:
     """Every evaluation with its interval; slices with --json."""
-    from whence.records import Prompt, Run, Suite, plain
+    from whence.evaluate import by_another_tool
+    from whence.records import Base, Prompt, Run, Suite, plain
 
     rows, values = [], []
     with here(as_json) as w:
@@ -78,11 +122,13 @@ def list_(as_json: AsJson = False) -> None:
             suite, prompt = w.store.get(made.suite, Suite), w.store.get(made.prompt, Prompt)
             total = made.results[0] if made.results else None
             shown = f"{total.value:.1%} [{total.low:.1%}, {total.high:.1%}]" if total else "nothing scored"
-            via = w.store.get(made.run, Run).inputs.get("via")
-            who = (f"adapter {short(made.adapter)}" if made.adapter else "base") + (f", {via}" if via else "")
-            rows.append(
-                (short(ref), who, suite.name, f"{prompt.template}, {len(prompt.shots)} shots", shown, made.unscored)
-            )
+            run = w.store.get(made.run, Run)
+            via = f", {run.inputs['via']}" if "via" in run.inputs else ""
+            who, asked = "base", f"{prompt.template}, {len(prompt.shots)} shots"
+            if by_another_tool(run):
+                who, asked = f"base {w.store.get(made.base, Base).name}", f"{prompt.template} {prompt.text}".rstrip()
+            who = (f"adapter {short(made.adapter)}" if made.adapter else who) + via
+            rows.append((short(ref), who, suite.name, asked, shown, made.unscored))
             values.append({"evaluation": ref, **plain(made)})
     head = ("evaluation", "model", "suite", "prompt", "right", "unscored")
     say(values, table(rows, head) if rows else "no evaluation yet: whence eval run", as_json)
@@ -225,3 +271,39 @@ def access(
             for one in found]  # fmt: skip
     text = table(rows, ("suite", "purpose", "items", "by", "at")) if rows else "nobody is on record as having looked"
     say([asdict(one) for one in found], text, as_json)
+
+
+@app.command(
+    epilog="Example: whence eval harness lm-eval desk --at http://127.0.0.1:8321 --model desk -- --include_path tasks"
+)
+def harness(
+    tool: Annotated[str, typer.Argument(help="lm-eval or inspect.", show_default=False)],
+    task: Annotated[str, typer.Argument(help="As the tool takes it: a name, or a file.", show_default=False)],
+    at: Annotated[str, typer.Option("--at", metavar="URL", help="An OpenAI-compatible endpoint.")],
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="What the endpoint calls it.")],
+    more: Annotated[
+        list[str] | None, typer.Argument(help="After --: arguments that the tool gets.", show_default=False)
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", metavar="NAME", help="The adapter that answers; default: a base.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option("--metric", metavar="NAME", help="Which of several.")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME", help="Whose items these are; a new name makes a suite.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run another tool against an endpoint, and bring in its log; what the tool says goes to stderr."""
+    from whence.cli.imports import tell_evidence
+    from whence.evaluate.harness import TOOLS
+
+    if tool not in TOOLS:
+        raise typer.BadParameter(f"{tool!r} is none of {', '.join(TOOLS)}", param_hint="TOOL")
+    with here(as_json, create=True, project=False) as w:
+        found = w.eval.harness(
+            tool, task, *more or (), at=at, model=model, key=key, adapter=adapter, metric=metric, suite=suite
+        )
+    tell_evidence(found, as_json)

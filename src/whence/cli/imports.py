@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whence.cli.session import SHOWN, AsJson, here, say, table, wrapped
+from whence.cli.session import SHOWN, AsJson, here, say, short, table, wrapped
 
 if TYPE_CHECKING:
+    from whence.evaluate import Evidence
     from whence.govern import Share
 
 
@@ -76,6 +77,54 @@ def mlflow(
     say([asdict(b) for b in found], text, as_json)
     states = {b.state for b in found}
     raise typer.Exit(2 if "refused" in states else 0 if states & {"adopted", "known"} else 4)
+
+
+def evals(
+    files: Annotated[
+        list[str], typer.Argument(help="Logs of Inspect or lm-eval, or JSON lines with `right`.", show_default=False)
+    ],
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", metavar="NAME", help="What answered; default: a base of the log's name.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="What the log calls it, if that is another name.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option("--metric", metavar="NAME", help="Which of several.")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME", help="Whose items these are; a new name makes a suite.")
+    ] = None,
+    slice: Annotated[
+        list[str] | None, typer.Option("--slice", metavar="FIELD", help="Makes slices of a new suite; repeat it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluations that Inspect, lm-eval or another tool ran, as evidence for gates: exit code 4 where nothing in them
+    is scored."""
+    with here(as_json, create=True, project=False) as w:
+        found = w.adopt.evals(*files, adapter=adapter, model=model, metric=metric, suite=suite, slice=slice or ())
+    tell_evidence(found, as_json)
+
+
+def tell_evidence(found: list[Evidence], as_json: bool) -> None:
+    """What became of each log. Raises Exit."""
+    lines = []
+    for one in found:
+        shown = "nothing scored"
+        if one.value is not None:
+            shown = f"{one.right:,} of {one.n:,} right, {one.value:.1%} [{one.low:.1%}, {one.high:.1%}]"
+        made = "made of this log" if one.new_suite else f"{one.paired:,} of its {one.items:,} items are in the log"
+        asked = " ".join(filter(None, (one.tool, one.version, one.task)))
+        lines += [
+            f"{short(one.evaluation)}  {asked}: {one.model}, {one.metric} " + ("adopted" if one.fresh else "was there"),
+            f"  {shown}",
+            f"  suite {one.suite}: {made}",
+        ]
+        if one.unscored:
+            why = ", ".join(f"{reason} {count:,}" for reason, count in one.unscored.items())
+            lines.append(wrapped(f"{sum(one.unscored.values()):,} unscored: {why}", 2))
+        lines += [wrapped(f"note: {note}", 2) for note in one.notes]
+    say([asdict(one) for one in found], "\n".join(lines), as_json)
+    raise typer.Exit(0 if any(one.n for one in found) else 4)
 
 
 def card(

@@ -51,6 +51,54 @@ def ship(
     raise typer.Exit(0 if out.waived else CODES[str(out.outcome)])
 
 
+@app.command(
+    epilog="Example: whence ship gate; then the candidate is scored elsewhere, and: whence ship judge 5be3 0c2f"
+)
+def gate(
+    suite: Annotated[
+        str | None, typer.Argument(help="A suite's name; default: the project's gate suite.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fix the gate of whence.toml on a suite, before the candidate is scored; or say since when it stands."""
+    with here(as_json, create=True) as w:
+        before = w.store.head()
+        fixed = w.ship.gate(suite)
+        fresh = w.store.head() != before
+    text = (
+        f"gate {short(fixed.about)} {'is fixed now' if fresh else f'stands since {fixed.recorded_at:%Y-%m-%d %H:%M}'}"
+    )
+    say({"gate": fixed.about, "suite": fixed.data["suite"], "at": fixed.recorded_at}, text, as_json)
+
+
+@app.command(epilog="Example: whence ship judge 5be3 0c2f --junit verdict.xml")
+def judge(
+    candidate: Annotated[str, typer.Argument(help="An evaluation, by its first digits.", show_default=False)],
+    baseline: Annotated[str, typer.Argument(help="Another of the same items.", show_default=False)],
+    junit: Annotated[
+        str | None, typer.Option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")
+    ] = None,
+    summary: Annotated[
+        str | None, typer.Option("--summary", metavar="FILE", help="Add the verdict to a file, in Markdown.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One evaluation against another by the gate of whence.toml: exit code 0 pass, 2 fail, 4 too little evidence.
+
+    Either may be of another tool (`whence adopt evals`). Nothing is released.
+    """
+    from whence.cli.run import CODES, meaning
+    from whence.lifecycle.verdicts import HEAD, is_post_hoc
+    from whence.records import Verdict, plain
+
+    with here(as_json) as w:
+        ref = w.ship.judge(candidate, baseline, junit=junit, summary=summary)
+        made, lines = w.store.get(ref, Verdict), w.ship.verdict(ref)
+    text = f"{meaning(made.outcome, is_post_hoc(made))}\n\n{table([one.cells() for one in lines], HEAD)}"
+    say({"verdict": ref, **plain(made)}, text, as_json)
+    raise typer.Exit(CODES[made.outcome])
+
+
 @app.command(epilog="Example: whence ship evidence evidence.json; then, anywhere: whence ship --evidence evidence.json")
 def evidence(
     file: Annotated[str, typer.Argument(help="To write.", show_default=False)],

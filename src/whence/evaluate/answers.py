@@ -6,15 +6,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from types import TracebackType
+from typing import NamedTuple
 
 from whence.evaluate.scorers import ENDED
 from whence.evaluate.suites import items_of
-from whence.records import Conflict, Damaged, Evaluation, Item, Json, Ref, Run, encode, sha256
+from whence.records import Conflict, Damaged, Evaluation, Item, Json, Ref, Run, Score, encode, plain, sha256
 from whence.store import Store
 from whence.store.journal import Entry, Journal
 
 KIND = "answers"
 """of words, in the journal: those of evaluations that are not done"""
+
+
+class Line(NamedTuple):
+    """What became of one item."""
+
+    text: str
+    """its line of the scores, canonical JSON"""
+    state: str
+    """right, wrong or unscored"""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cut_off: bool = False
+    """whether the answer ended because it was as long as it may be"""
+
+    @classmethod
+    def of(cls, score: Score, output: str | None, *spent: int) -> Line:
+        """Half of a surrogate pair in an answer becomes ``?``."""
+        said = None if output is None else output.encode("utf-8", "replace").decode()
+        return cls(encode(plain(score) | {"output": said}).decode(), score.state, *spent)
 
 
 class Kept:
@@ -30,7 +50,7 @@ class Kept:
             self._at |= {
                 head["item"]: entry
                 for (entry, head), (_, line) in zip(left, lines, strict=True)
-                if head["sum"] == sha256(encode(line))
+                if head["sum"] == sha256(line[0].encode())
             }
 
     def __enter__(self) -> Kept:
@@ -45,17 +65,18 @@ class Kept:
     def __len__(self) -> int:
         return len(self._at)
 
-    def add(self, item: str, line: Json) -> None:
+    def add(self, item: str, line: Line) -> None:
         """Keep one line; a kill of this process does not lose it."""
-        self._at[item] = self._journal.append(line, head={"run": self._run, "item": item, "sum": sha256(encode(line))})
+        head = {"run": self._run, "item": item, "sum": sha256(line.text.encode())}
+        self._at[item] = self._journal.append(list(line), head)
 
-    def lines(self, items: Iterable[Item]) -> Iterator[Json]:
+    def lines(self, items: Iterable[Item]) -> Iterator[Line]:
         """The line of each item, in order; one at a time is in memory. Raises Conflict where an erasure, or damage,
         took one away meanwhile."""
         entries = (self._at[item.id] for item in items)
         try:
             for _, run in groupby(entries, key=lambda entry: entry.segment):
-                yield from (line for _, line in self._journal.read_many(run))
+                yield from (Line(*line) for _, line in self._journal.read_many(run))
         except Damaged as error:
             what = f"an answer of this evaluation was taken away while it ran: {error}"
             raise Conflict(f"{what}\n  do: evaluate again; what is left is not asked again") from error
@@ -68,14 +89,14 @@ class Kept:
 def given_before(store: Store, run: Run, suite: Ref, prompt: Ref, items: Sequence[Item]) -> dict[str, str]:
     """Item → what the same model said to the same question under the same prompt with the same sampling, in other
     evaluations; answers that it failed to give are left out."""
-    asked = {_question(item): item.id for item in items}
-    mine, found = _sampling(run), dict[str, str]()
-    others = [one for _, one in store.all(Evaluation) if one.prompt == prompt]
-    for other in others:
-        made = store.get(other.run, Run)
-        models = [set(one.used) - {one_suite} for one, one_suite in ((made, other.suite), (run, suite))]
-        if models[0] != models[1] or _sampling(made) != mine:
-            continue
+    found = dict[str, str]()
+    alike = [
+        one
+        for _, one in store.all(Evaluation)
+        if one.prompt == prompt and _how(store.get(one.run, Run), one.suite) == _how(run, suite)
+    ]
+    asked = {_question(item): item.id for item in items} if alike else {}
+    for other in alike:
         there = {item.id: name for item in items_of(store, other.suite) if (name := asked.get(_question(item)))}
         for line in store.get_lines(other.scores) if there else ():
             if line["item"] in there and line.get("output") is not None and not _failed(line):
@@ -83,13 +104,14 @@ def given_before(store: Store, run: Run, suite: Ref, prompt: Ref, items: Sequenc
     return found
 
 
-def _question(item: Item) -> str:
-    return sha256(encode(item.input))
+def _question(item: Item) -> str | bytes:
+    return item.input if isinstance(item.input, str) else encode(item.input)
 
 
-def _sampling(run: Run) -> dict[str, str]:
-    """How a model was asked; how its answers were scored is another matter."""
-    return {name: value for name, value in run.inputs.items() if name != "scoring"}
+def _how(run: Run, suite: Ref) -> tuple[set[Ref], dict[str, str]]:
+    """(what was asked, how); how its answers were scored is another matter."""
+    asked = {name: value for name, value in run.inputs.items() if name not in ("scoring", "judge")}
+    return set(run.used) - {suite}, asked
 
 
 def _failed(line: Json) -> bool:
@@ -98,7 +120,7 @@ def _failed(line: Json) -> bool:
 
 def unfit(items: Sequence[Item]) -> dict[str, str]:
     """Item → why it cannot count: it asks what an earlier one asks, or what one asks that expects something else."""
-    same: dict[str, list[Item]] = {}
+    same: dict[str | bytes, list[Item]] = {}
     for item in items:
         same.setdefault(_question(item), []).append(item)
     out = dict[str, str]()

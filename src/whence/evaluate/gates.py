@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
+from whence.evaluate.adopted import OF_THE_LOG, by_another_tool, started
 from whence.evaluate.criteria import held
-from whence.evaluate.rules import Pairing, rules
+from whence.evaluate.judges import AUDITED
+from whence.evaluate.rules import Pairing, lost, rules
 from whence.evaluate.suites import items_of
 from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.records.judgement import Outcome
@@ -26,7 +29,8 @@ def fix_gate(store: Store, gate: Gate) -> Ref:
             faults.append(f"{field} is {value}, outside {low} to {high}")
     if not 0 < gate.alpha < 1:
         faults.append(f"alpha is {gate.alpha}, outside 0 to 1")
-    faults += [f"{f} is {getattr(gate, f)}, below 1" for f in ("min_items", "min_slice_items") if getattr(gate, f) < 1]
+    counts = {f: getattr(gate, f) for f in ("min_items", "min_slice_items", "budget")}
+    faults += [f"{field} is {count}, below 1" for field, count in counts.items() if count is not None and count < 1]
     if faults:
         raise Unmet("\n".join(faults), "a gate suite and numbers within their ranges", "correct the gate")
     with store.transaction():
@@ -61,7 +65,8 @@ def judge(
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried, left=left)
     stay = [item for item in items if item.id not in left]
     criteria = [held(store.get(ref, Criterion), stay, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    found = (*own, *_post_hoc(store, gate, new), *criteria, *findings)
+    also = (*_post_hoc(store, gate, new), *_audited(store, new), *_budget(store, gate, new))
+    found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
@@ -86,7 +91,10 @@ def _refuse_other_questions(store: Store, gate: Gate, new: Evaluation, old: Eval
                 f"the gate's suite {gate.suite[:19]}…",
                 "evaluate candidate and baseline on the gate's suite",
             )
-    inputs = [dict(store.get(evaluation.run, Run).inputs) for evaluation in (new, old)]
+    inputs = [
+        {name: value for name, value in store.get(one.run, Run).inputs.items() if name not in OF_THE_LOG}
+        for one in (new, old)
+    ]
     if inputs[0] != inputs[1]:
         raise Unmet(
             f"the candidate was evaluated with {inputs[0]}, the baseline with {inputs[1]}",
@@ -96,25 +104,95 @@ def _refuse_other_questions(store: Store, gate: Gate, new: Evaluation, old: Eval
 
 
 def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
-    """Every earlier score of the candidate on these items counts, under whatever prompt."""
+    """Every earlier score of the candidate on these items counts, under whatever prompt; and so does one that another
+    tool began before, whenever its log was brought in. Of a log without a time nobody can say."""
     fixed = store.events("gate.fixed", about=gate)
     if not fixed:
         raise Unmet(f"gate {gate[:19]}… was never fixed", "a gate.fixed event", "fix the gate, then evaluate")
+    stood = fixed[0]
     for seq, other in scored(store, new.suite):
-        if _who(other) == _who(new) and seq < fixed[0].seq:
+        at = started(store.get(other.run, Run))
+        if _who(other) == _who(new) and (seq < stood.seq or (at and at < stood.recorded_at)):
+            when = f"at event {seq}" if seq < stood.seq else f"on {at:%Y-%m-%d %H:%M:%S} UTC, as its log says"
+            after = f"at event {stood.seq}" if seq < stood.seq else f"on {stood.recorded_at:%Y-%m-%d %H:%M:%S}"
             yield Finding(
                 check=POST_HOC,
                 about=gate,
                 verdict="abstain",
                 severity="high",
-                message=f"post hoc: the candidate was scored on these items at event {seq}, the gate was fixed after "
-                f"that, at event {fixed[0].seq}; do: judge by the gate that stood then, or train a new candidate",
+                message=f"post hoc: the candidate was scored on these items {when}, the gate was fixed after "
+                f"that, {after}; do: judge by the gate that stood then, or train a new candidate",
             )
             return
+    run = store.get(new.run, Run)
+    at, came = started(run), store.events("run.finished", about=new.run)[0].recorded_at
+    if by_another_tool(run) and (at is None or at > came):
+        when = "does not say when the candidate was scored" if at is None else "says that it began after it came here"
+        message = f"the log {when}: whether the gate stood by then nobody can tell"
+        yield Finding(check=UNDATED, about=gate, verdict="abstain", severity="low", message=message)
+
+
+def _audited(store: Store, new: Evaluation) -> Iterator[Finding]:
+    """Where a judge scored: what its newest audit came to, and that no other judge's score was known before its own."""
+    if judge := store.get(new.run, Run).inputs.get("judge"):
+        seq, first = next((seq, one) for seq, one in scored(store, new.suite) if _who(one) == _who(new))
+        if store.get(first.run, Run).inputs.get("judge") != judge:
+            yield Finding(
+                check=POST_HOC,
+                about=judge,
+                verdict="abstain",
+                severity="high",
+                message=f"post hoc: another judge scored the candidate on these items at event {seq}, before this "
+                "one; do: take that one again, or train a new candidate",
+            )
+        last = store.events(AUDITED, about=Ref(judge))[-1:]
+        said: Outcome = last[0].data["outcome"] if last else "abstain"
+        message = f"its audit at event {last[0].seq} says {said}" if last else "it was never audited"
+        yield Finding(
+            check=AUDITED,
+            about=judge,
+            verdict=said,
+            severity="high",
+            message=f"the judge that scored: {message}" + ("" if said == "pass" else "; do: whence eval judges PAIRS"),
+            evidence=(judge,),
+        )
+
+
+def _budget(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
+    """How many adapters were scored on these items until this one was, of as many as may be: each look tells something
+    about the items, and in the end a candidate is better at them and at nothing else."""
+    most = store.get(gate, Gate).budget
+    if most is None:
+        return
+    looks = list(dict.fromkeys(one.adapter for _, one in scored(store, new.suite) if one.adapter))
+    at = looks.index(new.adapter) + 1 if new.adapter in looks else len(looks)
+    spent = "; do: take items that nobody has seen" if at > most else ""
+    yield Finding(
+        check="eval.budget",
+        about=new.suite,
+        verdict="abstain" if at > most else "pass",
+        severity="high",
+        message=f"this is adapter {at} of {most} that may be scored on these items{spent}",
+        statistic=float(at),
+        threshold=float(most),
+        n=at,
+    )
+
+
+def loss(store: Store, name: str, candidate: Ref, baseline: Ref, gate: Gate) -> Finding:
+    """Whether a candidate lost no more on a suite than the gate allows a slice; the name is what the finding calls the
+    suite. Raises Unmet where the two were not asked the same."""
+    new, old = store.get(candidate, Evaluation), store.get(baseline, Evaluation)
+    counter = replace(gate, suite=new.suite)
+    _refuse_other_questions(store, counter, new, old)
+    pairing = Pairing.of(items_of(store, new.suite), states(store, new), states(store, old))
+    return replace(lost(counter, pairing, name), evidence=(candidate, baseline))
 
 
 POST_HOC = "eval.post_hoc"
 """the check that says that a gate was fixed when the candidate's score was known"""
+UNDATED = "eval.undated"
+"""the check that says that nobody can tell"""
 
 
 def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:

@@ -24,7 +24,7 @@ def grid(suite: Suite, ref: Ref, items: Sequence[Item]) -> list[Prompt]:
     """
     texts = {"bare": ""} | ({"instructed": instruction(suite.labels)} if suite.labels else {})
     able = [item for item in items if item.expected is not None]
-    shots = spread(able, max(SHOTS)) if suite.scorer in ("label", "exact") else []
+    shots = spread(able, max(SHOTS)) if suite.scorer in ("label", "exact", "judge") else []
     return [
         Prompt(template=name, text=text, shots=tuple(Shot(suite=ref, item=item.id) for item in shots[:count]))
         for count in SHOTS

@@ -222,6 +222,18 @@ def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool, tried: int = 1
     )
 
 
+def lost(gate: Gate, pairing: Pairing, about: str) -> Finding:
+    """Whether the candidate lost no more than `max_slice_drop` on these items: pass where such a loss is ruled out,
+    fail where a loss is shown and it is not, else abstain."""
+    n = len(pairing.pairs)
+    if n < gate.min_slice_items or not gate.max_slice_drop:
+        few = f"{about}: {n} items scored on both sides; needs {gate.min_slice_items}, and some loss to rule out"
+        return Finding(check="eval.counter", about=about, verdict="abstain", severity="high", message=few, n=n)
+    held = replace(gate, min_gain=-gate.max_slice_drop)
+    found = _gain(held, pairing, about, True)
+    return replace(found, check="eval.counter", message=f"{about}: {found.message}")
+
+
 def _chosen(pairing: Pairing, about: str, others: Sequence[Mapping[str, str]]) -> Finding:
     """What the best of all that were tried would score on other items, and whether its score owes more than a standard
     error to the choice. It decides nothing: the gain has to stand for the best of so many by itself."""

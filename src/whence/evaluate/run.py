@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from whence.evaluate.answers import Kept, given_before, unfit
+from whence.evaluate.answers import Kept, Line, given_before, unfit
+from whence.evaluate.judges import Judging
 from whence.evaluate.prompts import grid, messages, shown
-from whence.evaluate.scorers import score
+from whence.evaluate.scorers import scores
 from whence.evaluate.suites import items_of
 from whence.models.port import Model, Reply, Request
 from whence.records import (
     BackendFailed,
     Evaluation,
     Item,
-    Json,
     Prompt,
     Ref,
     Run,
@@ -25,7 +25,6 @@ from whence.records import (
     SliceResult,
     Suite,
     Unmet,
-    plain,
 )
 from whence.stats import wilson
 from whence.store import Store
@@ -67,20 +66,28 @@ def evaluate(
     prompt: Ref,
     *,
     max_tokens: int,
+    judging: Judging | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> Ref:
     """Score every item and return the digest of the Evaluation; a finished one of the same inputs is found again.
 
     An item that was put to the same model in the same way before is not asked again, be it by an evaluation that was
     cut short. Not asked, and unscored, are items that the prompt gives away as a shot or that `unfit` names. `results`
-    holds scored items only: all of them first (none when nothing was scored), then each slice. Raises NotFound,
+    holds scored items only: all of them first (none when nothing was scored), then each slice. judging: who scores the
+    answers to a suite that a judge scores; others are not shown to it. Raises NotFound, Unmet where nobody judges,
     BackendFailed; what was answered until then is kept.
     """
+    judged = store.get(suite, Suite).scorer == "judge" and judging is not None
     used = (suite, contender.base, *([contender.adapter] if contender.adapter else []), prompt)
     run = Run(
         activity="evaluate",
         used=used,
-        inputs={"max_tokens": str(max_tokens), "scoring": SCORING} | ({"via": contender.via} if contender.via else {}),
+        inputs={
+            "max_tokens": str(max_tokens),
+            "scoring": SCORING,
+            **({"via": contender.via} if contender.via else {}),
+            **({"judge": store.put(judging.judge)} if judged and judging else {}),
+        },
     )
     name = store.put(run)
     if finished := store.events("run.finished", about=name):
@@ -89,20 +96,20 @@ def evaluate(
     items = items_of(store, suite)
     with Kept(store, name) as kept:
         resumed = len(kept)
-        asking = _Asking(store, contender, run, suite, prompt, items, max_tokens)
+        asking = _Asking(store, contender, run, suite, prompt, items, max_tokens, judging)
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
             for item, line in asking.lines([item for item in batch if item.id not in kept]):
                 kept.add(item, line)
             on_progress(start + len(batch), len(items))
-        count = _Count(items)
+        count = Count(items)
         evaluation = Evaluation(
             run=name,
             suite=suite,
             base=contender.base,
             adapter=contender.adapter,
             prompt=prompt,
-            scores=store.put_lines(count.counted(kept.lines(items))),
+            scores=store.blobs.put_parts(count.counted(kept.lines(items))),
             unscored=count.unscored,
             results=tuple(count.results()),
         )
@@ -148,31 +155,33 @@ class _Asking:
         prompt: Ref,
         items: Sequence[Item],
         max_tokens: int,
+        judging: Judging | None,
     ) -> None:
-        self._contender, self._max_tokens = contender, max_tokens
+        self._contender, self._max_tokens, self._judging = contender, max_tokens, judging
         self._suite, self._prompt = store.get(suite, Suite), store.get(prompt, Prompt)
         self._shots = _shots(store, self._prompt)
         self._unfit = unfit(items) | {item.id: SHOWN for item in items if shown(item, self._shots)}
         self._before = given_before(store, run, suite, prompt, items)
         self.asked = self.known = 0
 
-    def lines(self, items: Sequence[Item]) -> Iterator[tuple[str, Json]]:
+    def lines(self, items: Sequence[Item]) -> Iterator[tuple[str, Line]]:
         """(item, its line) of each of these, the model asked together for those that it has to be asked for."""
         asked = [item for item in items if item.id not in self._unfit and item.id not in self._before]
         replies = dict(zip((item.id for item in asked), self._ask(asked), strict=True))
         for item in items:
-            if why := self._unfit.get(item.id):
-                yield item.id, plain(Score(item=item.id, state="unscored", reason=why)) | {"output": None}
-                continue
-            if item.id in replies:
-                reply, took = replies[item.id], True
-            else:
+            if item.id not in replies and item.id not in self._unfit:
                 before = self._before[item.id]
-                reply, took = Reply(text=before, prompt_tokens=0, completion_tokens=0, finish="stop"), False
+                replies[item.id] = Reply(text=before, prompt_tokens=0, completion_tokens=0, finish="stop")
                 self.known += 1
-            spent = {"spent": [reply.prompt_tokens, reply.completion_tokens], "cut_off": reply.finish == "length"}
-            output = reply.text.encode("utf-8", "replace").decode()  # half of a surrogate pair becomes ?
-            yield item.id, plain(score(self._suite, item, reply)) | {"output": output} | (spent if took else {})
+        answered = [(item, replies[item.id]) for item in items if item.id in replies]
+        given = {one.item: one for one in scores(self._suite, answered, self._judging)}
+        for item in items:
+            if why := self._unfit.get(item.id):
+                yield item.id, Line.of(Score(item=item.id, state="unscored", reason=why), None)
+            else:
+                reply = replies[item.id]
+                spent = reply.prompt_tokens, reply.completion_tokens, reply.finish == "length"
+                yield item.id, Line.of(given[item.id], reply.text, *spent)
 
     def _ask(self, items: Sequence[Item]) -> list[Reply]:
         requests = [
@@ -190,7 +199,7 @@ class _Asking:
         return replies
 
 
-class _Count:
+class Count:
     """What lines come to, counted as they pass."""
 
     def __init__(self, items: Sequence[Item]) -> None:
@@ -200,18 +209,18 @@ class _Count:
         self.unscored = self.cut_off = 0
         self.spent = [0, 0]
 
-    def counted(self, lines: Iterable[Json]) -> Iterator[Json]:
+    def counted(self, lines: Iterable[Line]) -> Iterator[bytes]:
         """The same lines, as they are recorded."""
         for item, line in zip(self._items, lines, strict=True):
-            for at, tokens in enumerate(line.pop("spent", ())):
-                self.spent[at] += tokens
-            self.cut_off += line.pop("cut_off", False)
-            self.unscored += line["state"] == "unscored"
-            if line["state"] != "unscored":
+            self.spent[0] += line.prompt_tokens
+            self.spent[1] += line.completion_tokens
+            self.cut_off += line.cut_off
+            self.unscored += line.state == "unscored"
+            if line.state != "unscored":
                 for name in ("*", *(f"{field}={value}" for field, value in item.slices.items())):
                     self._scored[name] += 1
-                    self._right[name] += line["state"] == "right"
-            yield line
+                    self._right[name] += line.state == "right"
+            yield f"{line.text}\n".encode()
 
     def results(self) -> Iterator[SliceResult]:
         """All scored items, then each slice that has some, in the order of their names."""
@@ -231,6 +240,7 @@ def best_prompt(
     dev: Ref,
     *,
     max_tokens: int,
+    judging: Judging | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> Ref:
     """The prompt of the grid under which the contender gets most items of a dev suite right.
@@ -255,6 +265,7 @@ def best_prompt(
             dev,
             store.put(prompt),
             max_tokens=max_tokens,
+            judging=judging,
             on_progress=_part(on_progress, number, len(prompts)),
         )
         lines = store.get_lines(store.get(made, Evaluation).scores)

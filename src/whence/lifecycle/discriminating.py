@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from whence.evaluate import scored
+from whence.evaluate import by_another_tool, scored
 from whence.evaluate.gates import states
-from whence.records import Ref
+from whence.records import Ref, Run
 from whence.stats import Result, item_rest, power_lost
 from whence.store import Store
 
@@ -27,8 +27,9 @@ class Answered:
     @classmethod
     def of(cls, store: Store, suite: Ref) -> Answered:
         """Of this version of a suite, under whatever name. A base under another prompt is another model; one asked
-        another way (merged, served) is none."""
-        newest = {(one.base, one.adapter or one.prompt): one for _, one in scored(store, suite)}
+        another way (merged, served), or scored by another tool, is none."""
+        every = (one for _, one in scored(store, suite) if not by_another_tool(store.get(one.run, Run)))
+        newest = {(one.base, one.adapter or one.prompt): one for one in every}
         each = [states(store, one) for one in newest.values()]
         items = tuple(sorted({item for one in each for item, state in one.items() if state != "unscored"}))
         right = {"right": 1.0, "wrong": 0.0}

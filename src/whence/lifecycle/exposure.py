@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 
 from whence.data import looked, noted
-from whence.evaluate import scored
+from whence.evaluate import by_another_tool, scored
 from whence.lifecycle.discriminating import Answered
 from whence.records import Adapter, Evaluation, Finding, Ref, Release, Run, Suite
 from whence.stats import Result, apart, widening
@@ -60,6 +60,10 @@ def exposure(store: Store, name: str, power: bool = True) -> Exposure:
     every = [one for _, one in scored(store, ref)]
     states = _states(store, name, bool(every))
     tuned = [one for one in every if one.adapter]
+    tool = [store.get(one.run, Run).inputs.get("tool") for one in every]
+    if tuned:  # what another tool scored is no measure of what we did
+        every = [one for one, by in zip(every, tool, strict=True) if by == tool[every.index(tuned[-1])]]
+        tuned = [one for one in every if one.adapter]
     others = [one for one in tuned if one.adapter != tuned[-1].adapter] or [one for one in every if not one.adapter][
         -1:
     ]
@@ -204,8 +208,9 @@ def pools(store: Store, thing: Ref) -> Iterable[Finding]:
     suites, cycles = dict(store.all(Suite)), dict[Ref, dict[str, tuple[int, int]]]()
     for _, made in store.all(Evaluation):
         suite = suites[made.suite]
-        if "via" in store.get(made.run, Run).inputs:
-            continue
+        run = store.get(made.run, Run)
+        if "via" in run.inputs or by_another_tool(run):
+            continue  # asked or scored in another way than the fresh items
         if made.adapter and made.results and suite.role in ("gate", "fresh") and "/" not in suite.name:
             cycles.setdefault(made.adapter, {})[suite.role] = (made.results[0].right, made.results[0].n)
     both = {adapter: one for adapter, one in cycles.items() if len(one) == 2}

@@ -31,6 +31,11 @@ def training_lines(facts: Json, ref: Ref, adapter: Adapter) -> list[str]:
     if "answers_sampled" in facts:
         learnt = f"{facts['steps']:,} steps, {facts['answers_sampled']:,} answers sampled"
     lines = [f"{fed}, {learnt}", f"adapter {ref[7:19]}, weights {adapter.weights[:15]}…"]
+    if "rewards" in facts:
+        named = ", ".join(
+            f"{name} {value:.3g}" for name, value in sorted(facts["rewards"].items()) if "std" not in name
+        )
+        lines.append(f"its trainer says of the last steps: {named}")
     if "pair_accuracy" in facts:
         share = f"{facts['pair_accuracy']:.1%} of the pairs it was trained on have the chosen answer score higher"
         lines.append(f"{share}; a model that scores is not served, so the walk ends here")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import zip_longest
 
-from whence.evaluate import Contender, evaluate, items_of, put_suite
+from whence.evaluate import Contender, Judging, evaluate, items_of, put_suite
 from whence.lifecycle.model import LazyModel
 from whence.models import Model, OnText, Reply, Request
 from whence.models.backends.openai_http import OpenAIModel
@@ -48,9 +48,11 @@ def ask(
     tokens: int,
     told: Told,
     at: Mapping[str, Model] | None = None,
+    judging: Judging | None = None,
 ) -> list[Ref]:
     """Put a sample of the gate's items to an adapter each way; the evaluations. at: what an endpoint is called → the
-    model behind it, in place of merged weights and of our own door. Raises BackendFailed."""
+    model behind it, in place of merged weights and of our own door. judging: who scores a suite that a judge scores.
+    Raises BackendFailed."""
     suite, base, adapter = _sample(store, gate), model.base, model.adapter
     ways: dict[str, Model] = {PROCESS: model}
     if at:
@@ -66,6 +68,7 @@ def ask(
             suite,
             prompt,
             max_tokens=tokens,
+            judging=judging,
             on_progress=told(way),
         )
         for way, one in ways.items()

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import Protocol
 
 from whence import data, evaluate, govern, register, train
-from whence.evaluate import Contender
+from whence.evaluate import Contender, Judging
 from whence.lifecycle import parity, routed
 from whence.lifecycle.exposure import derived
 from whence.lifecycle.findings import examples
+from whence.lifecycle.judging import project_judge
 from whence.lifecycle.lines import asked_line, evaluation_line, finding_line, ingest_line, step_line, training_lines
 from whence.lifecycle.model import LazyModel, keep_canaries
 from whence.lifecycle.rebuild import on_same_rows
@@ -106,6 +108,8 @@ def run(project: Project, store: Store, told: Told, to: str = STAGES[-1]) -> Out
     if not METHODS[project.file.recipe.method].answers:  # a model that scores is not served
         to = min(to, "train", key=STAGES.index)
     _ready(project, to)
+    if STAGES.index(to) >= STAGES.index("evaluate"):
+        _ = walk.judging  # what it lacks is said before anything is done
     for stage in STAGES[: STAGES.index(to) + 1]:
         fresh, lines = getattr(walk, stage)()
         walk.out.stages.append(Stage(stage, fresh, lines))
@@ -198,7 +202,7 @@ class Walk:
 
     def curate(self) -> tuple[bool, list[str]]:
         """Rows → snapshot; what a suite holds never trains."""
-        self._put_suites()
+        self.put_suites()
         plan = data.CurationPlan(
             name=self.file.project.name,
             ingests=self.out.ingests,
@@ -224,7 +228,8 @@ class Walk:
                 leaks += [finding_line(one), *(f"  {example.where}  {example.what}" for example in some)]
         return fresh, [*steps, f"frozen: {snapshot.rows:,} rows, Merkle root {snapshot.root[7:23]}…", *none, *leaks]
 
-    def _put_suites(self) -> None:
+    def put_suites(self) -> dict[str, Ref]:
+        """Put every suite of the project file on record as it is now. Name → digest."""
         for part in self.file.suites:
             items = self.project.items(part)
             labels = (
@@ -241,6 +246,7 @@ class Walk:
                 part_of=part.part_of,
                 republishes=part.republishes,
             )
+        return self.suites
 
     def _groups(self) -> dict[str, Iterable[tuple[str, str]]]:
         """What suites hold, by kind → (value, suite): people by pseudonym, conversations, normalised questions."""
@@ -327,23 +333,27 @@ class Walk:
         tuned = Contender(model=model, base=base, adapter=adapter, adapter_name=model.name)
         tokens = self.file.serving.max_tokens
         best = evaluate.best_prompt(
-            self.store, alone, dev, max_tokens=tokens, on_progress=self._progress("evaluate", "base's best prompt")
+            self.store,
+            alone,
+            dev,
+            max_tokens=tokens,
+            judging=self.judging,
+            on_progress=self._progress("evaluate", "base's best prompt"),
         )
         plain = self.store.put(Prompt(template="bare", text=""))
         told = self._progress("evaluate", "base on the gate")
-        bare = evaluate.evaluate(self.store, alone, gate, plain, max_tokens=tokens, on_progress=told)
-        one.baseline = evaluate.evaluate(self.store, alone, gate, best, max_tokens=tokens, on_progress=told)
+        score = partial(evaluate.evaluate, self.store, max_tokens=tokens, judging=self.judging)
+        bare = score(alone, gate, plain, on_progress=told)
+        one.baseline = score(alone, gate, best, on_progress=told)
         asked = asdict(self.file.gate) | ({"min_items": self.file.gate.min_slice_items} if one is not self.out else {})
         criteria = evaluate.compiled(self.store, self.project.requirements()) if one is self.out else None
         one.gate = evaluate.fix_gate(self.store, Gate(suite=gate, **asked, own=own, criteria=criteria))
-        one.candidate = evaluate.evaluate(
-            self.store, tuned, gate, plain, max_tokens=tokens, on_progress=self._progress("evaluate", "candidate")
-        )
+        one.candidate = score(tuned, gate, plain, on_progress=self._progress("evaluate", "candidate"))
         for part in self.file.suites if one is self.out else ():
-            if part.role == "fresh":
-                told = self._progress("evaluate", f"candidate on {part.name}")
-                evaluate.evaluate(self.store, tuned, self.suites[part.name], plain, max_tokens=tokens, on_progress=told)
-        parity.ask(self.store, model, plain, gate, tokens, self._way)
+            for who in {"fresh": [tuned], "counter": [alone, tuned]}.get(part.role, []):
+                told = self._progress("evaluate", f"{'candidate' if who is tuned else 'base'} on {part.name}")
+                score(who, self.suites[part.name], plain, on_progress=told)
+        parity.ask(self.store, model, plain, gate, tokens, self._way, judging=self.judging)
         chosen = self.store.get(best, Prompt)
         return [
             evaluation_line("base, bare", self.store.get(bare, Evaluation)),
@@ -355,6 +365,12 @@ class Walk:
             *keep_canaries(self.store, model, adapter),
         ]
 
+    @cached_property
+    def judging(self) -> Judging | None:
+        """Who scores what a judge is to score."""
+        judged = any(part.scorer == "judge" for part in self.file.suites)
+        return project_judge(self.project, self.store) if judged else None
+
     def judge(self) -> tuple[bool, list[str]]:
         """The gate's rules and every installed check → verdict."""
         before, lines = self.store.count(Verdict), []
@@ -363,14 +379,15 @@ class Walk:
             assert one.candidate
             assert one.baseline
             left = derived(self.store, self.store.get(self.store.get(one.gate, Gate).suite, Suite).name)
-            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self._findings(one), left)
+            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self.findings(one), left)
             verdict = self.store.get(one.verdict, Verdict)
             one.outcome = verdict.outcome
             self.out.post_hoc |= any(finding.check == evaluate.POST_HOC for finding in verdict.findings)
             lines += self._of(one, [finding_line(f) for f in verdict.findings])
         return self.store.count(Verdict) > before, lines
 
-    def _findings(self, one: Made) -> list[Finding]:
+    def findings(self, one: Made) -> list[Finding]:
+        """What every installed check says of what went into an adapter."""
         things = [ref for ref in (one.snapshot, one.base, one.adapter) if ref]
         found = [f for _, check in sorted(load_checks().items()) for thing in things for f in check(self.store, thing)]
         return [*found, *(evaluate.left_out(self.project.requirements()) if one is self.out else ())]
@@ -415,5 +432,5 @@ class Walk:
 
     def _suite(self, role: str) -> Ref:
         if not self.suites:
-            self._put_suites()
+            self.put_suites()
         return self.suites[next(part.name for part in self.file.suites if part.role == role)]

@@ -122,14 +122,16 @@ class RecipePart(_Strict):
 @dataclass(frozen=True, kw_only=True)
 class SuitePart(_Strict):
     """A file of items; ``dev`` chooses the base's best prompt, ``gate`` judges, ``fresh`` (one or none) has
-    other items each time: a gate that rises while fresh ones do not is found out. ``groups_are``: whether items' groups
+    other items each time: a gate that rises while fresh ones do not is found out; on those of ``counter`` a candidate
+    may lose no more than ``max_slice_drop`` against its base. ``groups_are``: whether items' groups
     are people or conversations; absent: `disjoint` takes them for people, and kin is looked for both ways. ``part_of``
-    and ``republishes``: the source that it is a split or a copy of (docs/kin.md)."""
+    and ``republishes``: the source that it is a split or a copy of (docs/kin.md). ``scorer = "judge"``: an answer is
+    right where the judge holds it for at least as good as the one expected (docs/judges.md)."""
 
     name: Name
-    role: Literal["dev", "gate", "fresh"]
+    role: Literal["dev", "gate", "fresh", "counter"]
     path: str
-    scorer: Literal["label", "exact", "regex", "json_schema"] = "exact"
+    scorer: Literal["label", "exact", "regex", "json_schema", "judge"] = "exact"
     map: Mapping[str, str | list[str]] = field(default_factory=dict)
     groups_are: Literal["subject", "group"] | None = None
     part_of: str | None = None
@@ -137,8 +139,23 @@ class SuitePart(_Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgePart(_Strict):
+    """A model that judges answers (docs/judges.md): hosted, ``at`` an address under the name ``model``, ``key`` the
+    environment variable that holds its key; or a ``base`` in this process. ``rubric``: a file that says what makes an
+    answer better; absent: a plain one."""
+
+    at: str | None = None
+    model: Text | None = None
+    key: Name | None = None
+    base: str | None = None
+    kind: Literal["pair", "grade"] = "pair"
+    rubric: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class GatePart(_Strict):
-    """What a release must show; fixed before the candidate's first score."""
+    """What a release must show; fixed before the candidate's first score. ``budget``: adapters that may be scored on
+    the same items; beyond, a verdict abstains."""
 
     min_value: Share | None = None
     min_gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
@@ -147,6 +164,7 @@ class GatePart(_Strict):
     min_items: Positive = 100
     min_slice_items: Positive = 20
     max_unscored: Share = 0.02
+    budget: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +226,7 @@ class ProjectFile(_Strict):
     base: BasePart
     recipe: RecipePart = field(default_factory=RecipePart)
     suites: list[SuitePart] = field(default_factory=list)
+    judge: JudgePart | None = None
     gate: GatePart = field(default_factory=GatePart)
     requirements: list[RequirementPart] = field(default_factory=list)
     serving: ServingPart = field(default_factory=ServingPart)

@@ -248,6 +248,7 @@ def _meaning(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         _recipe,
         _steps,
         _suites,
+        _judge,
         _names,
         _origins,
         _criteria,
@@ -397,6 +398,22 @@ def _suites(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
         if isinstance(table.get("path"), str):
             yield from ((("suites", i, "path"), fault) for fault in file_faults(folder / table["path"]))
         yield from _map_faults(("suites", i, "map"), table.get("map"), ("id", "input", "expected", "slices", "group"))
+
+
+def _judge(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    table, judged = raw.get("judge"), [i for i, one in _tables(raw, "suites") if one.get("scorer") == "judge"]
+    if table is None:
+        yield from ((("suites", i, "scorer"), "asks for a judge, and there is no [judge]") for i in judged)
+    if not isinstance(table, dict):
+        return
+    if ("at" in table) == ("base" in table):
+        yield ("judge",), "should name one of at, a hosted model, and base, a model in this process"
+    if ("at" in table) != ("model" in table):
+        yield ("judge", "model"), "goes with at: what the server calls the model"
+    if "key" in table and "at" not in table:
+        yield ("judge", "key"), "goes with at"
+    if isinstance(table.get("rubric"), str):
+        yield from ((("judge", "rubric"), fault) for fault in file_faults(folder / table["rubric"]))
 
 
 def _names(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:

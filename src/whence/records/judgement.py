@@ -35,10 +35,11 @@ class Suite:
 
     name: str
     """the project's name for it"""
-    role: Literal["dev", "gate", "fresh"]
-    """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing"""
-    scorer: Literal["label", "exact", "regex", "json_schema"]
-    """how an answer becomes right, wrong or unscored"""
+    role: Literal["dev", "gate", "fresh", "counter"]
+    """dev chooses prompts; gate judges and is never chosen on; fresh has other items each time and judges nothing; on
+    counter nothing may get worse while the gate gets better"""
+    scorer: Literal["label", "exact", "regex", "json_schema", "judge", "elsewhere"]
+    """how an answer becomes right, wrong or unscored; elsewhere: another tool says so, and we cannot"""
     items: str
     """blob: canonical JSON lines of Item"""
     n: int
@@ -201,6 +202,8 @@ class Gate:
     each by itself; absent: nothing is revocable, or it was judged by itself"""
     criteria: tuple[Ref, ...] | None = None
     """each Criterion that the candidate's answers are held to; absent: none is complete"""
+    budget: int | None = None
+    """adapters that may be scored on the suite's items; absent: as many as there come"""
 
 
 @noun
@@ -228,6 +231,24 @@ class Canaries:
     """of the adapter: mean divergence (Kullback-Leibler, nats) of its next token from its base's, over questions"""
     moved: float | None = None
     """share of questions, 0 to 1, that the adapter answers otherwise than its base"""
+
+
+@noun
+class Judge:
+    """A model that is asked what it thinks of answers, and how it is asked."""
+
+    called: str
+    """what `a_by` and `b_by` call it"""
+    model: str
+    """``b3:`` of its weights; of a hosted one ``URL MODEL``, and nobody can say what answers there"""
+    kind: Literal["grade", "pair"]
+    """grade: a number for one answer; pair: which of two is better"""
+    rubric: str
+    """what makes an answer better, as a person said it"""
+    reads: Literal["answer", "likeliest"]
+    """answer: what it says; likeliest: which of the answers asked for has the likeliest first token"""
+    asking: str
+    """version of the prompts and of how they are read"""
 
 
 @noun

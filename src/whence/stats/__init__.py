@@ -1,9 +1,10 @@
 """Numbers in, a Result out: statistic, p, interval, n, smallest detectable change, method. Pure; reads no record."""
 
-from whence.stats.agreement import Consensus, dawid_skene, kappa, krippendorff
+from whence.stats.agreement import Consensus, dawid_skene, favour, kappa, krippendorff
 from whence.stats.association import spearman
 from whence.stats.calibration import brier, calibration_error
 from whence.stats.discrimination import item_rest, power_lost, reliability
+from whence.stats.linear import slope
 from whence.stats.looks import at_any_time, bounded_mean, planned_looks
 from whence.stats.paired import (
     equivalent,
@@ -36,6 +37,7 @@ __all__ = [
     "cusum",
     "dawid_skene",
     "equivalent",
+    "favour",
     "few_kept",
     "holm",
     "item_rest",
@@ -50,6 +52,7 @@ __all__ = [
     "planned_looks",
     "power_lost",
     "reliability",
+    "slope",
     "smallest_detectable",
     "smallest_p",
     "spearman",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from whence.stats.result import Result, two_sided_z
+from whence.stats.result import Result, scipy_stats, two_sided_z
 
 RESAMPLES = 2_000
 
@@ -44,6 +44,48 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> Result:
     middle, half = np.arctanh(value), two_sided_z(0.95) * error / (1 - value**2)
     low, high = float(np.tanh(middle - half)), float(np.tanh(middle + half))
     return Result(statistic=value, low=low, high=high, n=n, method=said)
+
+
+def favour(said: npt.ArrayLike, truth: npt.ArrayLike, own: npt.ArrayLike) -> Result:
+    """How much more a judge chooses one side than its agreement with people explains: a difference of net shares, −2 to
+    2.
+
+    said, truth: of each pair what the judge and what people chose, 1 the first, −1 the second, 0 neither; own: 1 where
+    the first is of that side, −1 where the second is, 0 where none is. Both are taken for signs of normal opinions of
+    correlation ρ, which the pairs without that side show (sin of π/2 times the mean product). If people choose it by z
+    standard deviations, a judge that does not favour it does by z ρ / r, r being how reliable people are: unknown, but
+    within ρ² to 1. The interval, 95 %, by the bootstrap over pairs, 2,000 times, covers what any such r explains; p is
+    that of the r that explains most; statistic: r = 1. Raises ValueError without pairs of both kinds.
+    """
+    j, h, side = (np.asarray(one, np.float64) for one in (said, truth, own))
+    mine, others = side != 0, side == 0
+    if not mine.any() or not others.any():
+        raise ValueError("pairs with that side and pairs without it are needed")
+    rng, n, normal = np.random.default_rng(0), int(mine.sum()), scipy_stats().norm
+    chosen = np.stack([j * side, h * side])[:, mine]  # (judge and people, pairs)
+    agreed = (j * h)[others]
+
+    def unexplained(nets: npt.NDArray[np.float64], product: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(3, draws): beyond what r = 1, the r that explains least, and the one that explains most do."""
+        rho = np.clip(np.sin(np.pi / 2 * product), 0.05, 1.0)
+        z = normal.ppf(np.clip((1 + nets[1]) / 2, 0.5 / n, 1 - 0.5 / n))
+        both = np.stack([rho * z, z / rho])
+        expected = np.stack([both[0], both.min(axis=0), both.max(axis=0)])
+        return np.asarray(nets[0] - (2 * normal.cdf(expected) - 1))
+
+    value = float(unexplained(chosen.mean(axis=1)[:, None], agreed.mean()[None])[0, 0])
+    drawn = chosen[:, rng.integers(n, size=(RESAMPLES, n))].mean(axis=2)
+    products = agreed[rng.integers(len(agreed), size=(RESAMPLES, len(agreed)))].mean(axis=1)
+    _, most, least = unexplained(drawn, products)
+    below, above = float((least <= 0).mean()), float((most >= 0).mean())
+    return Result(
+        statistic=value,
+        p=min(1.0, 2 * max(min(below, above), 1 / (1 + RESAMPLES))),
+        low=float(np.quantile(least, 0.025)),
+        high=float(np.quantile(most, 0.975)),
+        n=n,
+        method=f"beyond what agreement explains, normal opinions; bootstrap over pairs, {RESAMPLES:,} resamples, 95 %",
+    )
 
 
 def krippendorff(judgements: Sequence[Sequence[Hashable | None]]) -> Result:

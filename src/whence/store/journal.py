@@ -47,7 +47,7 @@ class Journal:
         """Write one entry; when this returns, a kill of this process does not lose it."""
         salt, texts = secrets.token_hex(16), {"body": encode(body), "head": encode(head)}
         digest = _digest(salt, texts["head"], texts["body"])
-        texts["salt"] = encode(salt)
+        texts["salt"] = f'"{salt}"'.encode()
         line = b"{%b}\n" % b",".join(b'"%b":%b' % (k.encode(), text) for k, text in texts.items() if text != b"null")
         with self._appending, writing(self._folder):
             if self._fd < 0 or self._size > SEGMENT_BYTES:

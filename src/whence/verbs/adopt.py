@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
+    from whence.evaluate import Evidence
     from whence.govern import Audited
     from whence.lifecycle.adopt import Adopted
     from whence.lifecycle.registry import Brought
@@ -123,6 +124,32 @@ class Adopt:
             experiment=experiment,
             progress=lambda what, done, whole: told.progress("mlflow", what, done, whole),
         )
+
+    def evals(
+        self,
+        *files: str | Path,
+        adapter: str | None = None,
+        model: str | None = None,
+        metric: str | None = None,
+        suite: str | None = None,
+        slice: Sequence[str] = (),
+    ) -> list[Evidence]:
+        """Bring in evaluations that another tool ran, each an Evaluation on the items of a suite; one that is there
+        already is found. A file that is refused keeps none of the files before it out.
+
+        files: Inspect's ``.eval`` or JSON, samples of lm-eval, or JSON lines with ``right``. adapter: what answered, by
+        a name or digest; None: a base, of which the log has the name. model: what the log calls it, where that is
+        another name or none. metric: which of several. suite: whose items these are; a new name: they become a suite.
+        slice: members of what the tool knows of an item, for a new suite. Raises Unmet, NotFound, Conflict.
+        """
+        from whence.evaluate import Claims, adopt_log
+        from whence.lifecycle.run import Walk
+        from whence.project import FILE
+
+        if (self._session.folder / FILE).exists():
+            Walk(self._session.project, self._store, self._session.told).put_suites()
+        said = Claims(adapter=adapter, model=model, metric=metric, suite=suite, slices=slice)
+        return [adopt_log(self._store, Path(file), said) for file in files]
 
     def card(self, file: str | Path) -> Card:
         """What a model card claims: a README.md, or that of a folder. Nothing is recorded. Raises NotFound, Unmet."""

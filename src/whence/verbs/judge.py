@@ -5,22 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
-from whence.evaluate import lint, read_reviews, scored, write_evidence
+from whence.evaluate import by_another_tool, lint, read_reviews, scored, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
 from whence.lifecycle.retiring import Retired, retire
 from whence.lifecycle.validity import Validity, note_outcomes, validity
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
-from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Unmet, Verdict
+from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Suite, Unmet, Verdict
 from whence.store.suites import current_suites
 from whence.verbs.binding import binding
+from whence.verbs.canaries import Hosted
+from whence.verbs.judges import judged
 from whence.verbs.scopes import moment
 
 if TYPE_CHECKING:
+    from whence.evaluate import Evidence
     from whence.lifecycle.run import Outcome
     from whence.verbs.canaries import Hosted
     from whence.verbs.session import Session
@@ -46,6 +49,24 @@ class Eval:
             raise Unmet("whence.toml has no requirement", "[[requirements]]", "write down what answers must be")
         ids = [one.id for one in spec.criteria()]
         return lint(spec, None if reviews is None else read_reviews(Path(reviews), ids))
+
+    def judges(
+        self,
+        pairs: str | Path,
+        whom: Hosted | None = None,
+        base: str | Path | None = None,
+        *,
+        kind: Literal["grade", "pair"] | None = None,
+        rubric: str | Path | None = None,
+    ) -> list[Finding]:
+        """Whether a model judges answers as people do, and what moves it that should not (docs/judges.md). Kept, with
+        the judge as it was asked.
+
+        pairs: a file of JSON lines with the members of `Labelled`, labelled by people who did not know whose answers
+        they saw. whom: a hosted model; else `base`, a folder or hub id; else the judge that whence.toml names. kind: a
+        choice between two answers (None), or a grade for each. rubric: a file that says what makes an answer better;
+        None: a plain one. Raises Unmet that names every bad line, BackendFailed where the judge failed always."""
+        return judged(self._session, Path(pairs), whom, base, kind, rubric)
 
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""
@@ -79,23 +100,54 @@ class Eval:
         Raises NotFound."""
         return tried(self._store, self._suite(suite))
 
+    def harness(
+        self,
+        tool: str,
+        task: str,
+        *more: str,
+        at: str,
+        model: str,
+        key: str | None = None,
+        adapter: str | None = None,
+        metric: str | None = None,
+        suite: str | None = None,
+    ) -> list[Evidence]:
+        """Run lm-eval or Inspect against an OpenAI-compatible endpoint, such as `whence serve`, and bring in the logs
+        that it leaves in `whence-evals` of the project's folder. What it says goes to stderr.
+
+        task: as the tool takes it. more: arguments that are handed on to it. at: ``http://HOST:PORT``. model: what the
+        endpoint calls it. key: name of the environment variable that holds the endpoint's key. The others are those of
+        `adopt.evals`. Raises Unmet where the tool is not installed, BackendFailed where it fails.
+        """
+        from whence.evaluate import Endpoint, run_harness
+        from whence.serve.address import plain
+
+        folder = self._session.folder / "whence-evals" / f"{self._store.clock():%Y%m%dT%H%M%S%f}-{tool}"
+        logs = run_harness(tool, task, Endpoint(url=plain(at), model=model, key=key), folder, more)
+        return self._session.adopt.evals(*logs, adapter=adapter, model=model, metric=metric, suite=suite)
+
     def parity(self, whom: Hosted | None = None) -> list[Finding]:
         """Does the newest adapter that was scored on the gate answer as it did then: merged into its base, and behind
         the gateway's own door? What was asked before is not asked again. whom: an endpoint where somebody serves it, in
         place of both. Raises NotFound where none was scored, BackendFailed."""
         from whence.lifecycle import parity
+        from whence.lifecycle.judging import project_judge
         from whence.lifecycle.model import LazyModel
         from whence.models.backends.openai_http import OpenAIModel
 
         store, told = self._store, self._session.told
-        tuned = [one for _, one in scored(store, current_suites(store)[self._suite(None)][0]) if one.adapter]
+        every = [one for _, one in scored(store, current_suites(store)[self._suite(None)][0]) if one.adapter]
+        tuned = [one for one in every if not by_another_tool(store.get(one.run, Run))]
         if not tuned:
             raise NotFound("no adapter was scored on the gate\n  do: whence eval run")
         last = tuned[-1]
         model = LazyModel(store, last.base, Ref(str(last.adapter)), self._session.project.file.recipe.threads)
         tokens = int(store.get(last.run, Run).inputs["max_tokens"])
         at = whom and {f"{whom.url.rstrip('/')} {whom.model}": OpenAIModel(whom.url, whom.model, whom.key)}
-        parity.ask(store, model, last.prompt, last.suite, tokens, lambda way: partial(told.progress, "parity", way), at)
+        judged = store.get(last.suite, Suite).scorer == "judge"
+        judging = project_judge(self._session.project, store) if judged else None
+        progress = partial(partial, told.progress, "parity")
+        parity.ask(store, model, last.prompt, last.suite, tokens, progress, at, judging)
         found = list(parity.served(store, Ref(str(last.adapter))))
         return [one for one in found if not at or one.message.startswith(tuple(at))]
 
@@ -105,7 +157,7 @@ class Eval:
         if not named:
             said = f"no suite is called {name!r}" if name else "there is no gate suite yet"
             raise NotFound(f"{said}\n  known: {', '.join(sorted(known)) or 'none yet: whence eval run'}")
-        return named[0]
+        return min(named, key=lambda one: known[one][1].scorer == "elsewhere")  # the project's own before a log's
 
     def access(self, file: str | Path | None = None) -> list[Access]:
         """Who read which items, when and for what: every access on record, those of `file` among them from now on
@@ -136,6 +188,38 @@ class Ship:
         Raises NotFound."""
         given = self._store.get(self._verdict(about), Verdict)
         return lines_of(given, baseline_value(self._store, given))
+
+    def gate(self, suite: str | None = None) -> Event:
+        """Fix the gate of whence.toml on a suite as it is now, unless it is, and return the event that says when it
+        was: before the candidate is scored elsewhere. suite: None: the project's gate suite. Raises NotFound, Unmet."""
+        from whence.lifecycle.gating import fix
+
+        return fix(self._session.project, self._store, self._session.told, suite)
+
+    def judge(
+        self,
+        candidate: str,
+        baseline: str,
+        *,
+        junit: str | Path | None = None,
+        summary: str | Path | None = None,
+    ) -> Ref:
+        """The verdict by the gate of whence.toml on one evaluation against another, by their first digits; nothing is
+        released. junit, summary: files as for `whence ship`. Raises Unmet where they are of other items or were scored
+        in another way."""
+        from whence.lifecycle.gating import judged
+
+        refs = [self._evaluation(one) for one in (candidate, baseline)]
+        made = judged(self._session.project, self._store, self._session.told, *refs)
+        given = self._store.get(made, Verdict)
+        tell(given, baseline_value(self._store, given), junit, summary)
+        return made
+
+    def _evaluation(self, about: str) -> Ref:
+        found = find(self._store, about)
+        if not (isinstance(found, str) and isinstance(self._store.get(Ref(found)), Evaluation)):
+            raise Unmet(f"{about} is no evaluation", "an evaluation, by its first digits", "see whence eval list")
+        return Ref(found)
 
     def evidence(self, file: str | Path, verdict: str | None = None) -> Ref:
         """Write what a verdict rests on, without a word of items or answers: `whence ship --evidence FILE` judges it

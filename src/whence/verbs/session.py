@@ -154,7 +154,7 @@ class Session:
 
     @property
     def adopt(self) -> Adopt:
-        """Bring in what exists: adapters, traces, registries."""
+        """Bring in what exists: adapters, traces, evaluations, registries."""
         return Adopt(self)
 
     @property

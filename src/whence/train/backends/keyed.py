@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -82,6 +83,7 @@ class Keyed:
     def __init__(self, course: Course, pulse: Pulse, collate: Callable[[list[Any]], list[Any]], **stock: Any) -> None:
         super().__init__(**stock, callbacks=[pulse])
         self.course, self.pulse, self.data_collator = course, pulse, collate
+        self.rewards: dict[str, float] = {}
         self._rows = 0
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
@@ -121,12 +123,17 @@ class Keyed:
         return total
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Keep what a resumed run would log too; TRL's own metrics count from the start of the process."""
-        self._forget()
+        """Keep what a resumed run would log too; of TRL's own metrics, what rewards came to since the line before."""
+        own = self._own()
+        self.rewards = {
+            name: fmean(values) for name, values in own.items() if "reward" in name and values
+        } or self.rewards
+        own.clear()
         Trainer.log(self, logs)
 
-    def _forget(self) -> None:
-        self._metrics["train"].clear()
+    def _own(self) -> dict[str, list[float]]:
+        """TRL's metrics → their values since the last line."""
+        return self._metrics["train"]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         save_adapter(self.model, Path(output_dir or self.args.output_dir))

@@ -58,8 +58,8 @@ class KeyedORPO(KeyedByRow, ORPOTrainer):
         chosen, rejected, *logits, _ = super().concatenated_forward(model, batch)[:5]
         return chosen, rejected, *logits, -chosen.mean()
 
-    def _forget(self) -> None:
-        self._stored_metrics["train"].clear()
+    def _own(self) -> dict[str, list[float]]:
+        return self._stored_metrics["train"]
 
 
 KINDS: dict[str, tuple[type[Keyed], type]] = {

@@ -235,6 +235,8 @@ def _train(asked: Job, frozen: Planned, rows: Tokenised, loaded: tuple[Path, Any
         found["pair_accuracy"] = pair_accuracy(made, rows)
     if recipe.generations is not None:
         found["answers_sampled"] = int(rows.passes.sum()) * recipe.generations
+    if made.rewards:
+        found["rewards"] = made.rewards
     return Trained(made.model, made.state.log_history, last.step if last else None, found)
 
 

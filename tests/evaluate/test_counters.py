@@ -1,0 +1,98 @@
+"""What must not get worse while the gate gets better, and how often a gate's items may be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from questions import LABELS, Desk, Right, item
+
+from whence.evaluate import Contender, evaluate, fix_gate, judge, put_suite
+from whence.lifecycle.counters import counters
+from whence.models.backends.scripted import ScriptedModel
+from whence.models.port import Request
+from whence.records import Adapter, Finding, Item, Ref, Unmet, Verdict
+
+
+def other(i: int) -> Item:
+    """A question of what the gate does not ask."""
+    return Item(id=f"o{i}", input=f"other question {i}", expected=LABELS[i % 4])
+
+
+def found(desk: Desk, n: int, right: Right, **gate: float) -> list[Finding]:
+    """A candidate that is right on the gate where the base is not, and on the counter suite where `right` says; the
+    base is right there on nine of ten."""
+    suite = desk.suite(100)
+    fix_gate(desk.store, desk.gate(suite, **gate))
+    counter = put_suite(desk.store, "general", "counter", "label", [other(i) for i in range(n)], LABELS)
+    desk.evaluated(suite, lambda i: True, tuned=True)
+    desk.evaluated(counter, lambda i: i % 10 != 0, tuned=False)
+    desk.evaluated(counter, right, tuned=True)
+    return list(counters(desk.store, desk.adapter))
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "said"),
+    [
+        (500, lambda i: i % 10 != 0, "pass"),
+        (500, lambda i: i % 10 != 1, "pass"),  # as many, other ones
+        (500, lambda i: i % 3 != 0, "fail"),
+        (60, lambda i: i % 10 != 1, "abstain"),
+        (10, lambda i: i % 3 != 0, "abstain"),
+    ],
+)
+def test_a_loss_elsewhere_is_found_and_none_is_silent(desk: Desk, n: int, right: Right, said: str) -> None:
+    (one,) = found(desk, n, right)
+    assert (one.check, one.about, one.verdict, one.severity) == ("eval.counter", "general", said, "high")
+    assert one.n == n
+    assert one.message.startswith("general: ")
+
+
+def test_no_counter_suite_no_word(desk: Desk) -> None:
+    suite = desk.suite(100)
+    fix_gate(desk.store, desk.gate(suite))
+    desk.evaluated(suite, lambda i: True, tuned=True)
+    assert list(counters(desk.store, desk.adapter)) == []
+
+
+def test_a_counter_asked_otherwise_is_no_evidence(desk: Desk) -> None:
+    suite = desk.suite(100)
+    fix_gate(desk.store, desk.gate(suite))
+    counter = put_suite(desk.store, "general", "counter", "label", [other(i) for i in range(100)], LABELS)
+    desk.evaluated(counter, lambda i: True, tuned=False)
+    desk.evaluated(counter, lambda i: True, tuned=True, max_tokens=9)
+    with pytest.raises(Unmet, match="the same inputs"):
+        list(counters(desk.store, desk.adapter))
+
+
+def looked(desk: Desk, suite: Ref, count: int) -> Ref:
+    """The last of so many adapters scored on a suite: its evaluation."""
+    made = desk.store.get(desk.adapter, Adapter)
+
+    def answer(request: Request) -> str:
+        return LABELS[int(str(request.messages[-1]["content"]).split()[-1]) % 4]
+
+    for number in range(count):
+        ref = desk.store.put(replace(made, name=f"desk{number}", weights=f"b3:{number:02x}"))
+        contender = Contender(model=ScriptedModel(answer), base=desk.base, adapter=ref, adapter_name="desk")
+        last = evaluate(desk.store, contender, suite, desk.prompt, max_tokens=8)
+    return last
+
+
+@pytest.mark.parametrize(("looks", "said"), [(5, "pass"), (6, "abstain")])
+def test_more_looks_at_the_items_than_the_budget_has_decide_nothing(desk: Desk, looks: int, said: str) -> None:
+    suite = desk.suite(200)
+    baseline = desk.evaluated(suite, lambda i: i % 2 == 0, tuned=False)
+    gate = fix_gate(desk.store, desk.gate(suite, budget=5))
+    verdict = desk.store.get(judge(desk.store, gate, looked(desk, suite, looks), baseline), Verdict)
+    (budget,) = (one for one in verdict.findings if one.check == "eval.budget")
+    assert (verdict.outcome, budget.verdict, budget.n) == (said, said, looks)
+    fresh = put_suite(desk.store, "desk", "gate", "label", [item(i) for i in range(200, 400)], LABELS)
+    baseline = desk.evaluated(fresh, lambda i: i % 2 == 0, tuned=False)
+    gate = fix_gate(desk.store, desk.gate(fresh, budget=5))
+    assert desk.store.get(judge(desk.store, gate, looked(desk, fresh, 2), baseline), Verdict).outcome == "pass"
+
+
+def test_a_budget_of_nothing_is_refused(desk: Desk) -> None:
+    with pytest.raises(Unmet, match="budget is 0"):
+        fix_gate(desk.store, desk.gate(desk.suite(10), budget=0))
