@@ -61,6 +61,7 @@ def table(right: np.ndarray, draws: int) -> None:
     print(
         "| retired of 200 | lost, median (5 to 95 of 100 suites) | "
         + " | ".join(f"{m} models: said, width, holds" for m in FEW)
+        + " |"
     )
     print("| --- | ---: |" + " ---: |" * len(FEW))
     for k, how in product((12, 50), ("at random", "failures", "telling best")):
