@@ -44,6 +44,7 @@ def scored(scorer: str, expected: Json, answer: str, finish: str = "stop") -> st
         ("json_schema", {"type": "whole"}, "1", "unscored"),
         ("json_schema", {"$ref": "http://localhost:9/none.json"}, "1", "unscored"),
         ("json_schema", LOOP, "1", "unscored"),
+        ("json_schema", {"multipleOf": 0.5}, "1" + "0" * 400, "unscored"),  # jsonschema raises OverflowError
         ("label", None, "card lost", "unscored"),
     ],
 )

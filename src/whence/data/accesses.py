@@ -14,17 +14,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
-from whence.records import Event, Json, Ref, Suite, Unmet
+from whence.records import Event, Json, Ref, Suite
 from whence.store import Store
+from whence.store.lines import read_lines
 
 ACCESSED = "suite.accessed"
 EXPOSING = ("inspect", "export")
 """Purposes after which a person knows what the items say."""
-SHOWN = 20
-"""Faults of a file that are written out."""
 
 
 @checked(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", str_min_length=1))
@@ -60,38 +59,19 @@ class Looked:
 def read_accesses(store: Store, path: Path) -> list[Access]:
     """The accesses of a file of JSON lines with the members of `Access`, blank lines skipped. Raises Unmet that names
     every bad line: of another form, of a suite that is not on record, with an item that none of its versions has."""
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of JSON lines", "name one") from error
-    adapter, items = TypeAdapter(Access), defaultdict[str, set[str]](set)
+    items = defaultdict[str, set[str]](set)
     for _, suite in store.all(Suite):
         items[suite.name].update(str(item["id"]) for item in store.get_lines(suite.items))
-    found, faults = list[Access](), list[str]()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            one = adapter.validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            faults.append(f"{path}:{number}: {where + ': ' if where else ''}{first['msg'][:200]}")
-            continue
+
+    def take(one: Access, _: int) -> Access:
         if one.suite not in items:
-            faults.append(
-                f"{path}:{number}: no suite is called {one.suite!r}, expected {', '.join(items) or 'none yet'}"
-            )
-        elif strangers := sorted(set(one.items or ()) - items[one.suite]):
-            faults.append(f"{path}:{number}: {one.suite} has no item {strangers[0]!r}")
-        found.append(one)
-    if not found and not faults:
-        faults.append(f"{path}: holds no access")
-    if faults:
-        more = [f"… and {len(faults) - SHOWN:,} more"] if len(faults) > SHOWN else []
-        form = '{"suite": …, "by": …, "at": "2026-01-31T12:00:00Z", "purpose": "inspect", "items": […]} a line'
-        raise Unmet("\n  ".join(faults[:SHOWN] + more), form, "correct these lines; nothing was kept")
-    return found
+            raise ValueError(f"no suite is called {one.suite!r}, expected {', '.join(items) or 'none yet'}")
+        if strangers := sorted(set(one.items or ()) - items[one.suite]):
+            raise ValueError(f"{one.suite} has no item {strangers[0]!r}")
+        return one
+
+    form = '{"suite": …, "by": …, "at": "2026-01-31T12:00:00Z", "purpose": "inspect", "items": […]}'
+    return [*read_lines(path, Access, take, holds="access", form=form, then="nothing was kept").values()]
 
 
 def note_accesses(store: Store, accesses: Sequence[Access]) -> int:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
-from whence.records import Unmet
+from whence.store.lines import read_lines
 
-SHOWN = 20
-"""Faults of a file that are written out."""
 Id = Annotated[str, Field(min_length=1)]
 
 
@@ -47,28 +45,13 @@ class Labelled:
 def read_labelled(path: Path) -> list[Labelled]:
     """The pairs of a file of JSON lines with the members of `Labelled`, blank lines skipped. Raises Unmet that names
     every bad line."""
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of JSON lines", "name one") from error
-    adapter, found, faults = TypeAdapter(Labelled), dict[str, tuple[int, Labelled]](), list[str]()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            one = adapter.validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            faults.append(f"{path}:{number}: {where + ': ' if where else ''}{first['msg'][:200]}")
-            continue
-        first_at, _ = found.setdefault(one.id, (number, one))
-        if first_at != number:
-            faults.append(f"{path}:{number}: {one.id!r} stands in line {first_at} already")
-    if not found and not faults:
-        faults.append(f"{path}: holds no pair")
-    if faults:
-        more = [f"… and {len(faults) - SHOWN:,} more"] if len(faults) > SHOWN else []
-        form = '{"id": …, "question": …, "a": …, "b": …, "chosen": "a"} a line'
-        raise Unmet("\n  ".join(faults[:SHOWN] + more), form, "correct these lines; the judge was asked nothing")
-    return [one for _, one in found.values()]
+    first = dict[str, int]()
+
+    def take(one: Labelled, number: int) -> Labelled:
+        at = first.setdefault(one.id, number)
+        if at != number:
+            raise ValueError(f"{one.id!r} stands in line {at} already")
+        return one
+
+    form = '{"id": …, "question": …, "a": …, "b": …, "chosen": "a"}'
+    return [*read_lines(path, Labelled, take, holds="pair", form=form, then="the judge was asked nothing").values()]

@@ -9,14 +9,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
-from whence.records import Unmet
 from whence.stats import Result, kappa
-
-SHOWN = 20
-"""Faults of a file that are written out."""
+from whence.store.lines import read_lines
 
 
 @checked(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", str_min_length=1))
@@ -36,36 +33,20 @@ class Review:
 def read_reviews(path: Path, criteria: Collection[str]) -> list[Review]:
     """The reviews of a file of JSON lines with the members of `Review`, blank lines skipped. Raises Unmet that names
     every bad line: of another form, of no criterion, or of an answer that this person was at before."""
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of JSON lines", "name one") from error
-    adapter, found, faults = TypeAdapter(Review), dict[tuple[str, str, str], tuple[int, Review]](), list[str]()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            one = adapter.validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            faults.append(f"{path}:{number}: {where + ': ' if where else ''}{first['msg'][:200]}")
-            continue
+    first = dict[tuple[str, str, str], int]()
+
+    def take(one: Review, number: int) -> Review:
         if one.criterion not in criteria:
             near = get_close_matches(one.criterion, list(criteria), 1, 0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(criteria) or 'none, there is none'}"
-            faults.append(f"{path}:{number}: no criterion is called {one.criterion!r}; {hint}")
-            continue
-        first_at, _ = found.setdefault((one.criterion, one.output, one.reviewer), (number, one))
-        if first_at != number:
-            faults.append(f"{path}:{number}: {one.reviewer} said this of the same answer in line {first_at}")
-    if not found and not faults:
-        faults.append(f"{path}: holds no review")
-    if faults:
-        more = [f"… and {len(faults) - SHOWN:,} more"] if len(faults) > SHOWN else []
-        form = '{"criterion": …, "output": …, "reviewer": …, "verdict": "pass"} a line'
-        raise Unmet("\n  ".join(faults[:SHOWN] + more), form, "correct these lines; nothing was counted")
-    return [one for _, one in found.values()]
+            raise ValueError(f"no criterion is called {one.criterion!r}; {hint}")
+        at = first.setdefault((one.criterion, one.output, one.reviewer), number)
+        if at != number:
+            raise ValueError(f"{one.reviewer} said this of the same answer in line {at}")
+        return one
+
+    form = '{"criterion": …, "output": …, "reviewer": …, "verdict": "pass"}'
+    return [*read_lines(path, Review, take, holds="review", form=form, then="nothing was counted").values()]
 
 
 def agreement(reviews: Sequence[Review]) -> tuple[str, Result] | None:

@@ -300,15 +300,15 @@ def _slices(gate: Gate, pairing: Pairing, enough: bool) -> Iterator[Finding]:
 
 
 def _slice(gate: Gate, name: str, found: Result, p: float, enough: bool) -> Finding:
-    """Fail: the loss exceeds the limit and is significant. A larger loss that may be chance abstains and, like every
-    slice that cannot tell, decides nothing."""
-    over = -found.statistic > gate.max_slice_drop
-    fails = enough and over and p < gate.alpha
+    """Fail: the loss exceeds the limit and is significant. Pass: a loss of the limit is ruled out. A slice that cannot
+    tell decides nothing."""
+    fails = enough and -found.statistic > gate.max_slice_drop and p < gate.alpha
+    holds = enough and found.low >= -gate.max_slice_drop
     return Finding(
         check="gate.slice",
         about=name,
-        verdict="fail" if fails else "abstain" if over else "pass",
-        severity="low" if over and not fails else "high",
+        verdict="fail" if fails else "pass" if holds else "abstain",
+        severity="high" if fails or holds else "low",
         message=f"{name} {_change(found, p)}; allows −{gate.max_slice_drop:.1%}; {_detectable(found, gate)}",
         statistic=found.statistic,
         threshold=-gate.max_slice_drop,

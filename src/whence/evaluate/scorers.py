@@ -13,7 +13,7 @@ from typing import Any
 
 from whence.evaluate.judges import Asked, Judging, Opinion, opinions
 from whence.models.port import Reply
-from whence.records import Item, Json, Score, Suite, Unmet, require
+from whence.records import Item, Json, Score, Suite, Unmet, WhenceError, require
 
 ENDED = "the model's answer ended in"
 """Begins the reason of a score where the model failed."""
@@ -71,11 +71,16 @@ def _text(asked: Json) -> str:
 
 
 def fits(scorer: str, expected: Json, answer: str) -> bool:
-    """Whether an answer is right. Raises Unusable where the expected value cannot be compared with or only a judge can
-    say, Unmet for a missing extra."""
+    """Whether an answer is right. Raises Unusable where the expected value cannot be compared with, the scorer fails at
+    this answer, or only a judge can say; Unmet for a missing extra."""
     if scorer == "judge":
         raise Unusable("whether it is right is for a judge to say, who is asked about the suite's items alone")
-    return _SCORERS[scorer](expected, answer)
+    try:
+        return _SCORERS[scorer](expected, answer)
+    except (Unusable, WhenceError):
+        raise
+    except Exception as error:  # one answer that breaks a library is no reason to lose the others
+        raise Unusable(f"the scorer failed with {type(error).__name__}") from error
 
 
 def normalised(label: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from whence.evaluate.samples import reason
 from whence.evaluate.scorers import normalised
 from whence.records import Item, Json, Ref, Suite, Unmet, content_fault, digest, encode, merkle_root, plain
 from whence.store import Store
@@ -53,7 +54,7 @@ def read_suite(path: Path, fields: ItemFields) -> list[Item]:
             item = _item(json.loads(line.decode("utf-8"), parse_constant=_refuse), fields, number)
             encode(plain(item))
         except (ValueError, TypeError, RecursionError) as error:
-            faults.append(f"{path}:{number}: {_reason(error)}")
+            faults.append(f"{path}:{number}: {reason(error)}")
             continue
         if item.id in first:
             faults.append(f"{path}:{number}: has the id of line {first[item.id]}")
@@ -99,17 +100,6 @@ def _slice(value: Json, field: str) -> str:
 
 def _refuse(constant: str) -> Json:
     raise ValueError(f"{constant} is not a JSON number")
-
-
-def _reason(error: Exception) -> str:
-    """Why a line is bad, without a word of it."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"byte {error.start + 1} is not UTF-8"
-    if isinstance(error, UnicodeEncodeError):
-        return "holds half of a surrogate pair, which is no text"
-    if isinstance(error, json.JSONDecodeError):
-        return f"is not JSON: {error.msg} at column {error.colno}"
-    return "is nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
 def _names(fields: ItemFields) -> Iterator[str]:

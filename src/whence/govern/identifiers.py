@@ -4,7 +4,6 @@ the record says for whom, of which kinds and how many. See docs/subjects.md.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import unicodedata
@@ -17,6 +16,7 @@ from typing import Literal, NamedTuple, get_args
 
 from whence.records import Unmet
 from whence.store import IDENTIFIERS, Store, in_bulk
+from whence.store.lines import read_lines
 from whence.text import Mark, fold, mark_of, tokens_of
 from whence.text.mentions import TOKEN
 
@@ -171,24 +171,9 @@ def fault_of(value: object, kind: Kind = "other") -> str | None:
 def read_identifiers(path: Path) -> list[Identifier]:
     """The identifiers of a file of JSON lines ``{"subject", "kind", "value"}``, blank lines skipped. Raises Unmet that
     names every bad line."""
-    do = "correct these lines; nothing was kept"
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of JSON lines", "name one") from error
-    found, faults = [], []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                found.append(_line(json.loads(line.decode())))
-            except (ValueError, RecursionError) as error:
-                faults.append(f"{path}:{number}: {_reason(error)}")
-    if not found and not faults:
-        faults.append(f"{path}: holds no identifier")
-    if faults:
-        more = [f"… and {len(faults) - SHOWN:,} more"] if len(faults) > SHOWN else []
-        raise Unmet("\n  ".join(faults[:SHOWN] + more), '{"subject": …, "kind": …, "value": …} a line', do)
-    return found
+    form, then = '{"subject": …, "kind": …, "value": …}', "nothing was kept"
+    found = read_lines(path, object, lambda said, _: _line(said), holds="identifier", form=form, then=then)
+    return list(found.values())
 
 
 def _line(said: object) -> Identifier:
@@ -212,15 +197,6 @@ def _check(one: Identifier) -> None:
     fault = fault_of(one.value, one.kind)
     if fault:
         raise ValueError(f"value {fault}")
-
-
-def _reason(error: Exception) -> str:
-    """Without the line's words."""
-    if isinstance(error, UnicodeDecodeError):
-        return "is not UTF-8"
-    if isinstance(error, json.JSONDecodeError):
-        return f"is not JSON: {error.msg}"
-    return "is nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
 # -- the record ------------------------------------------------------------------------------------------------------

@@ -9,18 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from whence.govern import Told
-from whence.records import Unmet, WhenceError
+from whence.records import Unmet
 from whence.store import Store
+from whence.store.lines import read_lines
 from whence.verbs.scopes import licence_of, moment, scopes
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Told as Teller
-
-SHOWN = 20
-"""Faults that are listed; the rest is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,39 +51,22 @@ Digest = Callable[[Path], str]
 def changes_in(store: Store, path: Path, ended: Ended, digest: Digest, told: Teller) -> dict[int, Told]:
     """The changes that a file of JSON lines names, by line. A line lifts what an earlier line ended, too. Raises Unmet
     with every fault by line."""
-    reader, made, faults = TypeAdapter(Line), dict[int, Told](), list[str]()
     digest, before = cache(digest), dict[str, bool]()
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of JSON lines", "name one") from error
-    for number, raw in enumerate(lines, 1):
-        if number % 1000 == 0:
-            told.progress("rights", path.name, number, len(lines))
-        if not raw.strip():
-            continue
-        try:
-            one = _change(store, reader.validate_json(raw), digest)
-            if one.what == "reinstate" and not (before[one.about] if one.about in before else ended(one.about)):
-                raise Unmet("what it reinstates is neither withdrawn nor disputed")
-            if one.what != "change":
-                before[one.about] = one.what in ("withdraw", "dispute")
-            made[number] = one
-        except ValidationError as error:
-            said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'line'}: {e['msg']}" for e in error.errors()[:3])
-            faults.append(f"line {number}: {said}")
-        except WhenceError as error:
-            faults.append(f"line {number}: {str(error).splitlines()[0]}")
-    if faults or not made:
-        more = f"\n  … and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        listed = "".join(f"\n  {fault}" for fault in faults[:SHOWN])
-        count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
-        raise Unmet(
-            f"{path} has {count}:{listed}{more}" if faults else f"{path} holds no line",
-            'lines such as {"what": "withdraw", "subject": "c-0017"}',
-            "mend them and call again: nothing of it was recorded",
-        )
-    return made
+
+    def take(line: Line, _: int) -> Told:
+        one = _change(store, line, digest)
+        if one.what == "reinstate" and not (before[one.about] if one.about in before else ended(one.about)):
+            raise Unmet("what it reinstates is neither withdrawn nor disputed")
+        if one.what != "change":
+            before[one.about] = one.what in ("withdraw", "dispute")
+        return one
+
+    def progress(done: int, total: int) -> None:
+        if done % 1000 == 0:
+            told.progress("rights", path.name, done, total)
+
+    form, then = '{"what": "withdraw", "subject": "c-0017"}', "nothing of it was recorded"
+    return read_lines(path, Line, take, holds="change", form=form, then=then, progress=progress)
 
 
 def _from(text: str | None) -> datetime | None:
