@@ -31,7 +31,7 @@ WAYS = {
 """Adapter → what stands in the project file, and what in its stead."""
 
 
-def answered(folder: Path, items: int) -> dict[str, np.ndarray]:
+def answered(folder: Path, items: int, ways: dict[str, tuple[str, str]] = WAYS) -> dict[str, np.ndarray]:
     """Adapter → which of the generated questions it has right."""
     import whence
     from whence.demo.desk import Desk
@@ -53,7 +53,7 @@ def answered(folder: Path, items: int) -> dict[str, np.ndarray]:
         for row in _suite(desk, "x", items, desk.customers)
     ]
     text, found = (folder / "whence.toml").read_text(), dict[str, np.ndarray]()
-    for name, (usual, other) in WAYS.items():
+    for name, (usual, other) in ways.items():
         assert usual in text
         (folder / "whence.toml").write_text(text.replace(usual, other, 1))
         with whence.open(folder, create=True) as w:

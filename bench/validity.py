@@ -329,8 +329,48 @@ def samples() -> Iterator[Case]:
     )
 
 
+def releases() -> Iterator[Case]:
+    from whence.lifecycle.validity import verdict_of
+
+    def pairs(r: Rng, n: int, rho: float) -> tuple[Any, Any]:
+        """Normal pairs with this rank correlation."""
+        linear = 2 * np.sin(np.pi * rho / 6)
+        x = r.standard_normal(n)
+        return x, linear * x + sqrt(1 - linear**2) * r.standard_normal(n)
+
+    for n in (6, 12, 30):
+        effect = stats.spearman(range(n), range(n)).detectable or 1.0
+        yield Case(
+            "spearman", f"{n} releases; effect {effect:.2f}; interval of .6",
+            lambda r, n=n: significant(stats.spearman(*pairs(r, n, 0))),
+            lambda r, n=n, e=effect: significant(stats.spearman(*pairs(r, n, e))), 0.8,
+            lambda r, n=n: within(stats.spearman(*pairs(r, n, 0.6)), 0.6), slower=2,
+        )  # fmt: skip
+    yield Case(
+        "spearman", "20 releases, `eval.validity` fails at a correlation of .3; effect: −.6",
+        lambda r: verdict_of(stats.spearman(*pairs(r, 20, 0.3))) == "fail",
+        lambda r: verdict_of(stats.spearman(*pairs(r, 20, -0.6))) == "fail", slower=2,
+    )  # fmt: skip
+
+    def lost(r: Rng, models: int) -> bool:
+        """200 items, of which 12 that tell twice as well leave."""
+        rng = np.random.default_rng(7)
+        level, slope = rng.normal(0.8, 1.2, 200), np.repeat([1.6, 0.8], (12, 188))
+        share = 1 / (1 + np.exp(-(level + slope * r.standard_normal((models, 1)))))
+        told = stats.power_lost(r.random(share.shape) < share, np.arange(200) < 12)
+        return told is None or within(told, TWELVE)
+
+    for models in (5, 8, 20):
+        yield Case("power_lost", f"{models} models, 12 of 200 items", covers=lambda r, m=models: lost(r, m), slower=2)
+
+
+TWELVE = 0.1441
+"""what 120,000 such models lose with the twelve"""
+
+
 def cases() -> list[Case]:
-    return [case for part in (paired, several, looks, trend, pools, shares, judges, lines, samples) for case in part()]
+    every = (paired, several, looks, trend, pools, shares, judges, lines, samples, releases)
+    return [case for part in every for case in part()]
 
 
 @dataclass(frozen=True)

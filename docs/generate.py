@@ -29,9 +29,11 @@ from whence.lifecycle.case_acts import Acted
 from whence.lifecycle.cases import Task
 from whence.lifecycle.exposure import Exposure, Tried
 from whence.lifecycle.registry import Brought, Mirrored
+from whence.lifecycle.retiring import Retired
 from whence.lifecycle.routed import Made
 from whence.lifecycle.run import Outcome, Stage
 from whence.lifecycle.spool import Spooled
+from whence.lifecycle.validity import Fared, Validity
 from whence.lifecycle.verdicts import Line
 from whence.lineage import Node
 from whence.models import Binding, Reason
@@ -207,7 +209,21 @@ VALUES = (
     verbs.Quarantined,
 )
 VALUES += (verbs.Removed, verbs.Listed, verbs.Rebuilt, verbs.Replayed, Replay, Kept, PassedOver, Stale)
-VALUES += (Difference, Change, Example, Survived, Swept, Nearby, Overlap, Exposure, Tried, Line)
+VALUES += (
+    Difference,
+    Change,
+    Example,
+    Survived,
+    Swept,
+    Nearby,
+    Overlap,
+    Exposure,
+    Tried,
+    Retired,
+    Validity,
+    Fared,
+    Line,
+)
 VALUES += (verbs.Changed, Adopted, Fact, verbs.Checked, Binding, Reason)
 VALUES += (verbs.Compared, verbs.Hosted)
 VALUES += (Imported, LeftOut, Evidence, Brought, Mirrored, Card, CardMetric)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from whence.cli.session import AsJson, here, say, short, table, verb, walked
+
+if TYPE_CHECKING:
+    from whence.lifecycle.exposure import Exposure
+    from whence.lifecycle.retiring import Retired
 
 app = verb(no_args_is_help=True, help="Evaluate base and candidate on the same items.")
 
@@ -139,7 +143,7 @@ def items(suite: Suite_ = None, as_json: AsJson = False) -> None:
     from collections import Counter
     from dataclasses import asdict
 
-    from whence.lifecycle.exposure import STATES
+    from whence.lifecycle.exposure import EXPOSED, STATES
 
     with here(as_json) as w:
         found = w.eval.items(suite)
@@ -152,7 +156,77 @@ def items(suite: Suite_ = None, as_json: AsJson = False) -> None:
         )
         text += f"has seen, {found.unseen:+.1%} on the others;\n"
         text += f"{told.statistic:+.1%} more [{told.low:+.1%}, {told.high:+.1%}] p {told.p:.2g}"
+    if seen := sum(count[state] for state in EXPOSED):
+        text += f"\n\nretiring the {seen:,} that somebody has seen takes {_power(found)}"
     say(asdict(found), text, as_json)
+
+
+def _power(found: Exposure | Retired) -> str:
+    """What leaves with items of the power to tell models apart."""
+    if found.lost is None:
+        return f"a share of the suite's discriminating power that its {found.models} models do not show"
+    between = f"[{found.lost.low:+.1%}, {found.lost.high:+.1%}]"
+    return f"{found.lost.statistic:.1%} of the suite's discriminating power {between}, over {found.models} models"
+
+
+@app.command(epilog="Example: whence eval retire --fresh pool.jsonl --write gate-2.jsonl")
+def retire(
+    fresh: Annotated[Path, typer.Option(metavar="POOL", help="Items that nobody knows, lines like the suite's.")],
+    write: Annotated[Path, typer.Option(metavar="NEW", help="The suite's new file; it must not be there yet.")],
+    suite: Suite_ = None,
+    inspected: Annotated[bool, typer.Option("--inspected", help="Also those that somebody looked at.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a suite's file without the items that rows were made after, each replaced by a fresh one like it."""
+    from dataclasses import asdict
+
+    with here(as_json) as w:
+        found = w.eval.retire(suite, fresh=fresh, write=write, inspected=inspected)
+    alone = [item for item, other in found.left.items() if other is None]
+    lines = [
+        f"{len(found.left):,} items leave {found.suite}, {len(found.left) - len(alone):,} fresh ones come; "
+        f"{len(alone):,} have none like them in {fresh}",
+        f"{len(found.known):,} items of {fresh} are not fresh",
+    ]
+    if found.file:
+        lines.append(f"that takes {_power(found)}, until models were scored on the fresh ones")
+        lines.append(
+            f"written: {found.file}; do: name it as the path of {found.suite} in whence.toml, then: whence run"
+        )
+    else:
+        lines.append("nothing was written: no item has to leave")
+    say(asdict(found), "\n".join(lines), as_json)
+
+
+@app.command(epilog="Example: whence eval validity outcomes.jsonl")
+def validity(
+    outcomes: Annotated[
+        Path | None,
+        typer.Argument(
+            help='Outcomes to add, the more the better: {"release": "desk@2", "value": 0.83, "n": 1200} a line; '
+            "default: what people said of answers.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Does a better score on the gate mean a better outcome in production? Exit code 0: the two move together; 2: they
+    do not; 4: too few releases to say."""
+    from dataclasses import asdict
+
+    with here(as_json) as w:
+        found = w.eval.validity(outcomes)
+    rows = [
+        (one.release, "–" if one.score is None else f"{one.score:.1%}", f"{one.value:+.3f}", one.n or "–")
+        for one in found.releases
+    ]
+    said = found.finding
+    text = "no outcome is known: whence eval validity OUTCOMES.jsonl"
+    if said:
+        shown = table(rows, ("release", f"right of {found.items:,}", "outcome", "answers"))
+        text = f"{shown}\n\n{said.verdict}: {said.message}"
+    say(asdict(found), text, as_json)
+    raise typer.Exit({"pass": 0, "fail": 2}.get(said.verdict if said else "", 4))
 
 
 @app.command(epilog="Example: whence eval tried gate")

@@ -21,15 +21,15 @@ OWN = "gate."
 
 def write_evidence(store: Store, verdict: Ref, path: str | Path) -> None:
     """What a verdict rests on, without a word of items or answers: the gate, each item's slices and which of both
-    models has it right, what other candidates had, and what checks found. Raises BackendFailed where it cannot be
-    written."""
+    models has it right, what other candidates had, which items left, and what checks found. Raises BackendFailed where
+    it cannot be written."""
     given = store.get(verdict, Verdict)
     gate, new, old = (
         store.get(given.gate, Gate),
         *(store.get(ref, Evaluation) for ref in (given.candidate, given.baseline)),
     )
-    known = next((event.data.get("others") for event in store.events("verdict.given", about=verdict)), None)
-    others = [store.get(Ref(ref), Evaluation) for ref in known or ()]
+    known = next((event.data for event in store.events("verdict.given", about=verdict)), {})
+    others = [store.get(Ref(ref), Evaluation) for ref in known.get("others") or ()]
     text = json.dumps(
         {
             "form": FORM,
@@ -39,6 +39,7 @@ def write_evidence(store: Store, verdict: Ref, path: str | Path) -> None:
             "candidate": {"evaluation": given.candidate, "states": states(store, new)},
             "baseline": {"evaluation": given.baseline, "states": states(store, old)},
             "others": [states(store, one) for one in others],
+            "left": store.get_lines(known["set"]) if "set" in known else [],
             "findings": [plain(finding) for finding in given.findings if not finding.check.startswith(OWN)],
         },
         ensure_ascii=False,
@@ -60,7 +61,14 @@ def judge_evidence(path: str | Path) -> tuple[Verdict, float | None]:
         findings = tuple(TypeAdapter(Finding).validate_python(_tuples(one)) for one in said["findings"])
         pairing = Pairing.of(items, said["candidate"]["states"], said["baseline"]["states"])
         candidate, baseline = (Ref(said[side]["evaluation"]) for side in ("candidate", "baseline"))
-        own = rules(gate, pairing, candidate=candidate, baseline=baseline, others=said["others"])
+        own = rules(
+            gate,
+            pairing,
+            candidate=candidate,
+            baseline=baseline,
+            others=said["others"],
+            left=said.get("left", ()),
+        )
     except OSError as error:
         raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of evidence", "name one") from error
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from whence.evaluate.adopted import OF_THE_LOG, by_another_tool, started
@@ -40,8 +40,16 @@ def fix_gate(store: Store, gate: Gate) -> Ref:
     return name
 
 
-def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequence[Finding] = ()) -> Ref:
-    """The verdict on a candidate's Evaluation against a baseline's, and on what checks found; returns its digest.
+def judge(
+    store: Store,
+    gate: Ref,
+    candidate: Ref,
+    baseline: Ref,
+    findings: Sequence[Finding] = (),
+    left: Collection[str] = (),
+) -> Ref:
+    """The verdict on a candidate's Evaluation against a baseline's, and on what checks found; returns its digest. left:
+    items that rows were made after, which judge nothing.
 
     Where any evaluation of the candidate on its items was finished before the gate was fixed, it is post hoc: it says
     so, and passes nothing. Raises Unmet where the two are not on the gate's suite under the same inputs, or where the
@@ -50,20 +58,21 @@ def judge(store: Store, gate: Ref, candidate: Ref, baseline: Ref, findings: Sequ
     fixed, new, old = store.get(gate, Gate), store.get(candidate, Evaluation), store.get(baseline, Evaluation)
     _refuse_other_questions(store, fixed, new, old)
     items, lines = items_of(store, fixed.suite), store.get_lines(new.scores)
+    left = sorted({item.id for item in items}.intersection(left))
     pairing = Pairing.of(items, states(store, new), states(store, old))
     others = tried_beside(store, new)
     tried = [states(store, one) for one in others.values()]
-    own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried)
-    criteria = [held(store.get(ref, Criterion), items, lines, fixed.alpha) for ref in fixed.criteria or ()]
+    own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried, left=left)
+    stay = [item for item in items if item.id not in left]
+    criteria = [held(store.get(ref, Criterion), stay, lines, fixed.alpha) for ref in fixed.criteria or ()]
     also = (*_post_hoc(store, gate, new), *_audited(store, new), *_budget(store, gate, new))
     found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
         name = store.put(verdict)
         if not store.events("verdict.given", about=name):
-            store.append(
-                "verdict.given", name, {"outcome": verdict.outcome, "candidate": candidate, "others": [*others]}
-            )
+            data = {"outcome": verdict.outcome, "candidate": candidate, "others": [*others]}
+            store.append("verdict.given", name, data | ({"set": store.put_lines(left)} if left else {}))
     return name
 
 

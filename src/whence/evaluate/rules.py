@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from whence.records import Finding, Gate, Item
@@ -37,6 +37,10 @@ class Pairing:
         new, old = ({i: state for i, state in side.items() if i in some} for side in (self.new, self.old))
         return Pairing.of(items, new, old)
 
+    def without(self, ids: Collection[str]) -> Pairing:
+        """Of all items but some."""
+        return self.part([item.id for item in self.items if item.id not in ids]) if ids else self
+
     def slices(self) -> dict[str, list[Item]]:
         """``field=value`` → its pairs, by name; a slice whose items are all unscored has none."""
         paired = {item.id for item in self.pairs}
@@ -59,13 +63,22 @@ class Pairing:
 
 
 def rules(
-    gate: Gate, pairing: Pairing, *, candidate: str, baseline: str, others: Sequence[Mapping[str, str]] = ()
+    gate: Gate,
+    pairing: Pairing,
+    *,
+    candidate: str,
+    baseline: str,
+    others: Sequence[Mapping[str, str]] = (),
+    left: Collection[str] = (),
 ) -> list[Finding]:
     """What each rule finds; the names are what the findings call the two evaluations. others: item id → state of each
-    candidate that was tried on the same items beside this one: the gain has to stand for the best of so many.
+    candidate that was tried on the same items beside this one: the gain has to stand for the best of so many. left:
+    items that rows were made after; they judge nothing.
 
     Severity high marks a rule that decides. Below `min_items` pairs the rules about values abstain, whatever they see.
     """
+    gone = _left(gate, pairing, candidate, left)
+    pairing = pairing.without(left)
     enough = len(pairing.pairs) >= gate.min_items
     found = [
         _items(gate, pairing, candidate),
@@ -79,7 +92,35 @@ def rules(
         found += _slices(gate, pairing, enough)
     if others:
         found.append(_chosen(pairing, candidate, others))
-    return [*found, *_parts(gate, pairing, candidate)]
+    return [*found, *_parts(gate, pairing, candidate), *gone]
+
+
+def _left(gate: Gate, pairing: Pairing, about: str, left: Collection[str]) -> Iterator[Finding]:
+    """How many items left, and how the candidate did on them. It decides nothing, and is flagged where the candidate is
+    shown to be worse on them: somebody may have been glad to see them go."""
+    gone = pairing.part(left)
+    if not gone.items:
+        return
+    said = f"{len(gone.items)} of {len(pairing.items)} items left the gate: rows were made after them"
+    if not gone.pairs:
+        yield Finding(check="gate.left", about=about, verdict="pass", severity="info", message=said, n=len(gone.items))
+        return
+    found = gone.compare(gone.pairs, gate.alpha)
+    worse = found.statistic < 0 and found.p is not None and found.p < gate.alpha
+    yield Finding(
+        check="gate.left",
+        about=about,
+        verdict="fail" if worse else "pass",
+        severity="low" if worse else "info",
+        message=f"{said}; on them {_change(found, found.p)}",
+        statistic=found.statistic,
+        threshold=0.0,
+        n=len(gone.items),
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        detectable=found.detectable,
+    )
 
 
 def _parts(gate: Gate, pairing: Pairing, about: str) -> Iterator[Finding]:
@@ -130,7 +171,7 @@ def _unscored(gate: Gate, states: Mapping[str, str], others: Mapping[str, str], 
         severity="high",
         message=f"{who}: {missing} of {total} items unscored that the other has; at most {gate.max_unscored:.1%} "
         "allowed",
-        statistic=missing / total,
+        statistic=missing / max(total, 1),
         threshold=gate.max_unscored,
         n=total,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import fmean
 from typing import Any, Literal
@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from whence.data import looked, noted
 from whence.evaluate import by_another_tool, scored
+from whence.lifecycle.discriminating import Answered
 from whence.records import Adapter, Evaluation, Finding, Ref, Release, Run, Suite
 from whence.stats import Result, apart, widening
 from whence.store import Store
-from whence.store.suites import current_suites
+from whence.store.suites import CURRENT, current_suites
 
 State = Literal["sealed", "scored", "inspected", "derived-from", "retired"]
 STATES: tuple[State, ...] = ("sealed", "scored", "inspected", "derived-from", "retired")
@@ -42,12 +43,19 @@ class Exposure:
     """mean change on items that were seen, −1 to 1"""
     unseen: float | None = None
     """on the others"""
+    models: int = 0
+    """that were scored on its items as they are now"""
+    tells: Mapping[str, float] = field(default_factory=dict)
+    """item → its correlation over models with the rest of the suite, −1 to 1, where it is known"""
+    lost: Result | None = None
+    """the share of the suite's power to tell models apart that leaves with the items that were seen; absent: nobody has
+    seen one, or too few models were scored, or the suite does not tell them apart"""
 
 
-def exposure(store: Store, name: str) -> Exposure:
+def exposure(store: Store, name: str, power: bool = True) -> Exposure:
     """What became of each item that a suite of this name ever had, and what the newest adapter gained on items that
     were seen beyond what it gained on the others, against the first adapter (or, if there is one only, the base).
-    Raises NotFound."""
+    power: also how the items tell models apart. Raises NotFound."""
     ref, _ = current_suites(store)[name]
     every = [one for _, one in scored(store, ref)]
     states = _states(store, name, bool(every))
@@ -59,16 +67,19 @@ def exposure(store: Store, name: str) -> Exposure:
     others = [one for one in tuned if one.adapter != tuned[-1].adapter] or [one for one in every if not one.adapter][
         -1:
     ]
+    found = Exposure(suite=name, states=states)
+    if power:
+        answered, seen_by = Answered.of(store, ref), {item for item, state in states.items() if state in EXPOSED}
+        found = replace(found, models=len(answered.right), tells=answered.item_rest(), lost=answered.lost(seen_by))
     if not tuned or not others:
-        return Exposure(suite=name, states=states)
+        return found
     first, last = others[0], tuned[-1]
     old, new = (_right(store, one) for one in (first, last))
     moved = [(states.get(item) in EXPOSED, float(new[item] - old[item])) for item in sorted(old.keys() & new.keys())]
     seen, unseen = ([change for known, change in moved if known == side] for side in (True, False))
     refs = {one: ref for ref, one in store.all(Evaluation)}
-    return Exposure(
-        suite=name,
-        states=states,
+    return replace(
+        found,
         before=refs[first],
         after=refs[last],
         meter=apart(seen, unseen) if min(len(seen), len(unseen)) > 1 else None,
@@ -81,19 +92,30 @@ def _states(store: Store, name: str, measured: bool) -> dict[str, State]:
     """Of each item of any version. measured: a model was scored on those that count."""
     versions = [(ref, suite) for ref, suite in store.all(Suite) if suite.name == name]
     items = {ref: {str(item["id"]) for item in store.get_lines(suite.items)} for ref, suite in versions}
-    now, known, derived = items[current_suites(store)[name][0]], looked(store, name), _derived(store, name)
+    now, known, made_after = items[current_suites(store)[name][0]], looked(store, name), derived(store, name)
+    came, all_of = _came(store, items), known.by.get(None, ())
     used = measured or any(one.suite == name and one.purpose == "score" for one in noted(store))
 
     def state(item: str) -> State:
         if item not in now:
             return "retired"
-        if item in derived:
+        if item in made_after:
             return "derived-from"
-        if item in known.by or None in known.by:
+        if item in known.by or any(item not in came or at >= came[item] for _, at in all_of):
             return "inspected"
         return "scored" if used else "sealed"
 
     return {item: state(item) for item in sorted(set().union(*items.values()))}
+
+
+def _came(store: Store, items: Mapping[Ref, set[str]]) -> dict[str, datetime]:
+    """When items came that the first version did not have: who had looked at all before then has not seen these."""
+    came, known = dict[str, datetime](), set(next(iter(items.values())))
+    for event in store.events(CURRENT):
+        new = items.get(Ref(event.about), set()) - known
+        came |= dict.fromkeys(new, event.recorded_at)
+        known |= new
+    return came
 
 
 EXPOSED = ("inspected", "derived-from")
@@ -155,7 +177,7 @@ def exposed(store: Store, thing: Ref) -> Iterable[Finding]:
     for name, (_, suite) in current_suites(store).items():
         if suite.role != "gate":
             continue
-        one = exposure(store, name)
+        one = exposure(store, name, power=False)
         seen = sum(state in EXPOSED for state in one.states.values())
         if not seen or one.after is None or store.get(one.after, Evaluation).adapter != thing:
             continue
@@ -237,8 +259,9 @@ def _right(store: Store, evaluation: Evaluation) -> dict[str, int]:
     return {line["item"]: int(line["state"] == "right") for line in lines if line["state"] != "unscored"}
 
 
-def _derived(store: Store, name: str) -> set[str]:
-    """Items that rows were inspired by."""
+def derived(store: Store, name: str) -> set[str]:
+    """Items of a suite, or of a part of it (``NAME/PART``), that rows were made after: they judge nothing any more."""
+    name = name.partition("/")[0]
     found = set[str]()
     for batch in store.scan(["inspired_by"]):
         if batch["inspired_by"].null_count < len(batch):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from whence import evaluate
+from whence.lifecycle.exposure import derived
 from whence.lifecycle.run import Told, Walk
 from whence.project import Project
-from whence.records import Adapter, Closure, Evaluation, Event, Gate, NotFound, Ref
+from whence.records import Adapter, Closure, Evaluation, Event, Gate, NotFound, Ref, Suite
 from whence.store import Store
 from whence.store.suites import current_suites
 
@@ -35,7 +36,8 @@ def judged(project: Project, store: Store, told: Told, candidate: Ref, baseline:
     if new.adapter:
         walk.out.snapshot = store.get(store.get(new.adapter, Adapter).closure, Closure).snapshot
     gate = _fixed(project, store, new.suite)
-    return evaluate.judge(store, gate, candidate, baseline, walk.findings(walk.out))
+    left = derived(store, store.get(new.suite, Suite).name)
+    return evaluate.judge(store, gate, candidate, baseline, walk.findings(walk.out), left)
 
 
 def _fixed(project: Project, store: Store, suite: Ref) -> Ref:

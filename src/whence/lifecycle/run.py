@@ -13,6 +13,7 @@ from typing import Protocol
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, Judging
 from whence.lifecycle import parity, routed
+from whence.lifecycle.exposure import derived
 from whence.lifecycle.findings import examples
 from whence.lifecycle.judging import project_judge
 from whence.lifecycle.lines import asked_line, evaluation_line, finding_line, ingest_line, step_line, training_lines
@@ -37,6 +38,7 @@ from whence.records import (
     RunReport,
     Snapshot,
     Step,
+    Suite,
     Unmet,
     Verdict,
     encode,
@@ -376,7 +378,8 @@ class Walk:
             assert one.gate
             assert one.candidate
             assert one.baseline
-            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self.findings(one))
+            left = derived(self.store, self.store.get(self.store.get(one.gate, Gate).suite, Suite).name)
+            one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self.findings(one), left)
             verdict = self.store.get(one.verdict, Verdict)
             one.outcome = verdict.outcome
             self.out.post_hoc |= any(finding.check == evaluate.POST_HOC for finding in verdict.findings)

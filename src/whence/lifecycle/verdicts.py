@@ -39,7 +39,7 @@ class Line:
         )
 
 
-CHANGES = ("gate.gain", "gate.slice", "gate.part")
+CHANGES = ("gate.gain", "gate.slice", "gate.part", "gate.left")
 SHARES = (*CHANGES, "gate.value", "gate.unscored", "gate.chosen", "spec.held")
 """Checks whose numbers are shares, and of these those that are changes, in points."""
 

@@ -1,7 +1,9 @@
 """Numbers in, a Result out: statistic, p, interval, n, smallest detectable change, method. Pure; reads no record."""
 
 from whence.stats.agreement import Consensus, dawid_skene, favour, kappa, krippendorff
+from whence.stats.association import spearman
 from whence.stats.calibration import brier, calibration_error
+from whence.stats.discrimination import item_rest, power_lost, reliability
 from whence.stats.linear import slope
 from whence.stats.looks import at_any_time, bounded_mean, planned_looks
 from whence.stats.paired import (
@@ -38,6 +40,7 @@ __all__ = [
     "favour",
     "few_kept",
     "holm",
+    "item_rest",
     "items_needed",
     "kaplan_meier",
     "kappa",
@@ -47,9 +50,12 @@ __all__ = [
     "noninferior",
     "paired_mean",
     "planned_looks",
+    "power_lost",
+    "reliability",
     "slope",
     "smallest_detectable",
     "smallest_p",
+    "spearman",
     "told_apart",
     "widening",
     "wilcoxon",

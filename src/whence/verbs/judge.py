@@ -11,6 +11,8 @@ from whence import register
 from whence.data import Access, note_accesses, noted, read_accesses
 from whence.evaluate import by_another_tool, lint, read_reviews, scored, write_evidence
 from whence.lifecycle.exposure import Exposure, Tried, exposure, tried
+from whence.lifecycle.retiring import Retired, retire
+from whence.lifecycle.validity import Validity, note_outcomes, validity
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
 from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Suite, Unmet, Verdict
@@ -74,6 +76,24 @@ class Eval:
         """What became of each item of a suite, and what the newest adapter gained on those that somebody has seen
         beyond what it gained on the others. suite: None: the gate's. Raises NotFound."""
         return exposure(self._store, self._suite(suite))
+
+    def retire(
+        self, suite: str | None = None, *, fresh: str | Path, write: str | Path, inspected: bool = False
+    ) -> Retired:
+        """Write a suite's file anew, as `write`: without items that rows were made after, each replaced by one of
+        `fresh` that is like it and that nobody knows. The next run with that file makes the next version; the old items
+        are then retired. suite: None: the gate's. fresh: lines of the suite's own form. inspected: also without those
+        that somebody looked at. Raises Unmet where `write` is there already and for bad lines, NotFound."""
+        project = self._session.project
+        return retire(self._store, project, self._suite(suite), Path(fresh), Path(write), inspected)
+
+    def validity(self, outcomes: str | Path | None = None) -> Validity:
+        """Whether releases are in the same order by their gate's score as by what came of them in production: the mean
+        rating of their answers, or the outcomes on record, those of the file `outcomes` among them from now on (JSON
+        lines ``{"release", "value", "n"}``, all or none). Raises Unmet that names every bad line."""
+        if outcomes is not None:
+            note_outcomes(self._store, Path(outcomes))
+        return validity(self._store, self._session.project.file.project.name)
 
     def tried(self, suite: str | None = None) -> list[Tried]:
         """Every model that was scored on the items of a suite as it is now, as they came. suite: None: the gate's.
