@@ -104,14 +104,14 @@ def test_tokens_are_compared_in_constant_time(guarded: httpx.Client, monkeypatch
 
 def test_no_door_gives_back_what_was_said(guarded: httpx.Client) -> None:
     """Whoever holds the token may ask and react; the conversations of others are in the store only."""
-    said = guarded.post("/v1/chat/completions", json=chat("my PIN is 4711", user="anna"), headers=BEARER).json()
+    said = guarded.post("/v1/chat/completions", json=chat("my PIN is 471193650127", user="annabella"), headers=BEARER).json()
     inner = [f"/v1/{kind}/{said['id']}" for kind in ("chat/completions", "traces", "feedback")]
     for path in (*PATHS, *inner):
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"):
             answer = guarded.request(method, path, headers=BEARER)
-            assert not re.search(r"4711|anna|" + said["id"], answer.text), (method, path)
+            assert not re.search(r"471193650127|annabella|" + said["id"], answer.text), (method, path)
     wrong = guarded.post("/v1/feedback", json={"trace": said["id"], "intent": "no"}, headers=BEARER)
-    assert "4711" not in wrong.text
+    assert "471193650127" not in wrong.text
 
 
 @pytest.mark.parametrize(
