@@ -230,7 +230,7 @@ def test_the_audit_of_a_hosted_judge_is_kept_and_a_rubric_chosen_on_the_same_pai
         assert "judge.post_hoc" not in said  # the same judge once more is no choice among several
         Path("rubric.txt").write_text("The shorter, the better.\n")
         said = asked("--rubric", "rubric.txt", code=2)
-        assert said["judge.post_hoc"]["verdict"] == "abstain"
+        assert (said["judge.post_hoc"]["verdict"], said["judge.post_hoc"]["n"]) == ("abstain", 40)
     with contextlib.closing(Store.open(tmp_path / ".whence")) as store:
         assert [made.rubric for _, made in store.all(Judge)][1:] == ["The shorter, the better."]
         assert [event.data["outcome"] for event in store.events(AUDITED)] == ["abstain", "fail", "fail"]
@@ -242,6 +242,34 @@ def test_the_audit_of_a_hosted_judge_is_kept_and_a_rubric_chosen_on_the_same_pai
     assert main(["eval", "judges", str(pairs)]) == 1
     assert main(["eval", "judges", str(pairs), "--kind", "grade"]) == 3
     assert main(["eval", "judges", str(pairs), "--at", "http://127.0.0.1:1/v1"]) == 3
+
+
+def test_a_rubric_is_written_on_one_half_of_the_pairs_and_audited_on_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs = written(tmp_path, 60)
+
+    def answer(body: Any, _: int) -> Answer:
+        [reply] = scripted("grade", HONEST["honest"]).generate([Request(messages=body["messages"])])
+        return completion(reply.text)
+
+    with server(answer) as seen:
+
+        def checks(half: str, rubric: str) -> tuple[set[str], int]:
+            Path("rubric.txt").write_text(rubric)
+            words = ["eval", "judges", str(pairs), "--at", seen.url, "--model", OWN, "--kind", "grade", "--json"]
+            main([*words, "--rubric", "rubric.txt", "--half", half])
+            found = {one["check"]: one for one in json.loads(capsys.readouterr().out)}
+            return set(found), found["judge.calibration"]["n"]
+
+        first, edit = checks("edit", "Polite answers are better.")
+        again, _ = checks("edit", "True answers are better.")
+        final, rest = checks("final", "True answers are better.")
+        late, _ = checks("final", "Kind answers are better.")
+    assert ["judge.post_hoc" in one for one in (first, again, final, late)] == [False, True, False, True]
+    assert edit + rest == 60
+    assert min(edit, rest) > 15
 
 
 @pytest.mark.tiny

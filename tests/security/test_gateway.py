@@ -104,7 +104,9 @@ def test_tokens_are_compared_in_constant_time(guarded: httpx.Client, monkeypatch
 
 def test_no_door_gives_back_what_was_said(guarded: httpx.Client) -> None:
     """Whoever holds the token may ask and react; the conversations of others are in the store only."""
-    said = guarded.post("/v1/chat/completions", json=chat("my PIN is 471193650127", user="annabella"), headers=BEARER).json()
+    said = guarded.post(
+        "/v1/chat/completions", json=chat("my PIN is 471193650127", user="annabella"), headers=BEARER
+    ).json()
     inner = [f"/v1/{kind}/{said['id']}" for kind in ("chat/completions", "traces", "feedback")]
     for path in (*PATHS, *inner):
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"):

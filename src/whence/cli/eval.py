@@ -92,6 +92,10 @@ def judges(
     rubric: Annotated[
         str | None, typer.Option("--rubric", metavar="FILE", help="What makes an answer better; default: a plain one.")
     ] = None,
+    half: Annotated[
+        Literal["edit", "final"] | None,
+        typer.Option("--half", help="Of the pairs: to try rubrics on, or for the one that stands; default: all."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Does a model judge answers as people do, and what moves it that should not? Exit code 0: it may judge; 2: it must
@@ -107,7 +111,7 @@ def judges(
         raise typer.BadParameter("--at and --model go together, --key goes with them", param_hint="--at")
     whom = Hosted(url=at, model=str(model), key=key) if at else None
     with here(as_json, create=True, project=False) as w:
-        told(w, w.eval.judges(pairs, whom, base, kind=kind, rubric=rubric), as_json)
+        told(w, w.eval.judges(pairs, whom, base, kind=kind, rubric=rubric, half=half), as_json)
 
 
 @app.command("list", epilog="Example: whence eval list")

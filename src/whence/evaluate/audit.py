@@ -10,17 +10,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil
+from typing import Literal
 
 import numpy as np
 
 from whence.evaluate.gates import outcome
 from whence.evaluate.judges import AUDITED, SCALE, Asked, Judging, Opinion, Progress, opinions
 from whence.evaluate.labelled import Labelled
-from whence.records import Finding, Judge, Ref, digest, encode, plain, sha256
+from whence.records import Finding, Judge, Ref, digest, encode, keyed, plain, sha256
 from whence.records.judgement import Outcome
 from whence.stats import Result, favour, holm, kappa, mcnemar, slope, wilson
 from whence.store import Store
 
+Half = Literal["edit", "final"]
 AGREED = 0.4
 """Kappa with people that a judge must reach: the least that is called moderate (J. R. Landis and G. G. Koch, Biometrics
 33, 1977, p. 165)."""
@@ -344,30 +346,43 @@ def _length(judge: Judge, pairs: Sequence[Labelled], said: Sequence[Opinion]) ->
 
 
 def keep_audit(store: Store, judge: Judge, pairs: Sequence[Labelled], found: Sequence[Finding]) -> Ref:
-    """Put a judge on record with what its audit found; returns its digest."""
-    table = store.put_lines(plain(one) for one in found)
+    """Put a judge on record with what its audit found, and on which pairs; returns its digest."""
+    facts = {"outcome": outcome(found), "table": store.put_lines(plain(one) for one in found)}
+    seen = store.put_lines(sorted(_marks(store, pairs)))
     with store.transaction():
         ref = store.put(judge)
-        store.append(AUDITED, ref, {"outcome": outcome(found), "evidence": _digest(pairs), "table": table})
+        store.append(AUDITED, ref, facts | {"pairs": seen})
     return ref
 
 
 def audited(store: Store, judge: Judge, pairs: Sequence[Labelled]) -> list[Finding]:
-    """That other ways to ask the same model were audited on these pairs before: the best of several looks better than
-    it is."""
-    root, tried = _digest(pairs), set[Ref]()
+    """That other ways to ask the same model were audited on some of these pairs before: the best of several looks
+    better than it is."""
+    marks, tried, known = _marks(store, pairs), set[Ref](), set[str]()
     for event in store.events(AUDITED):
         other = store.get(Ref(event.about), Judge)
-        if event.data["evidence"] == root and other.model == judge.model and other != judge:
-            tried.add(Ref(event.about))
+        if other.model == judge.model and other != judge:
+            both = marks.intersection(store.get_lines(event.data["pairs"]))
+            known |= both
+            tried |= {Ref(event.about)} if both else set()
     if not tried:
         return []
     message = (
-        f"this model was audited on these pairs with {len(tried):,} other rubrics or ways to ask, and the best of "
+        f"{len(known):,} of {len(pairs):,} pairs were used to audit this model with {len(tried):,} other rubrics or "
     )
-    message += "several looks better than it is; do: choose on some pairs, audit on others"
-    return [_finding("judge.post_hoc", judge, "abstain", message, n=len(tried))]
+    message += "ways to ask, and the best of several looks better than it is; do: --half edit while a rubric is "
+    message += "written, --half final once it stands"
+    return [_finding("judge.post_hoc", judge, "abstain", message, n=len(known))]
 
 
-def _digest(pairs: Sequence[Labelled]) -> str:
-    return sha256(encode(sorted((asdict(pair) for pair in pairs), key=lambda pair: pair["id"])))
+def _marks(store: Store, pairs: Sequence[Labelled]) -> set[str]:
+    """Of each pair, what nobody without the store's key can confirm a guess by."""
+    key = store.keys.get("judged pairs")
+    store.keys.save()
+    return {keyed(key, encode(asdict(pair))).hex() for pair in pairs}
+
+
+def half(pairs: Sequence[Labelled], which: Half) -> list[Labelled]:
+    """The half of the pairs on which a rubric may be tried as often as one likes, or the one that is left for it once
+    it stands; by their ids, so that a pair stays where it is when others are added."""
+    return [pair for pair in pairs if (int(sha256(pair.id.encode())[-1], 16) < 8) == (which == "edit")]

@@ -136,7 +136,7 @@ def blobs(store: Store) -> Iterator[Finding]:
                 )
 
 
-EVENT_BLOBS = frozenset({"set", "table", "terms", "renewed"})
+EVENT_BLOBS = frozenset({"set", "table", "terms", "renewed", "pairs"})
 """Members of an event's data that name a blob."""
 BLOB_FIELDS = frozenset({"set", "removed", "items", "scores", "rows", "environment", "answers", "wheels", "lowered"})
 """Fields of records that name a blob where they hold a digest."""

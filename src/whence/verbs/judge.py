@@ -58,6 +58,7 @@ class Eval:
         *,
         kind: Literal["grade", "pair"] | None = None,
         rubric: str | Path | None = None,
+        half: Literal["edit", "final"] | None = None,
     ) -> list[Finding]:
         """Whether a model judges answers as people do, and what moves it that should not (docs/judges.md). Kept, with
         the judge as it was asked.
@@ -65,8 +66,9 @@ class Eval:
         pairs: a file of JSON lines with the members of `Labelled`, labelled by people who did not know whose answers
         they saw. whom: a hosted model; else `base`, a folder or hub id; else the judge that whence.toml names. kind: a
         choice between two answers (None), or a grade for each. rubric: a file that says what makes an answer better;
-        None: a plain one. Raises Unmet that names every bad line, BackendFailed where the judge failed always."""
-        return judged(self._session, Path(pairs), whom, base, kind, rubric)
+        None: a plain one. half: of the pairs, the one on which rubrics are tried, or the one that is left for a rubric
+        that stands; None: all. Raises Unmet that names every bad line, BackendFailed where the judge failed always."""
+        return judged(self._session, Path(pairs), whom, base, kind, rubric, half)
 
     def list(self) -> dict[Ref, Evaluation]:
         """Every evaluation with its interval and slices, oldest first."""

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from whence.evaluate import audit, audited, keep_audit, read_labelled
+from whence.evaluate.audit import Half
+from whence.evaluate.audit import half as half_of
 from whence.evaluate.judges import Judging
 from whence.records import Finding, Unmet
 from whence.verbs.canaries import Hosted
@@ -21,9 +23,11 @@ def judged(
     base: str | Path | None,
     kind: Literal["grade", "pair"] | None,
     rubric: str | Path | None,
+    half: Half | None,
 ) -> list[Finding]:
     """See `Eval.judges`."""
     store, labelled = session.store, read_labelled(pairs)
+    labelled = half_of(labelled, half) if half else labelled
     judging = _judging(session, whom, base, kind, rubric)
     found = audit(judging, labelled, lambda done, n: session.told.progress("judges", "asking", done, n))
     found += audited(store, judging.judge, labelled)
