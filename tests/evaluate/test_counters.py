@@ -93,6 +93,21 @@ def test_more_looks_at_the_items_than_the_budget_has_decide_nothing(desk: Desk, 
     assert desk.store.get(judge(desk.store, gate, looked(desk, fresh, 2), baseline), Verdict).outcome == "pass"
 
 
+def test_a_suite_with_an_item_more_is_the_same_search_and_post_hoc_for_whom_it_knows(desk: Desk) -> None:
+    looked(desk, desk.suite(200), 5)
+    grown = desk.suite(201)
+    baseline = desk.evaluated(grown, lambda i: i % 2 == 0, tuned=False)
+    gate = fix_gate(desk.store, desk.gate(grown, budget=5))
+    new = desk.evaluated(grown, lambda i: True, tuned=True)
+    verdict = desk.store.get(judge(desk.store, gate, new, baseline), Verdict)
+    said = {one.check: one for one in verdict.findings}
+    assert (said["eval.budget"].verdict, said["eval.budget"].n) == ("abstain", 6)
+    assert "× 6 tried" in said["gate.gain"].message
+    assert "eval.post_hoc" not in said
+    known = judge(desk.store, gate, looked(desk, grown, 1), baseline)  # it was scored on 200 of these before
+    assert "eval.post_hoc" in {one.check for one in desk.store.get(known, Verdict).findings}
+
+
 def test_a_budget_of_nothing_is_refused(desk: Desk) -> None:
     with pytest.raises(Unmet, match="budget is 0"):
         fix_gate(desk.store, desk.gate(desk.suite(10), budget=0))

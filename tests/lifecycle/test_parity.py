@@ -10,7 +10,7 @@ import pytest
 from pyroaring import BitMap64
 
 from whence.evaluate import Contender, evaluate, put_suite, scored
-from whence.lifecycle.parity import MERGED, PROCESS, SERVED, _Door, served
+from whence.lifecycle.parity import MERGED, PROCESS, SERVED, _Door, ask, served
 from whence.models.backends.scripted import ScriptedModel
 from whence.models.port import OnText, Reply, Request
 from whence.records import (
@@ -113,11 +113,11 @@ def test_a_served_model_that_is_worse_fails_and_the_score_of_the_candidate_stays
     desk.asked(PROCESS, ScriptedModel(answering(mostly)))
     desk.asked(at, Longer(answering(lambda i: i % 3 == 0)))
     ((verdict, severity, message),) = desk.found()
-    assert (verdict, severity) == ("fail", "high")
+    assert (verdict, severity) == ("fail", "low")
     assert "its template differs: 1,400 prompt tokens, 400 as evaluated" in message
     assert len(list(scored(store, desk.suite))) == 1
     merged = Desk.asked(desk, MERGED, ScriptedModel(answering(lambda i: i % 3 == 0)))
-    assert [one[:2] for one in desk.found()] == [("fail", "high"), ("fail", "low")]
+    assert [one[:2] for one in desk.found()] == [("fail", "low"), ("fail", "low")]
     assert merged
 
 
@@ -137,6 +137,32 @@ def test_failures_of_the_endpoint_are_counted_and_no_loss(store: Store) -> None:
     assert verdict == "pass"
     assert "22 more unscored" in message
     assert "178 of 178 answers the same" in message
+
+
+def test_an_endpoint_is_asked_anew_and_its_last_answers_count(store: Store) -> None:
+    desk, calls = Desk(store, 100), list[int]()
+
+    def endpoint(right: Right) -> ScriptedModel:
+        def counted(request: Request) -> str:
+            calls.append(1)
+            return answering(right)(request)
+
+        return ScriptedModel(counted)
+
+    direct = _Direct(desk, ScriptedModel(answering(mostly)))
+    for right in (lambda i: i % 3 == 0, mostly):
+        ask(store, direct, desk.prompt, desk.suite, 8, lambda _: lambda *_: None, {"http://gpu1 desk": endpoint(right)})
+    assert len(calls) == 200
+    assert [one[0] for one in desk.found()] == ["pass"]
+
+
+class _Direct:
+    """A candidate in this process, as `LazyModel` is one."""
+
+    name, threads = "desk", 1
+
+    def __init__(self, desk: Desk, model: ScriptedModel) -> None:
+        self.base, self.adapter, self.generate = desk.base, desk.adapter, model.generate
 
 
 def test_nothing_is_said_where_nobody_asked(store: Store) -> None:

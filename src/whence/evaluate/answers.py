@@ -108,10 +108,10 @@ def _question(item: Item) -> str | bytes:
     return item.input if isinstance(item.input, str) else encode(item.input)
 
 
-def _how(run: Run, suite: Ref) -> tuple[set[Ref], dict[str, str]]:
-    """(what was asked, how); how its answers were scored is another matter."""
+def _how(run: Run, suite: Ref) -> tuple[set[Ref], dict[str, str], int]:
+    """(what was asked, how, for the how-manieth time); how its answers were scored is another matter."""
     asked = {name: value for name, value in run.inputs.items() if name not in ("scoring", "judge")}
-    return set(run.used) - {suite}, asked
+    return set(run.used) - {suite}, asked, run.attempt
 
 
 def _failed(line: Json) -> bool:

@@ -60,12 +60,12 @@ def judge(
     items, lines = items_of(store, fixed.suite), store.get_lines(new.scores)
     left = sorted({item.id for item in items}.intersection(left))
     pairing = Pairing.of(items, states(store, new), states(store, old))
-    others = tried_beside(store, new)
+    others = tried_beside(store, new, old)
     tried = [states(store, one) for one in others.values()]
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried, left=left)
     stay = [item for item in items if item.id not in left]
     criteria = [held(store.get(ref, Criterion), stay, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    also = (*_post_hoc(store, gate, new), *_audited(store, new), *_budget(store, gate, new))
+    also = (*_post_hoc(store, gate, new), *_audited(store, new), *_budget(store, gate, new, old))
     found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
@@ -84,11 +84,12 @@ def outcome(findings: Sequence[Finding]) -> Outcome:
 
 
 def _refuse_other_questions(store: Store, gate: Gate, new: Evaluation, old: Evaluation) -> None:
+    named = {ref: f"{store.get(ref, Suite).name} {ref[7:19]}…" for ref in (gate.suite, new.suite, old.suite)}
     for who, evaluation in (("candidate", new), ("baseline", old)):
         if evaluation.suite != gate.suite:
             raise Unmet(
-                f"the {who} was evaluated on suite {evaluation.suite[:19]}…",
-                f"the gate's suite {gate.suite[:19]}…",
+                f"the {who} was evaluated on suite {named[evaluation.suite]}",
+                f"the gate's suite {named[gate.suite]}",
                 "evaluate candidate and baseline on the gate's suite",
             )
     inputs = [
@@ -110,7 +111,7 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
     if not fixed:
         raise Unmet(f"gate {gate[:19]}… was never fixed", "a gate.fixed event", "fix the gate, then evaluate")
     stood = fixed[0]
-    for seq, other in scored(store, new.suite):
+    for seq, other in scored(store, new.suite, alike=True):
         at = started(store.get(other.run, Run))
         if _who(other) == _who(new) and (seq < stood.seq or (at and at < stood.recorded_at)):
             when = f"at event {seq}" if seq < stood.seq else f"on {at:%Y-%m-%d %H:%M:%S} UTC, as its log says"
@@ -158,21 +159,22 @@ def _audited(store: Store, new: Evaluation) -> Iterator[Finding]:
         )
 
 
-def _budget(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
-    """How many adapters were scored on these items until this one was, of as many as may be: each look tells something
-    about the items, and in the end a candidate is better at them and at nothing else."""
+def _budget(store: Store, gate: Ref, new: Evaluation, old: Evaluation) -> Iterator[Finding]:
+    """How many candidates were scored on these items until this one was, of as many as may be: each look tells
+    something about the items, and in the end a candidate is better at them and at nothing else."""
     most = store.get(gate, Gate).budget
     if most is None:
         return
-    looks = list(dict.fromkeys(one.adapter for _, one in scored(store, new.suite) if one.adapter))
-    at = looks.index(new.adapter) + 1 if new.adapter in looks else len(looks)
+    every = _searched(store, new.suite, None if old.adapter else old.base)
+    looks = list(dict.fromkeys(_model(one) for _, one in every))
+    at = looks.index(_model(new)) + 1 if _model(new) in looks else len(looks)
     spent = "; do: take items that nobody has seen" if at > most else ""
     yield Finding(
         check="eval.budget",
         about=new.suite,
         verdict="abstain" if at > most else "pass",
         severity="high",
-        message=f"this is adapter {at} of {most} that may be scored on these items{spent}",
+        message=f"this is candidate {at} of {most} that may be scored on these items{spent}",
         statistic=float(at),
         threshold=float(most),
         n=at,
@@ -195,11 +197,13 @@ UNDATED = "eval.undated"
 """the check that says that nobody can tell"""
 
 
-def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:
+def scored(store: Store, suite: Ref, *, alike: bool = False) -> Iterator[tuple[int, Evaluation]]:
     """(number of the event, evaluation) of all that were made on a suite's items, under whatever name, as they came.
-    The same adapter asked another way is no other score."""
-    root = store.get(suite, Suite).root
-    suites = [ref for ref, other in store.all(Suite) if other.root == root]
+    The same adapter asked another way is no other score. alike: also those on a suite with half of the items or
+    more."""
+    mine = store.get(suite, Suite)
+    same = {ref for ref, other in store.all(Suite) if other.root == mine.root}
+    suites = same | ({ref for ref, other in store.all(Suite) if _alike(store, mine, other)} if alike else set())
     made = (store.get(ref) for ref, field, _ in store.downstream(suites) if field == "suite")
     found = [
         (event.seq, one)
@@ -210,15 +214,36 @@ def scored(store: Store, suite: Ref) -> Iterator[tuple[int, Evaluation]]:
     yield from sorted(found, key=lambda pair: pair[0])
 
 
-def tried_beside(store: Store, new: Evaluation) -> dict[Ref, Evaluation]:
-    """The last evaluation of each other adapter on these items, between two releases of such: a search, of which this
-    candidate may be the best."""
-    every = [(seq, one) for seq, one in scored(store, new.suite) if one.adapter and one.prompt == new.prompt]
+def _alike(store: Store, mine: Suite, other: Suite) -> bool:
+    """Whether two suites have half of their items in common, of the larger one."""
+    most = max(mine.n, other.n)
+    if 2 * min(mine.n, other.n) < most:
+        return False
+    both = (set(store.blobs.get(one.items).splitlines()) for one in (mine, other))
+    return 2 * len(set.intersection(*both)) >= most
+
+
+def _searched(store: Store, suite: Ref, besides: Ref | None = None) -> list[tuple[int, Evaluation]]:
+    """Scores of whatever may have been chosen among on these items: adapters, and models that another tool asked.
+    besides: a model that is compared with, and no candidate."""
+    return [
+        (seq, one)
+        for seq, one in scored(store, suite, alike=True)
+        if one.adapter or (one.base != besides and by_another_tool(store.get(one.run, Run)))
+    ]
+
+
+def tried_beside(store: Store, new: Evaluation, old: Evaluation) -> dict[Ref, Evaluation]:
+    """The last evaluation of each other candidate on these items, between two releases of such: a search, of which this
+    one may be the best. old: what it is compared with."""
+    besides = None if old.adapter else old.base
+    every = [(seq, one) for seq, one in _searched(store, new.suite, besides) if one.prompt == new.prompt]
     adapters, own = {one.adapter for _, one in every}, max((seq for seq, one in every if one == new), default=0)
     released = [event.seq for event in store.events("release.made") if _adapter(store, event.about) in adapters]
     since = max((seq for seq in released if seq < own), default=-1)
     until = min((seq for seq in released if seq > own), default=store.head()[0] + 1)
-    last = {one.adapter: one for seq, one in every if since < seq < until and one.adapter != new.adapter}
+    between = [one for seq, one in every if since < seq < until]
+    last = {_model(one): one for one in between if _model(one) not in (_model(new), _model(old))}
     refs = {one: ref for ref, one in store.all(Evaluation)} if last else {}
     return {refs[one]: one for one in last.values()}
 
@@ -226,6 +251,10 @@ def tried_beside(store: Store, new: Evaluation) -> dict[Ref, Evaluation]:
 def _adapter(store: Store, release: str | None) -> Ref | None:
     made = store.get(Ref(str(release)))
     return made.adapter if isinstance(made, Release) else None
+
+
+def _model(evaluation: Evaluation) -> Ref:
+    return evaluation.adapter or evaluation.base
 
 
 def _who(evaluation: Evaluation) -> tuple[Ref, Ref | None, Ref | None]:

@@ -53,6 +53,8 @@ class Contender:
     """the name under which the model loaded that adapter"""
     via: str | None = None
     """how it is asked, where not in this process as it was trained: ``merged``, ``served``"""
+    attempt: int = 0
+    """higher for asking the same again"""
 
     def __post_init__(self) -> None:
         if (self.adapter is None) != (self.adapter_name is None):
@@ -88,6 +90,7 @@ def evaluate(
             **({"via": contender.via} if contender.via else {}),
             **({"judge": store.put(judging.judge)} if judged and judging else {}),
         },
+        attempt=contender.attempt,
     )
     name = store.put(run)
     if finished := store.events("run.finished", about=name):

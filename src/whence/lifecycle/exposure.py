@@ -149,7 +149,7 @@ def tried(store: Store, name: str) -> list[Tried]:
     events = {event.seq: event for event in store.events("run.finished")}
     releases = {made.adapter: made.name for _, made in reversed(list(store.all(Release)))}
     found = list[Tried]()
-    for seq, one in scored(store, ref):
+    for seq, one in scored(store, ref, alike=True):
         value = one.results[0].value if one.results else None
         event = events[seq]
         named = store.get(one.adapter, Adapter).name if one.adapter else store.get(one.base).name

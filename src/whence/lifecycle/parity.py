@@ -4,7 +4,7 @@ adapter merged into it, and through an endpoint; and how their answers differ.""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import zip_longest
 
@@ -51,10 +51,11 @@ def ask(
     judging: Judging | None = None,
 ) -> list[Ref]:
     """Put a sample of the gate's items to an adapter each way; the evaluations. at: what an endpoint is called → the
-    model behind it, in place of merged weights and of our own door. judging: who scores a suite that a judge scores.
-    Raises BackendFailed."""
+    model behind it, in place of merged weights and of our own door; it is asked anew each time. judging: who scores a
+    suite that a judge scores. Raises BackendFailed."""
     suite, base, adapter = _sample(store, gate), model.base, model.adapter
     ways: dict[str, Model] = {PROCESS: model}
+    before = [way for way, made in _by_way(store, adapter) if made[1].suite == suite]
     if at:
         ways |= at
     else:
@@ -64,7 +65,14 @@ def ask(
     return [
         evaluate(
             store,
-            Contender(model=one, base=base, adapter=adapter, adapter_name=model.name, via=way),
+            Contender(
+                model=one,
+                base=base,
+                adapter=adapter,
+                adapter_name=model.name,
+                via=way,
+                attempt=before.count(way) if at and way in at else 0,
+            ),
             suite,
             prompt,
             max_tokens=tokens,
@@ -84,19 +92,23 @@ def _sample(store: Store, gate: Ref) -> Ref:
 
 
 def served(store: Store, thing: Ref) -> Iterable[Finding]:
-    """Check ``eval.served``: an adapter answers as it was evaluated, merged into its base and at each endpoint that was
-    asked. It fails where an endpoint is shown to be worse; merged weights inform. Silent where nothing was asked but
-    the adapter itself."""
+    """Check ``eval.served``: an adapter answers as it was evaluated, merged into its base, behind the gateway's door,
+    and at each endpoint as it was asked last. It fails where it is shown to be worse; at the gateway's door that
+    decides, elsewhere it informs. Silent where nothing was asked but the adapter itself."""
     if not isinstance(store.get(thing), Adapter):
         return
-    newest: dict[str, tuple[Ref, Evaluation]] = {}
-    for ref, made in store.all(Evaluation):
-        if made.adapter == thing and (via := store.get(made.run, Run).inputs.get("via")):
-            newest[via] = ref, made
+    newest = dict(_by_way(store, thing))
     direct = newest.pop(PROCESS, None)
     for way, (ref, other) in newest.items():
         if direct and direct[1].suite == other.suite:
             yield _compared(store, thing, way, direct, (ref, other))
+
+
+def _by_way(store: Store, adapter: Ref) -> Iterator[tuple[str, tuple[Ref, Evaluation]]]:
+    """(way, evaluation) of an adapter that was asked otherwise than as a candidate, oldest first."""
+    for ref, made in store.all(Evaluation):
+        if made.adapter == adapter and (via := store.get(made.run, Run).inputs.get("via")):
+            yield via, (ref, made)
 
 
 def _compared(
@@ -107,7 +119,7 @@ def _compared(
         for a, b in zip(*(store.get_lines(one.scores) for _, one in (direct, other)), strict=True)
         if "unscored" not in (a["state"], b["state"])
     ]
-    severity = "low" if way == MERGED else "high"
+    severity = "high" if way == SERVED else "low"
     refs = (direct[0], other[0])
     if not pairs:
         nothing = f"{way}: no item is scored both ways ({other[1].unscored} unscored)"
@@ -125,8 +137,9 @@ def _compared(
         total += max(map(len, sides))
     worse = found.statistic < 0 and found.p is not None and found.p < ALPHA
     within = found.low > -MARGIN and found.high < MARGIN
+    who, tokens = f"{store.get(adapter, Adapter).name} {adapter[7:19]}", agree / total if total else 1
     told = [
-        f"{way}: {same:,} of {len(pairs):,} answers the same, {agree / total if total else 1:.1%} of tokens",
+        f"{way}: {who}, {same:,} of {len(pairs):,} answers the same, {tokens:.1%} of tokens",
         f"{found.statistic:+.1%} right [{found.low:+.1%}, {found.high:+.1%}], within ±{MARGIN:.0%} asked",
         *_differences(store, way, direct[1], other[1]),
     ]
@@ -155,6 +168,9 @@ def _differences(store: Store, way: str, direct: Evaluation, other: Evaluation) 
     if other.unscored > direct.unscored:
         yield f"{other.unscored - direct.unscored} more unscored"
     reports = {one.run: one.facts for _, one in store.all(RunReport)}
+    cut = [reports[one.run]["cut_off"] for one in (direct, other)]
+    if cut[1] > cut[0]:
+        yield f"{cut[1] - cut[0]} more answers cut off"
     here, there = (reports[one.run]["prompt_tokens"] for one in (direct, other))
     if not there:
         yield "it counts no prompt tokens, so its template is not known"

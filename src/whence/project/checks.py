@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
-from whence.records import Finding, Ref
+from whence.records import Finding, Ref, Unmet
 from whence.store import Store
 
 Check = Callable[[Store, Ref], Iterable[Finding]]
@@ -13,5 +13,15 @@ Check = Callable[[Store, Ref], Iterable[Finding]]
 
 
 def load_checks() -> dict[str, Check]:
-    """Check id → function, for every installed check."""
-    return {point.name: point.load() for point in entry_points(group="whence.checks")}
+    """Check id → function, for every installed check. Raises Unmet that names one that cannot be loaded."""
+    return {point.name: _loaded(point) for point in entry_points(group="whence.checks")}
+
+
+def _loaded(point: EntryPoint) -> Check:
+    try:
+        check: Check = point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist else "the package that gives it"
+        found = f"the check {point.name} ({point.value}) cannot be loaded: {error}"
+        raise Unmet(found, f"{package} as its entry points say", f"install {package} again, or remove it") from error
+    return check

@@ -424,12 +424,9 @@ def _names(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:
             if isinstance(name, str) and seen.setdefault(name, i) != i:
                 yield (kind, i, "name"), f"{name!r} is taken by {kind}[{seen[name]}]"
     roles = [t.get("role") for _, t in _tables(raw, "suites")]
-    for role, most in (("dev", 1), ("gate", 1), ("fresh", 0)):
-        if roles and not most <= roles.count(role) <= 1:
-            yield (
-                ("suites",),
-                f"{roles.count(role)} suites have the role {role}; expected one{'' if most else ' or none'}",
-            )
+    for role in ("dev", "gate", "fresh"):
+        if roles.count(role) > 1:
+            yield ("suites",), f"{roles.count(role)} suites have the role {role}; expected one or none"
 
 
 def _origins(raw: dict[str, Any], folder: Path) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ from whence.lifecycle.retiring import Retired, retire
 from whence.lifecycle.validity import Validity, note_outcomes, validity
 from whence.lifecycle.verdicts import Line, baseline_value, lines_of, tell
 from whence.lineage import find, resolve
-from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Suite, Unmet, Verdict
+from whence.records import Evaluation, Event, Finding, NotFound, Ref, Release, Run, Suite, Unmet, Verdict, WhenceError
 from whence.store.suites import current_suites
 from whence.verbs.binding import binding
 from whence.verbs.canaries import Hosted
@@ -131,7 +131,8 @@ class Eval:
     def parity(self, whom: Hosted | None = None) -> list[Finding]:
         """Does the newest adapter that was scored on the gate answer as it did then: merged into its base, and behind
         the gateway's own door? What was asked before is not asked again. whom: an endpoint where somebody serves it, in
-        place of both. Raises NotFound where none was scored, BackendFailed."""
+        place of both, which is asked anew; a release or alias of that name says which adapter it is, and an answer
+        under any other name is none. Raises NotFound where none was scored, BackendFailed."""
         from whence.lifecycle import parity
         from whence.lifecycle.judging import project_judge
         from whence.lifecycle.model import LazyModel
@@ -142,16 +143,27 @@ class Eval:
         tuned = [one for one in every if not by_another_tool(store.get(one.run, Run))]
         if not tuned:
             raise NotFound("no adapter was scored on the gate\n  do: whence eval run")
-        last = tuned[-1]
+        served = [one for one in tuned if whom and one.adapter == self._served(whom.model)]
+        last = (served or tuned)[-1]
         model = LazyModel(store, last.base, Ref(str(last.adapter)), self._session.project.file.recipe.threads)
         tokens = int(store.get(last.run, Run).inputs["max_tokens"])
-        at = whom and {f"{whom.url.rstrip('/')} {whom.model}": OpenAIModel(whom.url, whom.model, whom.key)}
+        names = {one.name for _, one in store.all(Release) if one.adapter == last.adapter}
+        at = whom and {
+            f"{whom.url.rstrip('/')} {whom.model}": OpenAIModel(whom.url, whom.model, whom.key, {whom.model, *names})
+        }
         judged = store.get(last.suite, Suite).scorer == "judge"
         judging = project_judge(self._session.project, store) if judged else None
         progress = partial(partial, told.progress, "parity")
-        parity.ask(store, model, last.prompt, last.suite, tokens, progress, at, judging)
-        found = list(parity.served(store, Ref(str(last.adapter))))
-        return [one for one in found if not at or one.message.startswith(tuple(at))]
+        _, *asked = parity.ask(store, model, last.prompt, last.suite, tokens, progress, at, judging)
+        found = parity.served(store, Ref(str(last.adapter)))
+        return [one for one in found if set(asked).intersection(one.evidence)]
+
+    def _served(self, name: str) -> Ref | None:
+        """The adapter that is known under the name of a release or an alias."""
+        try:
+            return resolve(self._store, name)[1].adapter
+        except WhenceError:
+            return None
 
     def _suite(self, name: str | None) -> str:
         known = current_suites(self._store)
@@ -212,6 +224,8 @@ class Ship:
         from whence.lifecycle.gating import judged
 
         refs = [self._evaluation(one) for one in (candidate, baseline)]
+        if refs[0] == refs[1]:
+            raise Unmet("an evaluation is compared with itself", "a candidate's and a baseline's", "name both")
         made = judged(self._session.project, self._store, self._session.told, *refs)
         given = self._store.get(made, Verdict)
         tell(given, baseline_value(self._store, given), junit, summary)
