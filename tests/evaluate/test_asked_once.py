@@ -69,7 +69,7 @@ def test_an_evaluation_that_is_killed_goes_on_where_it_was(desk: Desk) -> None:
         child.join()
         assert child.exitcode == -signal.SIGKILL
     assert verify(desk.store) == []
-    assert len(list(desk.store.stray_words())) == 192
+    assert len(list(desk.store.stray_words())) == 3
     calls: list[Request] = []
     made = asked(desk, suite, calls)
     assert (len(calls), facts(desk, made)) == (108, (108, 192))
@@ -88,17 +88,17 @@ def test_an_evaluation_that_is_killed_goes_on_where_it_was(desk: Desk) -> None:
 
 @pytest.mark.fault
 def test_a_torn_or_changed_line_of_a_killed_evaluation_is_asked_again(desk: Desk) -> None:
-    suite, fork = desk.suite(200), multiprocessing.get_context("spawn")
-    child = fork.Process(target=_child, args=(desk.store.root, desk.base, suite, desk.prompt, 2, None))
+    suite, fork = desk.suite(300), multiprocessing.get_context("spawn")
+    child = fork.Process(target=_child, args=(desk.store.root, desk.base, suite, desk.prompt, 3, None))
     child.start()
     child.join()
     (left,) = (desk.store.root / "journal" / KIND).glob("*.jsonl")
     lines = left.read_bytes().splitlines(keepends=True)
-    lines[5] = lines[5].replace(b"output", b"0utput")
+    lines[0] = lines[0].replace(b"output", b"0utput")
     left.write_bytes(b"".join(lines)[:-7])
     calls: list[Request] = []
-    assert asked(desk, suite, calls).results[0].n == 200
-    assert len(calls) == 200 - 128 + 2
+    assert asked(desk, suite, calls).results[0].n == 300
+    assert len(calls) == 300 - 64
 
 
 @pytest.mark.fault
@@ -167,7 +167,7 @@ def test_what_an_erasure_takes_while_it_runs_is_said_and_asked_again(desk: Desk)
     with pytest.raises(Conflict, match="taken away while it ran"):
         evaluate(desk.store, contender, suite, desk.prompt, max_tokens=8, on_progress=told)
     evaluate(desk.store, contender, suite, desk.prompt, max_tokens=8)
-    assert len(calls) == 201
+    assert len(calls) == 200 + 64
 
 
 def hosted(desk: Desk, url: str, suite: Ref) -> list[dict[str, str]]:

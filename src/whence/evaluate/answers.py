@@ -3,10 +3,10 @@ ones that put the same item to the same model in the same way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from whence.evaluate.scorers import ENDED
 from whence.evaluate.suites import items_of
@@ -38,7 +38,8 @@ class Line(NamedTuple):
 
 
 class Kept:
-    """The lines of one evaluation until it is recorded. Those that a killed process left are there again."""
+    """The lines of one evaluation until it is recorded, a batch an entry of the journal. Those that a killed process
+    left are there again."""
 
     def __init__(self, store: Store, run: Ref) -> None:
         self._run = run
@@ -46,12 +47,10 @@ class Kept:
         self._at: dict[str, Entry] = {}
         for segment in self._journal.segments():
             left = [(entry, head) for entry, head in self._journal.scan(segment) if head and head.get("run") == run]
-            lines = self._journal.read_many(entry for entry, _ in left)
-            self._at |= {
-                head["item"]: entry
-                for (entry, head), (_, line) in zip(left, lines, strict=True)
-                if head["sum"] == sha256(line[0].encode())
-            }
+            bodies = self._journal.read_many(entry for entry, _ in left)
+            for (entry, head), (_, body) in zip(left, bodies, strict=True):
+                if head["sum"] == _sum(body):
+                    self._at |= dict.fromkeys(body, entry)
 
     def __enter__(self) -> Kept:
         return self
@@ -65,18 +64,20 @@ class Kept:
     def __len__(self) -> int:
         return len(self._at)
 
-    def add(self, item: str, line: Line) -> None:
-        """Keep one line; a kill of this process does not lose it."""
-        head = {"run": self._run, "item": item, "sum": sha256(line.text.encode())}
-        self._at[item] = self._journal.append(list(line), head)
+    def add(self, lines: Mapping[str, Line]) -> None:
+        """Keep lines of items; a kill of this process does not lose them."""
+        if lines:
+            body = {item: list(line) for item, line in lines.items()}
+            entry = self._journal.append(body, head={"run": self._run, "sum": _sum(body)})
+            self._at |= dict.fromkeys(lines, entry)
 
     def lines(self, items: Iterable[Item]) -> Iterator[Line]:
-        """The line of each item, in order; one at a time is in memory. Raises Conflict where an erasure, or damage,
-        took one away meanwhile."""
-        entries = (self._at[item.id] for item in items)
+        """The line of each item, in order; one batch at a time is in memory. Raises Conflict where an erasure, or
+        damage, took one away meanwhile."""
         try:
-            for _, run in groupby(entries, key=lambda entry: entry.segment):
-                yield from (Line(*line) for _, line in self._journal.read_many(run))
+            for entry, some in groupby(items, key=lambda item: self._at[item.id]):
+                body = self._journal.read(entry)
+                yield from (Line(*body[item.id]) for item in some)
         except Damaged as error:
             what = f"an answer of this evaluation was taken away while it ran: {error}"
             raise Conflict(f"{what}\n  do: evaluate again; what is left is not asked again") from error
@@ -84,6 +85,11 @@ class Kept:
     def drop(self) -> None:
         """Remove the lines: they are recorded."""
         self._journal.drop({entry.segment for entry in self._at.values()})
+
+
+def _sum(body: Mapping[str, Sequence[Any]]) -> str:
+    """Of the texts of a batch."""
+    return sha256("\n".join(line[0] for _, line in sorted(body.items())).encode())
 
 
 def given_before(store: Store, run: Run, suite: Ref, prompt: Ref, items: Sequence[Item]) -> dict[str, str]:

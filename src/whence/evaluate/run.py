@@ -102,8 +102,7 @@ def evaluate(
         asking = _Asking(store, contender, run, suite, prompt, items, max_tokens, judging)
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
-            for item, line in asking.lines([item for item in batch if item.id not in kept]):
-                kept.add(item, line)
+            kept.add(dict(asking.lines([item for item in batch if item.id not in kept])))
             on_progress(start + len(batch), len(items))
         count = Count(items)
         evaluation = Evaluation(
