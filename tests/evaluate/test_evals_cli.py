@@ -77,7 +77,16 @@ def test_logs_are_adopted_and_judged_by_the_project_s_gate(folder: Path, says: S
     assert says("eval", "items", "gate", "--json")["states"] == {f"q{i}": "scored" for i in range(8)}
     told = says("ship", "judge", new, old, "--junit", "v.xml", "--summary", "v.md", code=4)
     assert "ABSTAIN" in told
-    assert "(post hoc)" in told
+    head, *_, last = told.splitlines()
+    assert head.endswith("] (post hoc)")
+    assert max(map(len, told.splitlines())) <= 100
+    assert "abstain  eval.post_hoc: post hoc: the candidate was scored" in told
+    assert last.startswith(" "), "a sentence that goes on"
+    digest = head.partition("[")[2].partition("]")[0]
+    assert says("ship", "evidence", "e.json", digest).strip() == f"wrote e.json: verdict {digest}"
+    assert says("ship", "--evidence", "e.json", code=4) == told
+    for listed in (says("eval", "list"), says("eval", "tried", "gate")):
+        assert max(map(len, listed.splitlines())) <= 100
     assert "eval.post_hoc" in (folder / "v.md").read_text()
     assert ET.parse(folder / "v.xml").getroot().get("failures") == "0"
     assert says("verify") is not None

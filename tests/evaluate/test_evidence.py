@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from questions import Desk
 
 from whence.evaluate import fix_gate, judge, judge_evidence, write_evidence
-from whence.lifecycle.verdicts import lines_of, tell
+from whence.lifecycle.verdicts import Line, lines_of, tell
 from whence.records import Finding, Ref, Unmet, Verdict
 from whence.store import verify
 
@@ -89,3 +91,33 @@ def test_points_and_relative_change_stand_side_by_side(desk: Desk) -> None:
     cells = gain.cells()
     assert cells[2:5] == ("+10.0%", "+7.4 to +13.3%", "+14.3%")
     assert cells[7] == "4.6%"
+    [low] = [
+        line for line in lines_of(desk.store.get(judged(desk), Verdict), 0.05) if line.finding.check == "gate.gain"
+    ]
+    assert low.relative is None, "a change of so little is no measure"
+
+
+NUMBERS = {"statistic": 0.632, "threshold": 0.6, "low": 0.5, "high": 0.75, "n": 60}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"check": "model.no_op"}, ("model.no_op", "–", "–", "–")),
+        ({"check": "rights.licences", "about": "CC-BY-4.0"}, ("rights.licences CC-BY-4.0", "–", "–", "–")),
+        ({"check": "gate.chosen"}, ("gate.chosen", "63.2%", "50.0 to 75.0%", "–")),
+        ({"check": "gate.unscored"}, ("gate.unscored what is said", "63.2%", "50.0 to 75.0%", "≤ 60.0%")),
+        ({"check": "gate.part"}, ("gate.part what is said", "63.2%", "50.0 to 75.0%", "60.0%")),
+        ({"check": "gate.part", "p": 0.1}, ("gate.part what is said, gain", "+63.2%", "+50.0 to +75.0%", "+60.0%")),
+        ({"check": "eval.counter", "about": "b", "p": 0.1}, ("eval.counter b", "+63.2%", "+50.0 to +75.0%", "+60.0%")),
+    ],
+)
+def test_shares_alone_are_shown_and_what_they_are_about(given: dict[str, Any], shown: tuple[str, ...]) -> None:
+    usual = {"about": "sha256:00", "verdict": "pass", "severity": "high", "message": "what is said: more", **NUMBERS}
+    cells = Line(finding=Finding(**usual | given)).cells()
+    assert (cells[0], cells[2], cells[3], cells[6]) == shown
+
+
+def test_a_sentence_says_what_it_rests_on() -> None:
+    finding = replace(WITHDRAWN, message="gone", evidence=(f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"))
+    assert Line(finding=finding).sentence() == "gone (rests on 11111111, 22222222)"

@@ -176,6 +176,13 @@ def test_labels_without_failures_tell_nothing_of_a_judge() -> None:
     assert {name for name, verdict in few.items() if verdict == "abstain"} == set(few) - {"judge.unscored"}
 
 
+def test_a_judge_without_an_opinion_is_said_to_have_none() -> None:
+    dumb = Judging(model=ScriptedModel(lambda _: "that depends"), judge=judge("pair"))
+    said = {one.check: one for one in audit(dumb, labelled(1, 40))}
+    assert said["judge.calibration"].message == "it had no opinion on any of 40 pairs"
+    assert (said["judge.calibration"].verdict, said["judge.unscored"].verdict) == ("abstain", "fail")
+
+
 def test_bad_lines_of_a_file_are_named(tmp_path: Path) -> None:
     good = {"id": "p1", "question": "q", "a": "x", "b": "", "chosen": "tie"}
     bad = [good | {"id": "p2", "chosen": "A"}, good, good | {"id": "p3", "winner": "a"}, {"id": "p4"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -125,17 +126,22 @@ def list_(as_json: AsJson = False) -> None:
         for ref, made in w.eval.list().items():
             suite, prompt = w.store.get(made.suite, Suite), w.store.get(made.prompt, Prompt)
             total = made.results[0] if made.results else None
-            shown = f"{total.value:.1%} [{total.low:.1%}, {total.high:.1%}]" if total else "nothing scored"
+            shown = f"{total.value:.1%} [{100 * total.low:.1f}, {total.high:.1%}]" if total else "nothing scored"
             run = w.store.get(made.run, Run)
-            via = f", {run.inputs['via']}" if "via" in run.inputs else ""
+            via = f", {_where(run.inputs['via'])}" if "via" in run.inputs else ""
             who, asked = "base", f"{prompt.template}, {len(prompt.shots)} shots"
             if by_another_tool(run):
                 who, asked = f"base {w.store.get(made.base, Base).name}", f"{prompt.template} {prompt.text}".rstrip()
             who = (f"adapter {short(made.adapter)}" if made.adapter else who) + via
-            rows.append((short(ref), who, suite.name, asked, shown, made.unscored))
+            rows.append((short(ref), who, suite.name, shown, total.n if total else 0, made.unscored, asked))
             values.append({"evaluation": ref, **plain(made)})
-    head = ("evaluation", "model", "suite", "prompt", "right", "unscored")
+    head = ("evaluation", "model", "suite", "right", "n", "unscored", "prompt")
     say(values, table(rows, head) if rows else "no evaluation yet: whence eval run", as_json)
+
+
+def _where(via: str) -> str:
+    """How a model was asked: of an endpoint host and port alone."""
+    return urlsplit(via).netloc or via
 
 
 Suite_ = Annotated[str | None, typer.Argument(help="A suite's name; default: the gate's.", show_default=False)]
@@ -243,7 +249,7 @@ def tried(suite: Suite_ = None, as_json: AsJson = False) -> None:
     rows = [
         (
             short(one.evaluation),
-            f"adapter {one.name}" if one.adapter else f"base {one.name}",
+            f"adapter {short(one.adapter)}" if one.adapter else f"base {one.name}",
             "nothing scored" if one.value is None else f"{one.value:.1%}",
             one.by,
             f"{one.at:%Y-%m-%d %H:%M}",

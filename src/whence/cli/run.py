@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whence.cli.session import AsJson, here, say, verb, walked
+from whence.cli.session import AsJson, here, say, short, verb, walked
 
 if TYPE_CHECKING:
     from whence.lifecycle.run import Outcome
@@ -36,14 +36,14 @@ def run(
 
 def verdict_line(out: Outcome) -> str:
     """The last line that a person reads."""
-    return meaning(str(out.outcome), out.post_hoc)
+    return meaning(str(out.outcome), str(out.verdict), out.post_hoc)
 
 
-def meaning(outcome: str, post_hoc: bool = False) -> str:
-    """What an outcome means. post_hoc: the gate was fixed when the score was known."""
+def meaning(outcome: str, verdict: str, post_hoc: bool) -> str:
+    """What an outcome means, and the verdict's digest. post_hoc: the gate was fixed when the score was known."""
     said = {
         "pass": "PASS: it may ship",
         "fail": "FAIL: it must not ship",
         "abstain": "ABSTAIN: too little evidence to say",
     }
-    return f"verdict   {said[outcome]}{' (post hoc)' if post_hoc else ''}"
+    return f"verdict   {said[outcome]} [{short(verdict)}]{' (post hoc)' if post_hoc else ''}"

@@ -9,6 +9,7 @@ import textwrap
 import time
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,20 +60,27 @@ def walked(out: Outcome, **more: Any) -> dict[str, Any]:
 
 
 def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
-    """Columns as wide as they need be, the last broken at words where the terminal ends; numbers to the right."""
+    """Columns as wide as they need be; where the terminal ends the last is broken at words, and where that is not
+    enough the widest of the others; numbers to the right."""
     cells = [tuple(map(str, row)) for row in [head, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [all(isinstance(r[i], int | float) or r[i] == "—" for r in rows) for i in range(len(head))]
-    before = sum(w + 2 for w in widths[:-1])
-    room = max(_width() - before, LEAST)
+    last = len(head) - 1
+    for at in sorted(range(len(head)), key=lambda at: (at != last, -widths[at])):
+        room = widths[at] - max(sum(w + 2 for w in widths) - 2 - _width(), 0)
+        widths[at] = min(widths[at], max(room, LEAST))
     lines = []
     for row in cells:
-        last = textwrap.wrap(row[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
-        aligned = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip((*row[:-1], last[0]), widths, right, strict=True)]
-        lines.append("  ".join(aligned).rstrip())
-        lines += [" " * before + line for line in last[1:]]
-    widths[-1] = min(widths[-1], room)
+        broken = [_broken(cell, width, at < last) for at, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        for parts in zip_longest(*broken, fillvalue=""):
+            aligned = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(parts, widths, right, strict=True)]
+            lines.append("  ".join(aligned).rstrip())
     return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
+
+
+def _broken(cell: str, width: int, words: bool) -> list[str]:
+    """Its lines. words: break them too where one is too long; else it stays whole, so that it can be copied."""
+    return textwrap.wrap(cell, width, break_long_words=words, break_on_hyphens=False) or [""]
 
 
 SHOWN = 40

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whence.cli.session import AsJson, here, say, short, table, verb
+from whence.cli.session import AsJson, here, say, short, table, verb, wrapped
+
+if TYPE_CHECKING:
+    from whence.lifecycle.verdicts import Line
 
 app = verb(invoke_without_command=True)
 
@@ -29,30 +32,37 @@ def ship(
     if ctx.invoked_subcommand:
         return
     from whence.cli.run import CODES, meaning, verdict_line
-    from whence.lifecycle.verdicts import HEAD, is_post_hoc, lines_of, tell
 
     if evidence:
         from whence.evaluate import judge_evidence
-        from whence.records import plain
+        from whence.lifecycle.verdicts import is_post_hoc, lines_of, tell
+        from whence.records import digest, plain
 
         made, baseline = judge_evidence(evidence)
         tell(made, baseline, junit, summary)
-        rows = [line.cells() for line in lines_of(made, baseline)]
-        said = f"{meaning(made.outcome, is_post_hoc(made))}\n\n{table(rows, HEAD)}"
-        say({**plain(made), "baseline_value": baseline}, said, as_json)
+        said = meaning(made.outcome, digest(made), is_post_hoc(made))
+        say({**plain(made), "baseline_value": baseline}, _shown(said, lines_of(made, baseline)), as_json)
         raise typer.Exit(CODES[made.outcome])
     with here(as_json, create=True) as w:
         out = w.ship(junit=junit, summary=summary)
         verdict = w.ship.verdict(out.verdict) if out.verdict else None
     line = verdict_line(out) + (" (released under a waiver)" if out.waived else "")
-    if verdict:
-        line += "\n\n" + table([one.cells() for one in verdict], HEAD)
-    say({**out.resolved(), "outcome": out.outcome, "waived": out.waived}, line, as_json)
+    text = _shown(line, verdict) if verdict else line
+    say({**out.resolved(), "outcome": out.outcome, "waived": out.waived}, text, as_json)
     raise typer.Exit(0 if out.waived else CODES[str(out.outcome)])
 
 
+def _shown(first: str, lines: list[Line]) -> str:
+    """A verdict: what it comes to, its rules and checks, and why those say no pass that do not."""
+    from whence.lifecycle.verdicts import HEAD
+
+    said = [(one.finding, one.sentence()) for one in lines if one.finding.verdict != "pass"]
+    why = [wrapped(f"{one.verdict:<8} {one.check}: {sentence}", 0, 9) for one, sentence in said]
+    return "\n".join([first, "", table([one.cells() for one in lines], HEAD), *([""] if why else []), *why])
+
+
 @app.command(
-    epilog="Example: whence ship gate; then the candidate is scored elsewhere, and: whence ship judge 5be3 0c2f"
+    epilog="Example: whence ship gate; then the candidate is scored elsewhere, and: whence ship judge 5be31f02 0c2f77aa"
 )
 def gate(
     suite: Annotated[
@@ -71,9 +81,9 @@ def gate(
     say({"gate": fixed.about, "suite": fixed.data["suite"], "at": fixed.recorded_at}, text, as_json)
 
 
-@app.command(epilog="Example: whence ship judge 5be3 0c2f --junit verdict.xml")
+@app.command(epilog="Example: whence ship judge 5be31f02 0c2f77aa --junit verdict.xml")
 def judge(
-    candidate: Annotated[str, typer.Argument(help="An evaluation, by its first digits.", show_default=False)],
+    candidate: Annotated[str, typer.Argument(help="An evaluation, by its first 6 digits or more.", show_default=False)],
     baseline: Annotated[str, typer.Argument(help="Another of the same items.", show_default=False)],
     junit: Annotated[
         str | None, typer.Option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")
@@ -88,13 +98,13 @@ def judge(
     Either may be of another tool (`whence adopt evals`). Nothing is released.
     """
     from whence.cli.run import CODES, meaning
-    from whence.lifecycle.verdicts import HEAD, is_post_hoc
+    from whence.lifecycle.verdicts import is_post_hoc
     from whence.records import Verdict, plain
 
     with here(as_json) as w:
         ref = w.ship.judge(candidate, baseline, junit=junit, summary=summary)
         made, lines = w.store.get(ref, Verdict), w.ship.verdict(ref)
-    text = f"{meaning(made.outcome, is_post_hoc(made))}\n\n{table([one.cells() for one in lines], HEAD)}"
+    text = _shown(meaning(made.outcome, ref, is_post_hoc(made)), lines)
     say({"verdict": ref, **plain(made)}, text, as_json)
     raise typer.Exit(CODES[made.outcome])
 
@@ -103,7 +113,8 @@ def judge(
 def evidence(
     file: Annotated[str, typer.Argument(help="To write.", show_default=False)],
     verdict: Annotated[
-        str | None, typer.Argument(help="A verdict, by its first digits; default: the newest.", show_default=False)
+        str | None,
+        typer.Argument(help="A verdict, by its first 6 digits or more; default: the newest.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

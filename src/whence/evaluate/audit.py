@@ -160,6 +160,9 @@ def _calibration(judge: Judge, pairs: Sequence[Labelled], said: Sequence[Opinion
     ]
     missing, n = len(pairs) - len(both), len(both)
     besides = f"; {missing:,} unscored" if missing else ""
+    if not both:
+        message = f"it had no opinion on any of {missing:,} pairs"
+        return _finding("judge.calibration", judge, "abstain", message, threshold=AGREED, n=0)
     sides = Counter(label for label, _ in both)
     if n < LEAST or min(sides[1.0], sides[-1.0]) < FEW:
         message = (

@@ -309,7 +309,8 @@ def _slice(gate: Gate, name: str, found: Result, p: float, enough: bool) -> Find
         about=name,
         verdict="fail" if fails else "pass" if holds else "abstain",
         severity="high" if fails or holds else "low",
-        message=f"{name} {_change(found, p)}; allows −{gate.max_slice_drop:.1%}; {_detectable(found, gate)}",
+        message=f"{name} {_change(found, p)} for all slices; allows −{gate.max_slice_drop:.1%}; "
+        f"{_detectable(found, gate)}",
         statistic=found.statistic,
         threshold=-gate.max_slice_drop,
         n=found.n,

@@ -10,7 +10,7 @@ from whence.evaluate import POST_HOC
 from whence.records import Evaluation, Finding, Verdict, writing
 from whence.store import Store
 
-HEAD = ("rule", "says", "value", "95 % interval", "relative", "n", "needs", "shows", "evidence")
+HEAD = ("rule", "says", "value", "95 % interval", "relative", "n", "needs", "shows")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,29 +19,52 @@ class Line:
 
     finding: Finding
     relative: float | None = None
-    """of a change: in shares of what the baseline has"""
+    """of a change: in shares of what the baseline has; absent where that is below a tenth"""
 
     def cells(self) -> tuple[str, ...]:
-        """As `HEAD`."""
-        one, sign = self.finding, "+" if self.finding.check in CHANGES else ""
-        shown = lambda value: "–" if value is None else f"{value:{sign}.1%}" if one.check in SHARES else f"{value:g}"  # noqa: E731
+        """As `HEAD`: shares and changes of such; what else a finding measures only its message says."""
+        one, sign = self.finding, "+" if self._changes else ""
+        shown = lambda value: "–" if value is None or one.check not in SHARES else f"{value:{sign}.1%}"  # noqa: E731
         between = "–" if one.low is None or one.high is None else f"{shown(one.low).rstrip('%')} to {shown(one.high)}"
+        needs = "–" if one.check == "gate.chosen" else shown(one.threshold)
         return (
-            one.check if one.about.startswith(("sha256:", "b3:")) else f"{one.check} {one.about}",
+            self.rule,
             one.verdict if one.severity == "high" else f"{one.verdict} ({one.severity})",
             shown(one.statistic),
-            between,
+            between if one.check in SHARES else "–",
             "–" if self.relative is None else f"{self.relative:+.1%}",
             "–" if one.n is None else f"{one.n:,}",
-            shown(one.threshold),
-            "–" if one.detectable is None else f"{one.detectable:.1%}",
-            " ".join(ref.partition(":")[2][:8] for ref in one.evidence) or "–",
+            f"≤ {needs}" if one.check == "gate.unscored" else needs,
+            "–" if one.detectable is None or one.check not in SHARES else f"{one.detectable:.1%}",
         )
 
+    @property
+    def _changes(self) -> bool:
+        """Whether its numbers are changes, in points; of a part both the share and the change are found."""
+        return self.finding.check in CHANGES and self.finding.p is not None
 
-CHANGES = ("gate.gain", "gate.slice", "gate.part", "gate.left")
+    @property
+    def rule(self) -> str:
+        """The check, and what it is about where it has several findings."""
+        one = self.finding
+        if one.check in SAYS_ABOUT:
+            about = one.message.partition(": ")[0]
+            return f"{one.check} {about}{', gain' if one.check == 'gate.part' and self._changes else ''}"
+        return one.check if one.about.startswith(("sha256:", "b3:")) else f"{one.check} {one.about}"
+
+    def sentence(self) -> str:
+        """What the finding says, and what it rests on."""
+        rests = ", ".join(ref.partition(":")[2][:8] for ref in self.finding.evidence)
+        return f"{self.finding.message}{f' (rests on {rests})' if rests else ''}"
+
+
+CHANGES = ("gate.gain", "gate.slice", "gate.part", "gate.left", "eval.served", "eval.counter")
 SHARES = (*CHANGES, "gate.value", "gate.unscored", "gate.chosen", "spec.held")
-"""Checks whose numbers are shares, and of these those that are changes, in points."""
+"""Checks whose numbers are shares, and of these those that may be changes, in points."""
+SAYS_ABOUT = ("gate.part", "gate.unscored", "eval.served")
+"""Checks whose messages begin with what they are about."""
+BASE_OF_CHANGE = 0.1
+"""Share that a baseline has right below which a change is not given relative to it."""
 
 
 def lines_of(verdict: Verdict, baseline: float | None) -> list[Line]:
@@ -52,7 +75,7 @@ def lines_of(verdict: Verdict, baseline: float | None) -> list[Line]:
         Line(
             finding=one,
             relative=one.statistic / baseline
-            if baseline and one.check == "gate.gain" and one.statistic is not None
+            if baseline and baseline >= BASE_OF_CHANGE and one.check == "gate.gain" and one.statistic is not None
             else None,
         )
         for one in found
@@ -111,7 +134,7 @@ def summary(verdict: Verdict, lines: list[Line], path: str | Path) -> None:
         "| " + " | ".join(HEAD) + " |",
         "| --- " * len(HEAD) + "|",
     ]
-    said = [f"- **{line.finding.check}** {line.finding.message}" for line in lines if line.finding.verdict != "pass"]
+    said = [f"- **{line.finding.check}** {line.sentence()}" for line in lines if line.finding.verdict != "pass"]
     with writing(path), open(path, "a", encoding="utf-8") as file:
         file.write("\n".join([*head, *rows, "", *said]) + "\n")
 

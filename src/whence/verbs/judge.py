@@ -198,8 +198,8 @@ class Ship:
         return out
 
     def verdict(self, about: str | None = None) -> list[Line]:
-        """Each rule and check of a verdict, those that decide first. about: by its first digits; None: the newest.
-        Raises NotFound."""
+        """Each rule and check of a verdict, those that decide first. about: by its first 6 digits or more; None: the
+        newest. Raises NotFound."""
         given = self._store.get(self._verdict(about), Verdict)
         return lines_of(given, baseline_value(self._store, given))
 
@@ -218,9 +218,9 @@ class Ship:
         junit: str | Path | None = None,
         summary: str | Path | None = None,
     ) -> Ref:
-        """The verdict by the gate of whence.toml on one evaluation against another, by their first digits; nothing is
-        released. junit, summary: files as for `whence ship`. Raises Unmet where they are of other items or were scored
-        in another way."""
+        """The verdict by the gate of whence.toml on one evaluation against another, by their first 6 digits or more;
+        nothing is released. junit, summary: files as for `whence ship`. Raises Unmet where they are of other items or
+        were scored in another way."""
         from whence.lifecycle.gating import judged
 
         refs = [self._evaluation(one) for one in (candidate, baseline)]
@@ -234,12 +234,13 @@ class Ship:
     def _evaluation(self, about: str) -> Ref:
         found = find(self._store, about)
         if not (isinstance(found, str) and isinstance(self._store.get(Ref(found)), Evaluation)):
-            raise Unmet(f"{about} is no evaluation", "an evaluation, by its first digits", "see whence eval list")
+            expected = "an evaluation, by its first 6 digits or more"
+            raise Unmet(f"{about} is no evaluation", expected, "see whence eval list")
         return Ref(found)
 
     def evidence(self, file: str | Path, verdict: str | None = None) -> Ref:
         """Write what a verdict rests on, without a word of items or answers: `whence ship --evidence FILE` judges it
-        again without a model or a store. verdict: by its first digits; None: the newest. Raises NotFound,
+        again without a model or a store. verdict: by its first 6 digits or more; None: the newest. Raises NotFound,
         BackendFailed."""
         ref = self._verdict(verdict)
         write_evidence(self._store, ref, file)
