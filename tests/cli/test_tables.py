@@ -30,3 +30,7 @@ def test_what_fits_stands_as_it_is() -> None:
     assert len(lines) == 4
     assert all(one.index("b") == other.index("b") for one, other in pairwise(lines[2:]))
     assert lines[2] == "a           b       1  c"
+
+
+def test_a_column_without_a_word_is_no_fault() -> None:
+    assert table([("a", ""), ("b", "")], ("name", "")).splitlines()[2] == "a"

@@ -39,7 +39,7 @@ def test_ten_thousand_of_them(w: whence.Session, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "line 3"),
+        ("{", r"jsonl:3: Invalid JSON"),
         ({"what": "forget", "subject": "a"}, "what"),
         ({"what": "withdraw"}, "nothing is named"),
         ({"what": "withdraw", "source": "b"}, "no source is called 'b'"),
@@ -48,8 +48,8 @@ def test_ten_thousand_of_them(w: whence.Session, tmp_path: Path) -> None:
         ({"what": "withdraw", "subject": "a", "valid_at": "soon"}, "valid_at"),
         ({"what": "withdraw", "rows": "gone.txt"}, "gone.txt cannot be read"),
         ({"what": "withdraw", "subject": "a", "evidence": "gone.eml"}, "gone.eml cannot be read"),
-        ({"what": "reinstate", "subject": "nobody"}, "line 3: .*neither withdrawn nor disputed"),
-        ({"what": "reinstate", "subject": "nobody"}, "has 1 fault:"),
+        ({"what": "reinstate", "subject": "nobody"}, r"jsonl:3: .*neither withdrawn nor disputed"),
+        ({"what": "reinstate", "subject": "nobody"}, "nothing of it was recorded"),
         ({"what": "withdraw", "subject": "a", "when": "now"}, "when"),
         ({"what": "withdraw", "subject": "a", "valid_at": "2026-01-01T00:00:00"}, "valid_at"),
         ({"what": "withdraw", "subject": "a", "to": "MIT"}, "takes no 'to'"),
@@ -115,13 +115,13 @@ def test_what_is_lifted_must_have_ended_by_then(w: whence.Session, tmp_path: Pat
         lines(tmp_path / "a.jsonl", {"what": "dispute", "subject": "a"}, "", lift, {**lift, "subject": "b"})
     )
     assert made.lines == (1, 3, 4)
-    with pytest.raises(Unmet, match=r"line 2: .*neither"):
+    with pytest.raises(Unmet, match=r"jsonl:2: .*neither"):
         w.rights.record(lines(tmp_path / "b.jsonl", {"what": "withdraw", "subject": "c"}, lift))
-    with pytest.raises(Unmet, match=r"line 3: .*neither"):
+    with pytest.raises(Unmet, match=r"jsonl:3: .*neither"):
         w.rights.record(lines(tmp_path / "c.jsonl", {"what": "withdraw", "subject": "a"}, lift, lift))
-    with pytest.raises(Unmet, match=r"has 2 faults:\n  line 1: what: .*\n  line 2: .*neither"):
+    with pytest.raises(Unmet, match=r"jsonl:1: what: .*\n.*jsonl:2: .*neither"):
         w.rights.record(lines(tmp_path / "d.jsonl", {"what": "forget"}, lift))
-    with pytest.raises(Unmet, match="holds no line"):
+    with pytest.raises(Unmet, match="holds no change"):
         w.rights.record(lines(tmp_path / "empty.jsonl", ""))
 
 

@@ -80,7 +80,7 @@ def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
 
 def _broken(cell: str, width: int, words: bool) -> list[str]:
     """Its lines. words: break them too where one is too long; else it stays whole, so that it can be copied."""
-    return textwrap.wrap(cell, width, break_long_words=words, break_on_hyphens=False) or [""]
+    return textwrap.wrap(cell, max(width, 1), break_long_words=words, break_on_hyphens=False) or [""]
 
 
 SHOWN = 40
