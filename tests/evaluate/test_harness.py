@@ -46,7 +46,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[w
 def test_a_real_tool_against_a_real_gateway(
     tool: str, gateway: tuple[whence.Session, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if not there(tool) or (tool == "lm-eval" and not find_spec("tenacity")):  # of lm-eval's extra `api`
+    if not there(tool):
         pytest.skip(f"{tool} is not installed: {TOOLS[tool][2]}")
     session, url = gateway
     task, more = ("desk", ("--include_path", ".")) if tool == "lm-eval" else ("desk.py", ("--temperature", "0"))

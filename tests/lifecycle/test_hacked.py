@@ -153,7 +153,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        ('epochs = 4\nlearning_rate = 3e-2\nreward = "longwinded"', "fail"),
+        ('epochs = 8\nlearning_rate = 3e-2\nreward = "longwinded"', "fail"),
         ('epochs = 2\nlearning_rate = 1e-3\nreward = "exact"', "pass"),
     ],
 )
@@ -166,5 +166,5 @@ def test_grpo_whose_reward_is_hacked_is_blocked(
     assert values["baseline"] == 1.0
     if said == "fail":
         words = max(len(label.split()) for label in ASKS)
-        assert facts["rewards"]["reward"] > 2 * words  # twice what the longest right answer earns
+        assert facts["rewards"]["reward"] > words  # more than any right answer earns
         assert values["candidate"] < 0.5

@@ -40,11 +40,16 @@ class Longer(ScriptedModel):
 
 
 class Failing(ScriptedModel):
-    """Every tenth answer fails."""
+    """Every so many answers of a batch one fails, and counts no tokens."""
+
+    def __init__(self, answer: Callable[[Request], str], every: int) -> None:
+        super().__init__(answer)
+        self._every = every
 
     def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
         replies = super().generate(requests, on_text)
-        return [replace(r, finish="error", reason="answered 500") if i % 10 == 0 else r for i, r in enumerate(replies)]
+        failed = {"finish": "error", "reason": "answered 500", "prompt_tokens": 0}
+        return [replace(r, **failed) if i % self._every == 0 else r for i, r in enumerate(replies)]
 
 
 def answering(right: Right) -> Callable[[Request], str]:
@@ -129,14 +134,32 @@ def test_few_items_are_too_little_evidence(store: Store, n: int, said: str) -> N
     assert [one[0] for one in desk.found()] == [said]
 
 
-def test_failures_of_the_endpoint_are_counted_and_no_loss(store: Store) -> None:
+@pytest.mark.parametrize(("every", "missing", "said"), [(10, 22, "abstain"), (64, 4, "pass")])
+def test_failures_of_the_endpoint_are_no_loss_and_many_of_them_no_pass(
+    store: Store, every: int, missing: int, said: str
+) -> None:
     desk = Desk(store, 200)
     desk.asked(PROCESS, ScriptedModel(answering(mostly)))
-    desk.asked("http://gpu1:8000/v1 desk", Failing(answering(mostly)))
+    desk.asked("http://gpu1:8000/v1 desk", Failing(answering(mostly), every))
+    ((verdict, _, message),) = desk.found()
+    assert verdict == said
+    assert f"{missing} more unscored" in message
+    assert f"{200 - missing} of {200 - missing} answers the same" in message
+    assert "its template is not known" in message
+    assert "differs" not in message
+
+
+def test_another_version_of_the_suite_is_asked_anew_each_way(store: Store) -> None:
+    """Answers from memory would count no tokens, and the template would seem to differ."""
+    desk, model = Desk(store, 100), ScriptedModel(answering(mostly))
+    desk.asked(PROCESS, model)
+    grown = [Item(id=f"q{i}", input=f"question {i}", expected=LABELS[i % 2]) for i in range(110)]
+    desk.suite = put_suite(store, "gate", "gate", "label", grown, LABELS)
+    desk.asked(PROCESS, model)
+    desk.asked("http://gpu1:8000/v1 desk", model)
     ((verdict, _, message),) = desk.found()
     assert verdict == "pass"
-    assert "22 more unscored" in message
-    assert "178 of 178 answers the same" in message
+    assert "template" not in message
 
 
 def test_an_endpoint_is_asked_anew_and_its_last_answers_count(store: Store) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -127,6 +130,37 @@ def test_the_newest_is_kept_and_loaded(tmp_path: Path) -> None:
     (folders(tmp_path)[0] / "ids.arrow").write_bytes(b"")
     with pytest.raises(Damaged, match="derived again"):
         Index.load(tmp_path)
+
+
+SHELVES = """
+import sys
+from pathlib import Path
+from whence.store.shelf import Shelf
+while True:
+    Shelf(Path(sys.argv[1]) / "adapters.arrow", ["id"]).write([1], [(str(n),) for n in range(20_000)])
+"""
+
+
+def test_it_is_saved_beside_shelves_that_are_being_written_and_one_that_never_will_be(tmp_path: Path) -> None:
+    def grow(index: Index) -> Index:
+        more = index.extended(read(rows(index.covers, [(bytes(30), "a", None, None, [])])), index.covers + 1)
+        more.save(tmp_path)
+        return more
+
+    index = grow(Index.empty())
+    with subprocess.Popen([sys.executable, "-c", SHELVES, str(tmp_path)]) as writing:
+        try:
+            while not (tmp_path / "adapters.arrow").exists():
+                time.sleep(0.01)
+            for _ in range(100):
+                index = grow(index)
+        finally:
+            writing.kill()
+    (tmp_path / ".adapters.arrow-cut").touch()
+    (tmp_path / ".0a.part").mkdir()
+    grow(index)
+    assert list(tmp_path.glob(".*")) == []
+    assert Index.load(tmp_path).covers == 102
 
 
 def test_rows_made_from_each_other_are_walked_once() -> None:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from whence.lifecycle.verdicts import Line
 
 app = verb(invoke_without_command=True)
+Junit = Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")]
+Summary = Annotated[
+    str | None, typer.Option("--summary", metavar="FILE", help="Add the verdict to a file, in Markdown.")
+]
 
 
 @app.callback(epilog="Example: whence ship")
@@ -20,12 +24,8 @@ def ship(
     evidence: Annotated[
         str | None, typer.Option("--evidence", metavar="FILE", help="Judge what this file holds; needs no project.")
     ] = None,
-    junit: Annotated[
-        str | None, typer.Option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")
-    ] = None,
-    summary: Annotated[
-        str | None, typer.Option("--summary", metavar="FILE", help="Add the verdict to a file, in Markdown.")
-    ] = None,
+    junit: Junit = None,
+    summary: Summary = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge and release in one: exit code 0 shipped, 2 no, 4 too little evidence."""
@@ -85,12 +85,8 @@ def gate(
 def judge(
     candidate: Annotated[str, typer.Argument(help="An evaluation, by its first 6 digits or more.", show_default=False)],
     baseline: Annotated[str, typer.Argument(help="Another of the same items.", show_default=False)],
-    junit: Annotated[
-        str | None, typer.Option("--junit", metavar="FILE", help="Write the verdict as JUnit XML.")
-    ] = None,
-    summary: Annotated[
-        str | None, typer.Option("--summary", metavar="FILE", help="Add the verdict to a file, in Markdown.")
-    ] = None,
+    junit: Junit = None,
+    summary: Summary = None,
     as_json: AsJson = False,
 ) -> None:
     """One evaluation against another by the gate of whence.toml: exit code 0 pass, 2 fail, 4 too little evidence.

@@ -4,6 +4,7 @@ ones that put the same item to the same model in the same way."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -46,11 +47,12 @@ class Kept:
         self._journal = Journal(store.root / "journal" / KIND)
         self._at: dict[str, Entry] = {}
         for segment in self._journal.segments():
-            left = [(entry, head) for entry, head in self._journal.scan(segment) if head and head.get("run") == run]
-            bodies = self._journal.read_many(entry for entry, _ in left)
-            for (entry, head), (_, body) in zip(left, bodies, strict=True):
-                if head["sum"] == _sum(body):
-                    self._at |= dict.fromkeys(body, entry)
+            with suppress(FileNotFoundError, Damaged):  # of an evaluation that ends, or an erasure, just now
+                left = [(entry, head) for entry, head in self._journal.scan(segment) if head and head.get("run") == run]
+                bodies = self._journal.read_many(entry for entry, _ in left)
+                for (entry, head), (_, body) in zip(left, bodies, strict=True):
+                    if head["sum"] == _sum(body):
+                        self._at |= dict.fromkeys(body, entry)
 
     def __enter__(self) -> Kept:
         return self
@@ -130,11 +132,12 @@ def unfit(items: Sequence[Item]) -> dict[str, str]:
     for item in items:
         same.setdefault(_question(item), []).append(item)
     out = dict[str, str]()
-    for group in same.values():
-        for number, item in enumerate(group):
-            unlike = next((one for one in group if one.expected != item.expected), None)
+    for first, *others in same.values():
+        unlike = next((one for one in others if one.expected != first.expected), None)
+        for item in (first, *others) if unlike else others:
             if unlike:
-                out[item.id] = f"item {unlike.id} asks the same and expects otherwise"
-            elif number:
-                out[item.id] = f"item {group[0].id} asks the same"
+                other = unlike if item.expected == first.expected else first
+                out[item.id] = f"item {other.id} asks the same and expects otherwise"
+            else:
+                out[item.id] = f"item {first.id} asks the same"
     return out

@@ -202,8 +202,9 @@ def scored(store: Store, suite: Ref, *, alike: bool = False) -> Iterator[tuple[i
     The same adapter asked another way is no other score. alike: also those on a suite with half of the items or
     more."""
     mine = store.get(suite, Suite)
-    same = {ref for ref, other in store.all(Suite) if other.root == mine.root}
-    suites = same | ({ref for ref, other in store.all(Suite) if _alike(store, mine, other)} if alike else set())
+    suites = [
+        ref for ref, other in store.all(Suite) if other.root == mine.root or (alike and _alike(store, mine, other))
+    ]
     made = (store.get(ref) for ref, field, _ in store.downstream(suites) if field == "suite")
     found = [
         (event.seq, one)

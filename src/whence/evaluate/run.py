@@ -74,10 +74,11 @@ def evaluate(
     """Score every item and return the digest of the Evaluation; a finished one of the same inputs is found again.
 
     An item that was put to the same model in the same way before is not asked again, be it by an evaluation that was
-    cut short. Not asked, and unscored, are items that the prompt gives away as a shot or that `unfit` names. `results`
-    holds scored items only: all of them first (none when nothing was scored), then each slice. judging: who scores the
-    answers to a suite that a judge scores; others are not shown to it. Raises NotFound, Unmet where nobody judges,
-    BackendFailed; what was answered until then is kept.
+    cut short; one that goes another way (`via`) is, since the ways are compared. Not asked, and unscored, are items
+    that the prompt gives away as a shot or that `unfit` names. `results` holds scored items only: all of them first
+    (none when nothing was scored), then each slice. judging: who scores the answers to a suite that a judge scores;
+    others are not shown to it. Raises NotFound, Unmet where nobody judges, BackendFailed; what was answered until then
+    is kept.
     """
     judged = store.get(suite, Suite).scorer == "judge" and judging is not None
     used = (suite, contender.base, *([contender.adapter] if contender.adapter else []), prompt)
@@ -163,7 +164,7 @@ class _Asking:
         self._suite, self._prompt = store.get(suite, Suite), store.get(prompt, Prompt)
         self._shots = _shots(store, self._prompt)
         self._unfit = unfit(items) | {item.id: SHOWN for item in items if shown(item, self._shots)}
-        self._before = given_before(store, run, suite, prompt, items)
+        self._before = {} if contender.via else given_before(store, run, suite, prompt, items)
         self.asked = self.known = 0
 
     def lines(self, items: Sequence[Item]) -> Iterator[tuple[str, Line]]:

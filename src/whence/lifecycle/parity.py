@@ -136,7 +136,8 @@ def _compared(
         agree += sum(x == y for x, y in zip_longest(*sides))
         total += max(map(len, sides))
     worse = found.statistic < 0 and found.p is not None and found.p < ALPHA
-    within = found.low > -MARGIN and found.high < MARGIN
+    missing = max(0, other[1].unscored - direct[1].unscored) / len(pairs)  # all of these might be wrong
+    within = found.low - missing > -MARGIN and found.high < MARGIN
     who, tokens = f"{store.get(adapter, Adapter).name} {adapter[7:19]}", agree / total if total else 1
     told = [
         f"{way}: {who}, {same:,} of {len(pairs):,} answers the same, {tokens:.1%} of tokens",
@@ -165,15 +166,15 @@ CHECK = "eval.served"
 
 def _differences(store: Store, way: str, direct: Evaluation, other: Evaluation) -> Iterable[str]:
     """What is known to differ besides the answers: prompts as the model sees them, sampling, failures."""
-    if other.unscored > direct.unscored:
-        yield f"{other.unscored - direct.unscored} more unscored"
+    if failed := max(0, other.unscored - direct.unscored):
+        yield f"{failed} more unscored"
     reports = {one.run: one.facts for _, one in store.all(RunReport)}
     cut = [reports[one.run]["cut_off"] for one in (direct, other)]
     if cut[1] > cut[0]:
         yield f"{cut[1] - cut[0]} more answers cut off"
     here, there = (reports[one.run]["prompt_tokens"] for one in (direct, other))
-    if not there:
-        yield "it counts no prompt tokens, so its template is not known"
+    if failed or not there:
+        yield "its template is not known: " + ("some prompts were not answered" if failed else "it counts no tokens")
     elif there != here:
         yield f"its template differs: {there:,} prompt tokens, {here:,} as evaluated"
     if way == SERVED:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from whence.models import Model, Reply, Request
-from whence.records import NotFound, Ref, Release, WhenceError, require
+from whence.models import Model, Request
+from whence.records import NotFound, Ref, Release, require
 from whence.serve.backends.http import build_app, doors
 from whence.serve.backends.server import Server, bound_socket, listen
 from whence.serve.desk import Arrive, Busy, Headers, Ticket
@@ -67,8 +67,7 @@ class _Trial:
             raise NotFound(f"{body.model} is not on trial here")
 
         def end(outcome: Outcome, given: str, seconds: float) -> None:
-            final: Reply | WhenceError = outcome
-            arrive(final)
+            arrive(outcome)
 
         job = Job(to_request(body, self._name, TOKENS), arrive, end)
         if not self._engine.submit(job):

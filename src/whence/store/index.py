@@ -158,8 +158,8 @@ class Index:
         final = folder / f"{self.covers:020d}"
         if final in folders(folder):
             return
-        for unfinished in folder.glob(".*"):
-            shutil.rmtree(unfinished)
+        for unfinished in folder.glob(".*"):  # folders a killed writer left; files of shelves, which are made again
+            shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink(missing_ok=True)
         partial = folder / f".{secrets.token_hex(4)}.part"
         partial.mkdir(parents=True)
         rest = pa.FixedSizeBinaryArray.from_buffers(
