@@ -55,6 +55,15 @@ def test_no_counter_suite_no_word(desk: Desk) -> None:
     assert list(counters(desk.store, desk.adapter)) == []
 
 
+def test_the_gate_that_judges_says_what_may_be_lost_and_not_one_fixed_later(desk: Desk) -> None:
+    (one,) = found(desk, 500, lambda i: i % 3 != 0)
+    lax = fix_gate(desk.store, desk.gate(desk.suite(100), max_slice_drop=0.9))
+    strict = fix_gate(desk.store, desk.gate(desk.suite(100)))
+    assert [said.verdict for said in counters(desk.store, desk.adapter, lax)] == ["pass"]
+    assert [*counters(desk.store, desk.adapter, strict)] == [one]
+    assert one.verdict == "fail"
+
+
 def test_a_counter_asked_otherwise_is_no_evidence(desk: Desk) -> None:
     suite = desk.suite(100)
     fix_gate(desk.store, desk.gate(suite))
