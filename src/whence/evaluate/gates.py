@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from whence.evaluate.adopted import OF_THE_LOG, by_another_tool, started
+from whence.evaluate.adopted import MISSING, OF_THE_LOG, by_another_tool, question, started
 from whence.evaluate.criteria import held
 from whence.evaluate.judges import AUDITED
 from whence.evaluate.rules import Pairing, lost, rules
 from whence.evaluate.suites import items_of
-from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
+from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict, encode
 from whence.records.judgement import Outcome
 from whence.store import Store
 
@@ -65,7 +66,13 @@ def judge(
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried, left=left)
     stay = [item for item in items if item.id not in left]
     criteria = [held(store.get(ref, Criterion), stay, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    also = (*_post_hoc(store, gate, new), *_audited(store, new), *_budget(store, gate, new, old))
+    lacking = [line["item"] for line in lines if line.get("reason") == MISSING]
+    also = (
+        *_post_hoc(store, gate, new),
+        *_audited(store, new),
+        *_budget(store, gate, new, old),
+        *_lacking(store, fixed, old, set(lacking).difference(left), len(stay)),
+    )
     found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
@@ -181,6 +188,32 @@ def _budget(store: Store, gate: Ref, new: Evaluation, old: Evaluation) -> Iterat
     )
 
 
+def _lacking(store: Store, gate: Gate, old: Evaluation, lacking: Collection[str], n: int) -> Iterator[Finding]:
+    """Items that neither log holds may have been left out for what became of them. lacking: those that the candidate's
+    does not hold."""
+    both = sum(line["item"] in lacking and line.get("reason") == MISSING for line in store.get_lines(old.scores))
+    if both > gate.max_unscored * n:
+        yield Finding(
+            check="eval.lacking",
+            about=gate.suite,
+            verdict="abstain",
+            severity="high",
+            message=f"neither log holds {both} of {n} items; at most {gate.max_unscored:.1%} allowed, since whoever "
+            "leaves items out may choose which; do: bring in logs of all items",
+            statistic=both / n,
+            threshold=gate.max_unscored,
+            n=n,
+        )
+
+
+def known_since(store: Store, candidate: Ref) -> datetime:
+    """When the first score of a candidate on an evaluation's items was known, or half of them."""
+    new = store.get(candidate, Evaluation)
+    events = {event.seq: event.recorded_at for event in store.events("run.finished")}
+    same = [(seq, one) for seq, one in scored(store, new.suite, alike=True) if _who(one) == _who(new)]
+    return min(started(store.get(one.run, Run)) or events[seq] for seq, one in same)
+
+
 def loss(store: Store, name: str, candidate: Ref, baseline: Ref, gate: Gate) -> Finding:
     """Whether a candidate lost no more on a suite than the gate allows a slice; the name is what the finding calls the
     suite. Raises Unmet where the two were not asked the same."""
@@ -199,8 +232,8 @@ UNDATED = "eval.undated"
 
 def scored(store: Store, suite: Ref, *, alike: bool = False) -> Iterator[tuple[int, Evaluation]]:
     """(number of the event, evaluation) of all that were made on a suite's items, under whatever name, as they came.
-    The same adapter asked another way is no other score. alike: also those on a suite with half of the items or
-    more."""
+    The same adapter asked another way is no other score. alike: also those on a suite that asks half of what they ask,
+    or more."""
     mine = store.get(suite, Suite)
     suites = [
         ref for ref, other in store.all(Suite) if other.root == mine.root or (alike and _alike(store, mine, other))
@@ -216,12 +249,21 @@ def scored(store: Store, suite: Ref, *, alike: bool = False) -> Iterator[tuple[i
 
 
 def _alike(store: Store, mine: Suite, other: Suite) -> bool:
-    """Whether two suites have half of their items in common, of the larger one."""
-    most = max(mine.n, other.n)
-    if 2 * min(mine.n, other.n) < most:
+    """Whether a suite asks half of what these items ask, under whatever ids, slices and expected values, and whatever
+    it asks besides."""
+    if 2 * other.n < mine.n:
         return False
-    both = (set(store.blobs.get(one.items).splitlines()) for one in (mine, other))
-    return 2 * len(set.intersection(*both)) >= most
+    asked = _questions(store, mine)
+    return 2 * len(asked & _questions(store, other)) >= len(asked)
+
+
+def _questions(store: Store, suite: Suite) -> set[int]:
+    """Marks of what a suite asks."""
+    return store.memo(
+        f"questions of {suite.items}",
+        lambda: {hash(encode(question(line.get("input")))) for line in store.get_lines(suite.items)},
+        "Suite",
+    )
 
 
 def _searched(store: Store, suite: Ref, besides: Ref | None = None) -> list[tuple[int, Evaluation]]:
