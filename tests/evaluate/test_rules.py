@@ -147,6 +147,16 @@ def test_models_that_are_worse_by_the_allowed_loss_pass_no_more_often_than_alpha
     assert float(counts[passed].sum()) / 20_000 <= alpha / 2 + 3 * (alpha / 2 / 20_000) ** 0.5
 
 
+def test_of_models_that_are_one_item_apart_a_gate_says_how_many_would_tell() -> None:
+    items = [Item(id=str(i), input="q", expected="a") for i in range(9000)]
+    new = {item.id: "right" if at % 20 else "wrong" for at, item in enumerate(items)}
+    old = {item.id: "right" if at % 20 != 1 else "wrong" for at, item in enumerate(items)} | {items[20].id: "wrong"}
+    told = rules(GATE, Pairing.of(items, old, new), candidate="new", baseline="old")
+    told += rules(GATE, Pairing.of(items, new, old), candidate="new", baseline="old")
+    gains = [(f.verdict, f.message.partition("asks for ")[2]) for f in told if f.check == "gate.gain"]
+    assert gains == [("abstain", ""), ("abstain", "63,505,283 items to show +0.01%")]
+
+
 def test_a_larger_loss_that_may_be_chance_is_said_and_decides_nothing() -> None:
     old = [True] * 400
     new = [not (i % 8 == 3 and i < 48) for i in range(400)]

@@ -338,7 +338,8 @@ def _asks(found: Result, discordance: float, gate: Gate) -> str:
         )
     effect = max(gate.min_gain, found.statistic)
     needed = items_needed(effect, discordance, gate.alpha) if effect > 0 else 0
-    return f"; asks for {needed:,} items to show {effect:+.1%}" if needed else ""
+    shown = f"{effect:+.1%}" if effect >= 0.0005 else f"{100 * effect:+.1g}%"
+    return f"; asks for {needed:,} items to show {shown}" if needed else ""
 
 
 def items_asked(loss: float, discordance: float, alpha: float) -> int:
