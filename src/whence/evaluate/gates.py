@@ -211,6 +211,7 @@ def known_since(store: Store, candidate: Ref) -> datetime:
     new = store.get(candidate, Evaluation)
     events = {event.seq: event.recorded_at for event in store.events("run.finished")}
     same = [(seq, one) for seq, one in scored(store, new.suite, alike=True) if _who(one) == _who(new)]
+    same += [(event.seq, new) for event in store.events("run.finished", about=new.run)]  # asked another way, too
     return min(started(store.get(one.run, Run)) or events[seq] for seq, one in same)
 
 
