@@ -117,6 +117,15 @@ def test_items_that_both_logs_lack_may_have_been_left_out_for_what_became_of_the
         assert verdict.outcome == said
         found = [one for one in verdict.findings if one.check == "eval.lacking"]
         assert [(one.verdict, one.severity, one.statistic) for one in found] == [("abstain", "high", 0.25)][: n == 150]
+    silent = [
+        lines(tmp_path / f"{n}.jsonl", *({"item": f"q{i}", "right": None if i < 5 else n == 1} for i in range(200)))
+        for n in (0, 1)
+    ]
+    old, new = (
+        adopt_log(desk.store, path, who).evaluation
+        for path, who in zip(silent, (Claims(model="b"), TUNED), strict=True)
+    )
+    assert desk.store.get(judge(desk.store, gate, new, old), Verdict).outcome == "abstain"
     spared = {f"q{i}" for i in range(150, 200)}
     new, old = (Ref(str(one)) for one in list(dict(desk.store.all(Evaluation)))[:2])
     verdict = desk.store.get(judge(desk.store, gate, new, old, left=spared), Verdict)

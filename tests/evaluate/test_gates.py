@@ -11,7 +11,7 @@ import pytest
 from questions import LABELS, Desk, item
 
 from whence.evaluate import fix_gate, judge, put_suite
-from whence.records import Adapter, Damaged, Evaluation, Finding, Item, Ref, Suite, Unmet, Verdict
+from whence.records import Adapter, Damaged, Evaluation, Finding, Item, Prompt, Ref, Suite, Unmet, Verdict
 from whence.register import release
 from whence.store import verify
 
@@ -141,6 +141,24 @@ def test_other_ids_slices_or_labels_and_a_choice_of_items_do_not_hide_it_either(
     fixed = fix_gate(store, desk.gate(suite))
     given = store.get(judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline), Verdict)
     assert [one.verdict for one in of(given, "eval.post_hoc")] == ["abstain"]
+
+
+def test_a_baseline_that_is_asked_otherwise_when_the_score_is_known_passes_nothing(desk: Desk) -> None:
+    store, suite = desk.store, desk.suite(400)
+    strong = desk.evaluated(suite, some(0.8), tuned=False)
+    fixed = fix_gate(store, desk.gate(suite))
+    new = desk.evaluated(suite, some(0.7), tuned=True)
+    assert store.get(judge(store, fixed, new, strong), Verdict).outcome == "fail"
+    other = replace(desk, prompt=store.put(Prompt(template="instructed", text="Answer.")))
+    weak = other.evaluated(suite, some(0.5), tuned=False)
+    given = store.get(judge(store, fixed, new, weak), Verdict)
+    assert (given.outcome, next(of(given, "gate.gain")).verdict) == ("abstain", "pass")
+    (late,) = of(given, "eval.post_hoc")
+    assert (late.about, late.severity) == (other.prompt, "high")
+    made = store.put(replace(store.get(desk.adapter, Adapter), weights="b3:02"))
+    later = replace(desk, adapter=made).evaluated(suite, some(0.7), tuned=True)
+    for baseline, said in ((weak, "pass"), (strong, "fail")):  # both were there before this one
+        assert store.get(judge(store, fixed, later, baseline), Verdict).outcome == said
 
 
 def test_a_score_on_less_than_half_of_the_questions_is_no_score_on_these(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from whence.evaluate.adopted import MISSING, OF_THE_LOG, by_another_tool, question, started
 from whence.evaluate.criteria import held
+from whence.evaluate.elsewhere import NO_SCORE
 from whence.evaluate.judges import AUDITED
 from whence.evaluate.rules import Pairing, lost, rules
 from whence.evaluate.suites import items_of
@@ -66,12 +67,12 @@ def judge(
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried, left=left)
     stay = [item for item in items if item.id not in left]
     criteria = [held(store.get(ref, Criterion), stay, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    lacking = [line["item"] for line in lines if line.get("reason") == MISSING]
     also = (
         *_post_hoc(store, gate, new),
+        *_late(store, new, old),
         *_audited(store, new),
         *_budget(store, gate, new, old),
-        *_lacking(store, fixed, old, set(lacking).difference(left), len(stay)),
+        *_lacking(store, fixed, (new, old), [item.id for item in stay]),
     )
     found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
@@ -140,6 +141,25 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
         yield Finding(check=UNDATED, about=gate, verdict="abstain", severity="low", message=message)
 
 
+def _late(store: Store, new: Evaluation, old: Evaluation) -> Iterator[Finding]:
+    """A baseline that was asked under another prompt when the candidate's score was known, though one was there, may
+    have been chosen to lose."""
+    every, model = [*scored(store, new.suite, alike=True)], (old.base, old.adapter)
+    known = min((seq for seq, one in every if _who(one) == _who(new)), default=0)
+    came = min((seq for seq, one in every if (one.base, one.adapter, one.prompt) == (*model, old.prompt)), default=0)
+    there = [seq for seq, one in every if (one.base, one.adapter) == model and seq < known < came]
+    if there:
+        yield Finding(
+            check=POST_HOC,
+            about=old.prompt,
+            verdict="abstain",
+            severity="high",
+            message=f"post hoc: the baseline was scored under this prompt at event {came}, the candidate at event "
+            f"{known}, and the baseline under another one before, at event {there[-1]}; do: judge against that one, or "
+            "train a new candidate",
+        )
+
+
 def _audited(store: Store, new: Evaluation) -> Iterator[Finding]:
     """Where a judge scored: what its newest audit came to, and that no other judge's score was known before its own."""
     if judge := store.get(new.run, Run).inputs.get("judge"):
@@ -188,17 +208,20 @@ def _budget(store: Store, gate: Ref, new: Evaluation, old: Evaluation) -> Iterat
     )
 
 
-def _lacking(store: Store, gate: Gate, old: Evaluation, lacking: Collection[str], n: int) -> Iterator[Finding]:
-    """Items that neither log holds may have been left out for what became of them. lacking: those that the candidate's
-    does not hold."""
-    both = sum(line["item"] in lacking and line.get("reason") == MISSING for line in store.get_lines(old.scores))
+def _lacking(store: Store, gate: Gate, sides: Sequence[Evaluation], items: Sequence[str]) -> Iterator[Finding]:
+    """Items that neither log holds, or scores, may have been left out for what became of them."""
+    if not all(by_another_tool(store.get(one.run, Run)) for one in sides):
+        return
+    lines = [store.get_lines(one.scores) for one in sides]
+    without = [{line["item"] for line in side if line.get("reason") in (MISSING, NO_SCORE)} for side in lines]
+    n, both = len(items), len(set.intersection(*without).intersection(items))
     if both > gate.max_unscored * n:
         yield Finding(
             check="eval.lacking",
             about=gate.suite,
             verdict="abstain",
             severity="high",
-            message=f"neither log holds {both} of {n} items; at most {gate.max_unscored:.1%} allowed, since whoever "
+            message=f"neither log scores {both} of {n} items; at most {gate.max_unscored:.1%} allowed, since whoever "
             "leaves items out may choose which; do: bring in logs of all items",
             statistic=both / n,
             threshold=gate.max_unscored,

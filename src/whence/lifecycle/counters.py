@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 
 from whence.evaluate import by_another_tool, loss
@@ -31,10 +30,11 @@ def counters(store: Store, thing: Ref, gate: Ref | None = None) -> Iterable[Find
             if ref == now[name][0]:
                 yield loss(store, name, *pair, rule)
                 continue
-            with suppress(Unmet):  # the two were never asked alike
+            try:
                 before = loss(store, name, *pair, rule)
-                if before.verdict != "fail":
-                    continue
+            except Unmet:  # the two were never asked alike
+                continue
+            if before.verdict == "fail":
                 told = before.message.removeprefix(f"{name}: ")
                 message = f"{name}: post hoc: it was changed after it had shown {told}; do: train a new candidate"
                 yield replace(before, verdict="abstain", message=message)
