@@ -186,14 +186,6 @@ def _walsh(d: npt.NDArray[np.float64], rank: int) -> float:
     return high
 
 
-@lru_cache(maxsize=64)
-def _rejected(first: int, last: int, alpha: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Numbers of discordant pairs, and of each the largest count that the two-sided test still rejects; −1: none."""
-    binom, k = scipy_stats().binom, np.arange(first, last + 1)
-    found = np.where(k > 0, binom.ppf(alpha / 2, k, 0.5), 0)
-    return k, found - (binom.cdf(found, k, 0.5) > alpha / 2)
-
-
 @lru_cache(maxsize=4096)
 def smallest_detectable(n: int, discordance: float, alpha: float = 0.05, power: float = POWER) -> float | None:
     """The smallest true paired difference, 0 to 1, that the exact McNemar test shows with this power at n items.
@@ -217,9 +209,19 @@ def _shown(d: float, n: int, discordance: float, alpha: float, power: float) -> 
     """Whether the exact test shows a difference of d with this power."""
     binom, rate = scipy_stats().binom, max(discordance, d)
     reach = 7 * sqrt(n * rate * (1 - rate)) + 30  # what lies further out weighs less than 1e-9
-    k, rejected = _rejected(max(0, int(n * rate - reach)), min(n, int(n * rate + reach)), alpha)
-    chance = binom.sf(k - rejected - 1, k, (1 + d / rate) / 2)
+    first, last = max(0, int(n * rate - reach)), min(n, int(n * rate + reach))
+    k = np.arange(first, last + 1)
+    chance = binom.sf(k - _rejected(first, last, alpha) - 1, k, (1 + d / rate) / 2)
     return bool(np.dot(binom.pmf(k, n, rate), chance) >= power)
+
+
+@lru_cache(maxsize=256)
+def _rejected(first: int, last: int, alpha: float) -> npt.NDArray[np.float64]:
+    """The largest count that the two-sided test still rejects in each number of discordant pairs; −1: none."""
+    binom, pairs = scipy_stats().binom, np.arange(first, last + 1)
+    counts = np.where(pairs > 0, binom.ppf(alpha / 2, pairs, 0.5), 0)
+    found: npt.NDArray[np.float64] = counts - (binom.cdf(counts, pairs, 0.5) > alpha / 2)
+    return found
 
 
 def items_needed(difference: float, discordance: float, alpha: float = 0.05, power: float = POWER) -> int:
