@@ -141,6 +141,18 @@ def test_a_suite_with_an_item_more_is_the_same_search_and_post_hoc_for_whom_it_k
     assert "eval.post_hoc" in {one.check for one in desk.store.get(known, Verdict).findings}
 
 
+def test_items_under_other_ids_or_some_of_them_are_the_same_search(desk: Desk) -> None:
+    looked(desk, desk.suite(400), 5)
+    for made in ([replace(item(i), id=f"x{i}", slices={}) for i in range(400)], [item(i) for i in range(150)]):
+        suite = put_suite(desk.store, "desk", "gate", "label", made, LABELS)
+        baseline = desk.evaluated(suite, lambda i: i % 2 == 0, tuned=False)
+        gate = fix_gate(desk.store, desk.gate(suite, budget=5))
+        new = desk.evaluated(suite, lambda i: True, tuned=True)
+        said = {one.check: one for one in desk.store.get(judge(desk.store, gate, new, baseline), Verdict).findings}
+        assert (said["eval.budget"].verdict, said["eval.budget"].n) == ("abstain", 6)
+        assert "× 6 tried" in said["gate.gain"].message
+
+
 def test_a_budget_of_nothing_is_refused(desk: Desk) -> None:
     with pytest.raises(Unmet, match="budget is 0"):
         fix_gate(desk.store, desk.gate(desk.suite(10), budget=0))

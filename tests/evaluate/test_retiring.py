@@ -18,6 +18,7 @@ from whence.evaluate import (
     Contender,
     evaluate,
     fix_gate,
+    items_of,
     judge,
     judge_evidence,
     known_since,
@@ -203,6 +204,17 @@ def test_a_row_that_comes_when_the_score_is_known_spares_a_candidate_nothing(
     take(after(FAILED[3:], start=3), "later", id="id", inspired_by="after")
     assert derived(work.store, "desk") == {f"q{i}" for i in FAILED}
     assert derived(work.store, "desk", known_since(work.store, new)) == {f"q{i}" for i in FAILED[:3]}
+    desk = replace(work.desk, adapter=work.store.get(new).adapter)
+    contender = Contender(
+        model=ScriptedModel(lambda _: "x"), base=desk.base, adapter=desk.adapter, adapter_name="x", via="merged"
+    )
+    part = put_suite(work.store, "desk/served", "gate", "label", items_of(work.store, work.suite)[:20], LABELS)
+    asked_merged = evaluate(work.store, contender, part, desk.prompt, max_tokens=8)
+    assert known_since(work.store, asked_merged) == known_since(work.store, new)
+    only = replace(contender, adapter=work.desk.adapter)
+    assert known_since(work.store, evaluate(work.store, only, part, desk.prompt, max_tokens=8)) > known_since(
+        work.store, new
+    )
     next_one = work.scored(lambda n: n not in FAILED, "third")
     assert derived(work.store, "desk", known_since(work.store, next_one)) == {f"q{i}" for i in FAILED}
 
