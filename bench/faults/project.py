@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def _generate(folder: Path) -> None:
         _cut(folder / "suites" / f"{name}.jsonl", count)
     head, _, tail = files("whence.demo").joinpath("whence.toml").read_text().partition("[recipe]\n")
     gate = tail[tail.index("[[suites]]") :].replace("min_items = 200", "min_items = 30")
-    gate = gate.replace("min_value = 0.7\n", "")
+    gate = re.sub(r"min_value = .*\n", "", gate)
     (folder / "whence.toml").write_text(f"{head}[recipe]\n{RECIPE}\n{gate}")
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from whence.evaluate.adopted import MISSING, OF_THE_LOG, by_another_tool, question, started
+from whence.evaluate.adopted import OF_THE_LOG, by_another_tool, question, started
+from whence.evaluate.answers import unfit
 from whence.evaluate.criteria import held
-from whence.evaluate.elsewhere import NO_SCORE
 from whence.evaluate.judges import AUDITED
 from whence.evaluate.rules import Pairing, lost, rules
+from whence.evaluate.run import SHOWN
 from whence.evaluate.suites import items_of
-from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict, encode
+from whence.records import Criterion, Evaluation, Finding, Gate, Json, Ref, Release, Run, Suite, Unmet, Verdict, encode
 from whence.records.judgement import Outcome
 from whence.store import Store
 
@@ -72,7 +73,7 @@ def judge(
         *_late(store, new, old),
         *_audited(store, new),
         *_budget(store, gate, new, old),
-        *_lacking(store, fixed, (new, old), [item.id for item in stay]),
+        *_lacking(fixed, pairing.without(left), lines),
     )
     found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
@@ -208,21 +209,20 @@ def _budget(store: Store, gate: Ref, new: Evaluation, old: Evaluation) -> Iterat
     )
 
 
-def _lacking(store: Store, gate: Gate, sides: Sequence[Evaluation], items: Sequence[str]) -> Iterator[Finding]:
-    """Items that neither log holds, or scores, may have been left out for what became of them."""
-    if not all(by_another_tool(store.get(one.run, Run)) for one in sides):
-        return
-    lines = [store.get_lines(one.scores) for one in sides]
-    without = [{line["item"] for line in side if line.get("reason") in (MISSING, NO_SCORE)} for side in lines]
-    n, both = len(items), len(set.intersection(*without).intersection(items))
+def _lacking(gate: Gate, pairing: Pairing, lines: Sequence[Mapping[str, Json]]) -> Iterator[Finding]:
+    """Items that have a score on neither side may have been left out for what became of them: those that a log does not
+    hold, or that no endpoint answered. Of items that cannot count, nothing can be left out. lines: the candidate's."""
+    void = {line["item"] for line in lines if line.get("reason") == SHOWN} | set(unfit(pairing.items))
+    n = len(pairing.items)
+    both = sum(pairing.new[i.id] == pairing.old[i.id] == "unscored" and i.id not in void for i in pairing.items)
     if both > gate.max_unscored * n:
         yield Finding(
             check="eval.lacking",
             about=gate.suite,
             verdict="abstain",
             severity="high",
-            message=f"neither log scores {both} of {n} items; at most {gate.max_unscored:.1%} allowed, since whoever "
-            "leaves items out may choose which; do: bring in logs of all items",
+            message=f"{both} of {n} items have a score on neither side; at most {gate.max_unscored:.1%} allowed, since "
+            "whoever leaves items out may choose which; do: evaluate both again, or bring in logs of all items",
             statistic=both / n,
             threshold=gate.max_unscored,
             n=n,

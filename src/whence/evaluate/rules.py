@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from whence.records import Finding, Gate, Item
 from whence.records.judgement import Outcome
 from whence.stats import Result, adjusted, best_of, items_needed, mcnemar, wilson
 from whence.stats.paired import tango
+from whence.stats.result import two_sided_z
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,7 @@ def _unscored(gate: Gate, states: Mapping[str, str], others: Mapping[str, str], 
 
 
 def _value(least: float, pairing: Pairing, about: str, enough: bool) -> Finding:
-    """Pass: the share right reaches the least value. Fail: not even the interval's upper end does. Else abstain."""
+    """Pass: the whole interval of the share right reaches the least value. Fail: no part of it does. Else abstain."""
     scored = [state for state in pairing.new.values() if state != "unscored"]
     if not scored:
         nothing = "no item of the candidate is scored"
@@ -186,19 +188,26 @@ def _value(least: float, pairing: Pairing, about: str, enough: bool) -> Finding:
             check="gate.value", about=about, verdict="abstain", severity="high", message=nothing, threshold=least, n=0
         )
     share = wilson(scored.count("right"), len(scored))
-    said: Outcome = "pass" if share.statistic >= least else "fail" if share.high < least else "abstain"
+    said: Outcome = "pass" if share.low >= least else "fail" if share.high < least else "abstain"
+    apart = abs(share.statistic - least)
+    asks = f"; asks for {_told_from(share.statistic, least):,} items to tell" if said == "abstain" and apart else ""
     return Finding(
         check="gate.value",
         about=about,
         verdict=said if enough else "abstain",
         severity="high",
-        message=f"{share.statistic:.1%} right [{share.low:.1%}, {share.high:.1%}]; needs {least:.1%}",
+        message=f"{share.statistic:.1%} right [{share.low:.1%}, {share.high:.1%}]; needs {least:.1%}{asks}",
         statistic=share.statistic,
         threshold=least,
         n=share.n,
         low=share.low,
         high=share.high,
     )
+
+
+def _told_from(share: float, least: float) -> int:
+    """Items at which the interval of a share leaves a value out, about: where Wilson's, of 95 %, just reaches it."""
+    return ceil(two_sided_z(0.95) ** 2 * least * (1 - least) / (share - least) ** 2)
 
 
 def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool, tried: int = 1) -> Finding:
@@ -213,7 +222,7 @@ def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool, tried: int = 1
         verdict=said,
         severity="high",
         message=f"{_change(found, found.p)}{f' × {tried} tried' if tried > 1 else ''}; needs {gate.min_gain:+.1%}"
-        f"{surer if gate.min_gain < 0 else ''}; {_detectable(found, gate)}{asks}",
+        f"{surer if gate.min_gain else ''}; {_detectable(found, gate)}{asks}",
         statistic=found.statistic,
         threshold=gate.min_gain,
         n=found.n,
@@ -272,21 +281,19 @@ def gain_outcome(found: Result, least: float, alpha: float, tried: int = 1, low:
     """Whether a paired difference meets a least gain. tried: candidates of which this may be the best: it passes at
     alpha / tried (Bonferroni). low: `lowest`; None: that of one candidate at 5 %.
 
-    A least gain of 0 or more: pass when the gain reaches it and McNemar's p is below alpha. Else fail when the interval
-    lies below it, or when n suffices to show a gain of that size or of the size that was seen. Else abstain; so where p
-    would do for one candidate and not for the best of so many.
-    A negative one, an allowed loss: pass when `low` is not below it (non-inferiority). Fail when a loss of
-    whatever size is shown, which may be the allowed one or more. Else abstain.
+    A claimed gain, 0 or more: pass when McNemar's test shows a gain and, of a claim above 0, `low` reaches it. Fail
+    when a loss is shown, or the whole interval lies below the claim.
+    An allowed loss, below 0: pass when `low` reaches it (non-inferiority). Fail when a loss of whatever size is shown,
+    which may be the allowed one or more.
+    Else abstain.
     """
     p = 1.0 if found.p is None else found.p
-    if least < 0:
-        if least <= (found.low if low is None else low):
-            return "pass"
-        return "fail" if p < alpha and found.statistic < 0 else "abstain"
-    if found.statistic >= least and p < alpha:
-        return "pass" if tried * p < alpha else "abstain"
-    suffices = found.detectable is not None and found.detectable <= max(least, found.statistic)
-    return "fail" if found.high < least or suffices else "abstain"
+    reaches = least <= (found.low if low is None else low)
+    gains = tried * p < alpha and found.statistic > 0
+    if (gains or least < 0) and (reaches or least == 0):
+        return "pass"
+    loses = p < alpha and found.statistic < 0
+    return "fail" if loses or found.high < least else "abstain"
 
 
 def _slices(gate: Gate, pairing: Pairing, enough: bool) -> Iterator[Finding]:
@@ -331,15 +338,16 @@ def _change(found: Result, p: float | None) -> str:
 
 
 def _asks(found: Result, discordance: float, gate: Gate) -> str:
-    """How many items would tell: the allowed loss from none, the least gain, or the gain that was seen."""
+    """How many items would tell: the allowed loss from none, or what was seen from what is claimed."""
     if gate.min_gain < 0:
         return (
             f"; asks for {items_asked(-gate.min_gain, discordance, gate.alpha):,} items to tell such a loss from none"
         )
-    effect = max(gate.min_gain, found.statistic)
-    needed = items_needed(effect, discordance, gate.alpha) if effect > 0 else 0
-    shown = f"{effect:+.1%}" if effect >= 0.0005 else f"{100 * effect:+.1g}%"
-    return f"; asks for {needed:,} items to show {shown}" if needed else ""
+    effect = abs(found.statistic - gate.min_gain) if gate.min_gain else max(0.0, found.statistic)
+    needed = items_needed(effect, discordance, gate.alpha) if effect else 0
+    shown = f"{found.statistic:+.1%}" if abs(found.statistic) >= 0.0005 else f"{100 * found.statistic:+.1g}%"
+    told = f"tell {shown} from {gate.min_gain:+.1%}" if gate.min_gain else f"show {shown}"
+    return f"; asks for {needed:,} items to {told}" if needed else ""
 
 
 def items_asked(loss: float, discordance: float, alpha: float) -> int:

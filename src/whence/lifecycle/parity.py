@@ -93,8 +93,9 @@ def _sample(store: Store, gate: Ref) -> Ref:
 
 def served(store: Store, thing: Ref) -> Iterable[Finding]:
     """Check ``eval.served``: an adapter answers as it was evaluated, merged into its base, behind the gateway's door,
-    and at each endpoint as it was asked last. It fails where it is shown to be worse; at the gateway's door that
-    decides, elsewhere it informs. Silent where nothing was asked but the adapter itself."""
+    and at each endpoint as it was asked last. It fails where it is shown to be worse, and abstains where too many
+    answers failed; at the gateway's door that decides, elsewhere it informs. Silent where nothing was asked but the
+    adapter itself."""
     if not isinstance(store.get(thing), Adapter):
         return
     newest = dict(_by_way(store, thing))
@@ -119,12 +120,15 @@ def _compared(
         for a, b in zip(*(store.get_lines(one.scores) for _, one in (direct, other)), strict=True)
         if "unscored" not in (a["state"], b["state"])
     ]
-    severity = "high" if way == SERVED else "low"
+    n = store.get(direct[1].suite, Suite).n
+    missing = max(0, other[1].unscored - direct[1].unscored) / max(n, 1)  # all of these might be wrong
+    decides = "high" if way == SERVED else "low"
     refs = (direct[0], other[0])
     if not pairs:
         nothing = f"{way}: no item is scored both ways ({other[1].unscored} unscored)"
+        severity = decides if missing > MARGIN else "low"
         return Finding(
-            check=CHECK, about=adapter, verdict="abstain", severity="low", message=nothing, n=0, evidence=refs
+            check=CHECK, about=adapter, verdict="abstain", severity=severity, message=nothing, n=0, evidence=refs
         )
     states = [(a["state"], b["state"]) for a, b in pairs]
     gained, lost = states.count(("wrong", "right")), states.count(("right", "wrong"))
@@ -136,7 +140,6 @@ def _compared(
         agree += sum(x == y for x, y in zip_longest(*sides))
         total += max(map(len, sides))
     worse = found.statistic < 0 and found.p is not None and found.p < ALPHA
-    missing = max(0, other[1].unscored - direct[1].unscored) / len(pairs)  # all of these might be wrong
     within = found.low - missing > -MARGIN and found.high < MARGIN
     who, tokens = f"{store.get(adapter, Adapter).name} {adapter[7:19]}", agree / total if total else 1
     told = [
@@ -148,7 +151,7 @@ def _compared(
         check=CHECK,
         about=adapter,
         verdict="fail" if worse else "pass" if within else "abstain",
-        severity=severity if worse else "low",
+        severity=decides if worse or missing > MARGIN else "low",
         message="; ".join(told),
         statistic=found.statistic,
         threshold=-MARGIN,
