@@ -324,7 +324,7 @@ def test_a_loss_that_is_no_number_stops_the_run(desk: Desk) -> None:
 @pytest.mark.fault
 def test_a_killed_worker_is_reported(desk: Desk) -> None:
     def kill(progress: Progress) -> None:
-        psutil.Process().children()[0].kill()
+        next(one for one in psutil.Process().children() if "whence.train.worker" in one.cmdline()).kill()
 
     with pytest.raises(BackendFailed, match="code -9"):
         train(desk.store, desk.prepare(recipe(), attempt=5), on_progress=kill)
