@@ -105,6 +105,10 @@ def wrapped(line: str, indent: int, hang: int = 4) -> str:
     return textwrap.fill(line, _width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
+NEXT_LINE = 30
+"""Seconds between two lines about the same work, where no bar can be shown."""
+
+
 class Teller:
     """A bar on stderr while something takes longer than two seconds; a block of lines a stage on stdout."""
 
@@ -112,20 +116,19 @@ class Teller:
         self.quiet = quiet
         self.bar: Any = None
         self.task: Any = None
-        self.what, self.told = "", False
-        self.started = time.monotonic()
+        self.what, self.next = "", 0.0
 
     def progress(self, stage: str, what: str, done: float, total: float) -> None:
-        """See `lifecycle.run.Told`. Where stderr is no terminal, one line says what is under way."""
+        """See `lifecycle.run.Told`. Where stderr is no terminal, a line now and then says how far it is."""
         label = f"{stage}: {what}"
         if label != self.what:
             self.close()
-            self.what, self.started, self.told = label, time.monotonic(), False
-        if self.quiet or self.told or (self.bar is None and time.monotonic() - self.started < 2):
+            self.what, self.next = label, time.monotonic() + 2
+        if self.quiet or (self.bar is None and time.monotonic() < self.next):
             return
         if not sys.stderr.isatty():
-            typer.echo(f"{label} …", err=True)
-            self.told = True
+            typer.echo(f"{label} … {f'{done / total:.0%}' if total else ''}".rstrip(), err=True)
+            self.next = time.monotonic() + NEXT_LINE
             return
         if self.bar is None:
             from rich.console import Console

@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,7 +161,7 @@ def leaks(
     """Every suite against the snapshot and against every prompt, one by one; what was found
     before is not looked for again. documents: place → text, such as what a retriever reads. progress: (suites done,
     suites in all). Raises Unmet without the extra ``checks``."""
-    read: RowTexts | None = None
+    rows: pa.Table | None = None
     suites = current_suites(store).values()
     for number, (name, suite) in enumerate(suites):
         progress(number, len(suites))
@@ -170,51 +170,67 @@ def leaks(
         inputs = sha256(encode([ref, VERSION, said.since, also]))
         facts = matched(store, name, inputs)
         if facts is None:
-            read = read or RowTexts.read(store, store.get(ref, Snapshot))
-            facts = _look(name, store.get_lines(suite.items), read, said, also, told)
+            rows = rows or said_in(store, store.get(ref, Snapshot))
+            facts = _look(name, store.get_lines(suite.items), rows, Brought(store), said, also, told)
             facts["table"] = store.put_table(facts["table"])
             match(store, name, inputs, facts)
         yield _counted(suite, store.get_table(facts["table"]), facts)
 
 
-@dataclass(slots=True, kw_only=True)
-class RowTexts:
-    """Texts of a snapshot's rows; the first `asked` are what each one asks, the others what else it says."""
+SAID = pa.schema(
+    {
+        "ordinal": pa.uint64(),
+        "asked": pa.large_string(),
+        "answer": pa.large_string(),
+        "family": pa.large_string(),
+        "rest": pa.large_string(),
+    }
+)
+"""What each row of a snapshot says. answer: normalised; family: what it has in common with its like, a conversation or
+the row that they were made from; rest: what it says beside what it asks, if that is more than a label."""
 
-    ordinals: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    asked: int = 0
-    answers: dict[int, str] = field(default_factory=dict)
-    families: dict[int, str] = field(default_factory=dict)
-    """ordinal → what it has in common with its like: a conversation, or the row that they were made from"""
-    brought: Brought
 
-    @classmethod
-    def read(cls, store: Store, snapshot: Snapshot) -> RowTexts:
-        made, more = cls(brought=Brought(store)), list[tuple[int, str]]()
-        columns = ["ord", "content", "group", "parents"]
-        for batch in store.scan(columns, store.snapshot_rows(snapshot)):
-            for ordinal, text, group, parents in zip(*(batch[name].to_pylist() for name in columns), strict=True):
-                content = json.loads(text) if text else {}
-                said = [*texts(content)]
-                asked = question_of(content) or "\n".join(said)
-                made.ordinals.append(ordinal)
-                made.texts.append(asked)
-                made.answers[ordinal] = normalise(answer_of(content) or "")
-                made.families[ordinal] = f"group {group}" if group else f"row {parents[0] if parents else ordinal}"
-                rest = "\n".join(one for one in said if one and one not in asked)
-                if len(rest.split(None, LABEL_WORDS)) > LABEL_WORDS:
-                    more.append((ordinal, rest))
-        made.asked = len(made.texts)
-        made.ordinals += [ordinal for ordinal, _ in more]
-        made.texts += [text for _, text in more]
-        return made
+def said_in(store: Store, snapshot: Snapshot) -> pa.Table:
+    """A snapshot's rows by the schema `SAID`."""
+    columns, parts = ["ord", "content", "group", "parents"], [SAID.empty_table()]
+    for batch in store.scan(columns, store.snapshot_rows(snapshot)):
+        rows = zip(*(batch[name].to_pylist() for name in columns), strict=True)
+        parts.append(pa.Table.from_pylist([_said(*row) for row in rows], SAID))
+    return pa.concat_tables(parts)
+
+
+def _said(ordinal: int, text: str | None, group: str | None, parents: Sequence[int]) -> dict[str, Json]:
+    content = json.loads(text) if text else {}
+    said = [*texts(content)]
+    asked = question_of(content) or "\n".join(said)
+    rest = "\n".join(one for one in said if one and one not in asked)
+    return {
+        "ordinal": ordinal,
+        "asked": asked,
+        "answer": normalise(answer_of(content) or ""),
+        "family": f"group {group}" if group else f"row {parents[0] if parents else ordinal}",
+        "rest": rest if len(rest.split(None, LABEL_WORDS)) > LABEL_WORDS else None,
+    }
+
+
+class _Lines(Sequence[str]):
+    """An array of texts as a sequence of them, none made before it is asked for."""
+
+    def __init__(self, array: pa.ChunkedArray) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._array[at].as_py()
 
 
 def _look(
     suite: Ref,
     items: Sequence[Json],
-    rows: RowTexts,
+    rows: pa.Table,
+    brought: Brought,
     said: Looked,
     also: Mapping[str, str],
     told_of: Callable[[float], None] = lambda _: None,
@@ -227,48 +243,51 @@ def _look(
     put = [question_of({"prompt": item.get("input")}) for item in items]
     some = range(0, len(put), max(1, len(put) // PLANTED))
     planted = [(kind, i) for kind in KINDS for i in some]
-    made = [text for kind in KINDS for text in plant([put[i] for i in some], kind, rows.texts[: rows.asked])]
-    compared = range(0, rows.asked, max(1, -(-rows.asked // min(len(put), COMPARED)))) if put else range(0)
+    ordinals, asked, answers, families, rest = rows.columns
+    others = _Lines(asked.filter(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(asked)), 0)))
+    made = [text for kind in KINDS for text in plant([put[i] for i in some], kind, others)]
+    compared = range(0, len(asked), max(1, -(-len(asked) // min(len(put), COMPARED)))) if put else range(0)
+    place = np.concatenate([np.arange(len(asked)), np.flatnonzero(rest.is_valid())])  # text → place of its row
+    held = pa.chunked_array([put, *asked.take(pa.array(compared, pa.int64())).chunks], pa.large_string())
     table, about = overlap.look(
-        pa.array([*rows.texts, *made, *also.values()], pa.large_string()),
-        pa.array([*put, *(rows.texts[r] for r in compared)], pa.large_string()),
+        pa.chunked_array([*asked.chunks, *rest.drop_null().chunks, [*made, *also.values()]], pa.large_string()),
+        held,
         progress=told_of,
     )
     told = about["part"].to_numpy(zero_copy_only=False)[: len(put)]
     hits, alike, recalled, everyday = list[dict[str, Any]](), dict[int, float](), set[tuple[int, int]](), set[int]()
-    brief = [len(text.split()) < SHORT for text in (*put, *(rows.texts[r] for r in compared))]
+    brief = [len(text.split()) < SHORT for text in held.to_pylist()]
     twins = set[int]()
     places = list(also)
     for hit in table.to_pylist():
         r, i = hit["row"], hit["item"]
+        at = int(place[r]) if r < len(place) else None
         if i >= len(put):
-            own = rows.ordinals[compared[i - len(put)]]
-            other = r < len(rows.texts) and rows.families[rows.ordinals[r]] != rows.families[own]
+            other = at is not None and families[at] != families[compared[i - len(put)]]
             if other and not hit["natural"] and hit["tier"] in WHOLE:
                 twins.add(i)
             elif other and not hit["natural"]:
                 alike[i] = max(hit["coverage"], alike.get(i, 0.0))
-        elif len(rows.texts) <= r < len(rows.texts) + len(made):
+        elif len(place) <= r < len(place) + len(made):
             if not hit["natural"]:
-                recalled.add((r - len(rows.texts), i))
+                recalled.add((r - len(place), i))
         else:
-            ordinal = rows.ordinals[r] if r < len(rows.texts) else None
-            knew = ordinal is not None and said.before(str(items[i]["id"]), *rows.brought[ordinal])
+            ordinal = ordinals[at].as_py() if at is not None else None
+            knew = ordinal is not None and said.before(str(items[i]["id"]), *brought[ordinal])
             if hit["natural"] and not knew:
                 everyday.add(i)
                 continue
+            answer = answers[at].as_py() if at is not None else ""
             hits.append(
                 {
                     "suite": suite,
                     "ordinal": ordinal,
-                    "place": None if ordinal is not None else places[r - len(rows.texts) - len(made)],
+                    "place": None if ordinal is not None else places[r - len(place) - len(made)],
                     "item": str(items[i]["id"]),
                     "tier": hit["tier"],
                     "coverage": hit["coverage"],
                     "bits": hit["bits"],
-                    "same_answer": ordinal is not None
-                    and bool(rows.answers[ordinal])
-                    and rows.answers[ordinal] == normalise(str(items[i].get("expected") or "")),
+                    "same_answer": bool(answer) and answer == normalise(str(items[i].get("expected") or "")),
                     "looked": knew,
                     "short": brief[i],
                 }

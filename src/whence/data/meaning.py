@@ -3,7 +3,7 @@ sentence encoder. What shares no telling word with an item and has another answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from whence.data.leaks import COMPARED, FOUND, LEAST, RowTexts, excess
+from whence.data.leaks import COMPARED, FOUND, LEAST, excess, said_in
 from whence.data.removal import question_of
 from whence.records import Finding, Json, Ref, Snapshot, Suite
 from whence.store import Store, row_set
@@ -43,7 +43,7 @@ def meant(
     snapshot = store.get(thing)
     if not isinstance(snapshot, Snapshot):
         return
-    rows = RowTexts.read(store, snapshot)
+    rows = said_in(store, snapshot)
     for ref, suite in current_suites(store).values():
         items = store.get_lines(suite.items)
         yield _finding(store, thing, ref, suite, items, rows, encoder, partial(told, suite.name))
@@ -55,22 +55,20 @@ def _finding(
     ref: Ref,
     suite: Suite,
     items: Sequence[Json],
-    rows: RowTexts,
+    rows: pa.Table,
     encoder: Embeds,
     told: Callable[[int, int], None],
 ) -> Finding:
-    asked = rows.texts[: rows.asked]
+    ordinals, asked, of_rows, families, _ = (column.to_pylist() for column in rows.columns)
     compared = range(0, len(asked), max(1, -(-len(asked) // min(max(1, len(items)), COMPARED))))
     put = [question_of({"prompt": item.get("input")}) for item in items] + [asked[at] for at in compared]
     answers = [normalise(str(item.get("expected") or "")) for item in items]
-    answers += [rows.answers[rows.ordinals[at]] for at in compared]
-    pairs = _pairs(put, asked, answers, [rows.answers[ordinal] for ordinal in rows.ordinals[: rows.asked]])
-    own = {len(items) + n: rows.families[rows.ordinals[at]] for n, at in enumerate(compared)}
+    answers += [of_rows[at] for at in compared]
+    pairs = _pairs(put, asked, answers, of_rows)
+    own = {len(items) + n: families[at] for n, at in enumerate(compared)}
     words = {text: normalise(text) for text in {*put, *asked}}
     pairs = [
-        (item, row)
-        for item, row in pairs
-        if own.get(item) != rows.families[rows.ordinals[row]] and words[put[item]] != words[asked[row]]
+        (item, row) for item, row in pairs if own.get(item) != families[row] and words[put[item]] != words[asked[row]]
     ]
     texts = list(dict.fromkeys(text for item, row in pairs for text in (put[item], asked[row])))
     at, vectors = {text: n for n, text in enumerate(texts)}, encoder.embed(texts, lambda done: told(done, len(texts)))
@@ -83,7 +81,20 @@ def _finding(
     p, cut = min((excess(close, len(items), usual, len(compared), cut), cut) for cut in CUTS)
     p = min(1.0, p * len(CUTS))
     hits = [
-        _hit(ref, items[n], rows, best[n], answers[n]) for n in range(len(items)) if n in best and best[n][0] >= cut
+        {
+            "suite": ref,
+            "ordinal": ordinals[row],
+            "place": None,
+            "item": str(items[n]["id"]),
+            "tier": "meaning",
+            "coverage": alike,
+            "bits": 0.0,
+            "same_answer": bool(answers[n]) and of_rows[row] == answers[n],
+            "looked": False,
+            "short": False,
+        }
+        for n, (alike, row) in sorted(best.items())
+        if n < len(items) and alike >= cut
     ]
     table = pa.Table.from_pylist(hits, FOUND)
     leaked = p < LEAST
@@ -114,11 +125,3 @@ def _pairs(
         pa.array(put, pa.large_string()), pa.array(asked, pa.large_string()), CANDIDATES + 1, (kinds[0], kinds[1])
     )
     return list(zip(found["item"].to_pylist(), found["row"].to_pylist(), strict=True))
-
-
-def _hit(ref: Ref, item: Mapping[str, Json], rows: RowTexts, best: tuple[float, int], answer: str) -> dict[str, Json]:
-    alike, row = best
-    ordinal = rows.ordinals[row]
-    same = bool(answer) and rows.answers[ordinal] == answer
-    facts = {"suite": ref, "ordinal": ordinal, "place": None, "item": str(item["id"]), "tier": "meaning"}
-    return {**facts, "coverage": alike, "bits": 0.0, "same_answer": same, "looked": False, "short": False}

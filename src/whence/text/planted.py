@@ -16,14 +16,14 @@ SHARE = 0.3
 def plant(items: Sequence[str], kind: str, rows: Sequence[str], seed: int = 0, share: float = SHARE) -> list[str]:
     """Each item as it may stand in a row: `verbatim`; `recased` (case and punctuation); `truncated` (its first two
     thirds); `embedded` (between two halves of rows); `misspelt` (a letter of some words); `reworded` (other words of
-    the rows in place of some); `reordered` (its clauses or halves changed over, and half as many reworded)."""
+    the rows in place of some); `reordered` (its clauses or halves changed over, and half as many reworded). rows: none
+    of them empty."""
     draw = random.Random(f"{kind} {seed}")
-    others = [text for text in rows if text.strip()]
-    words = sorted({word for text in draw.sample(others, min(2000, len(others))) for word in split(text)}) or ["word"]
-    return [_MADE[kind](text, draw, others or [""], words, share) for text in items]
+    words = sorted({word for text in draw.sample(rows, min(2000, len(rows))) for word in split(text)}) or ["word"]
+    return [_MADE[kind](text, draw, rows or [""], words, share) for text in items]
 
 
-Made = Callable[[str, random.Random, list[str], list[str], float], str]
+Made = Callable[[str, random.Random, Sequence[str], list[str], float], str]
 
 
 def _verbatim(text: str, *_: object) -> str:
@@ -40,20 +40,20 @@ def _truncated(text: str, *_: object) -> str:
     return text[: ends[-(-2 * len(ends) // 3) - 1]] if ends else text
 
 
-def _embedded(text: str, draw: random.Random, rows: list[str], *_: object) -> str:
+def _embedded(text: str, draw: random.Random, rows: Sequence[str], *_: object) -> str:
     before, after = draw.choice(rows), draw.choice(rows)
     return f"{before[: len(before) // 2]} {text} {after[len(after) // 2 :]}"
 
 
-def _misspelt(text: str, draw: random.Random, _: list[str], words: list[str], share: float) -> str:
+def _misspelt(text: str, draw: random.Random, _: Sequence[str], words: list[str], share: float) -> str:
     return _some(text, draw, share, lambda word: _slip(word, draw), 4)
 
 
-def _reworded(text: str, draw: random.Random, _: list[str], words: list[str], share: float) -> str:
+def _reworded(text: str, draw: random.Random, _: Sequence[str], words: list[str], share: float) -> str:
     return _some(text, draw, share, lambda word: draw.choice(words), 1)
 
 
-def _reordered(text: str, draw: random.Random, rows: list[str], words: list[str], share: float) -> str:
+def _reordered(text: str, draw: random.Random, rows: Sequence[str], words: list[str], share: float) -> str:
     parts = [part for part in re.split(r"(?<=[.,;:!?。，；：！？])", text) if part.strip()]
     if len(parts) < 2:
         found = list(_WORD.finditer(text))
