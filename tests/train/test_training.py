@@ -233,9 +233,10 @@ def kill_the_parent(store: Store, run: str) -> int:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(store.root), run], stdout=subprocess.PIPE, text=True, env={**os.environ}
     )
+    assert parent.stdout.readline().strip() == "loading"
+    (worker,) = psutil.Process(parent.pid).children()
     while parent.stdout.readline().strip() != "training":
         assert parent.poll() is None
-    (worker,) = psutil.Process(parent.pid).children()
     parent.kill()
     worker.wait(timeout=30)
     return ended(parent)
