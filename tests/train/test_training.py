@@ -37,7 +37,7 @@ from whence.records import (
 from whence.store import Store, verify
 from whence.train import Outcome, Progress, compare, outcome, prepare, step_of, train
 from whence.train import job as jobs
-from whence.train.backends.work import work
+from whence.train.backends.work import BEAT_S, work
 from whence.train.checkpoints import MARKER
 
 pytestmark = pytest.mark.tiny
@@ -237,8 +237,11 @@ def kill_the_parent(store: Store, run: str) -> int:
     (worker,) = psutil.Process(parent.pid).children()
     while parent.stdout.readline().strip() != "training":
         assert parent.poll() is None
+    worker.suspend()  # its next sign of life is due at once then, and not when all is trained
     parent.kill()
-    worker.wait(timeout=30)
+    time.sleep(2 * BEAT_S)
+    worker.resume()
+    worker.wait(timeout=60)
     return ended(parent)
 
 
