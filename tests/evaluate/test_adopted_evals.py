@@ -108,6 +108,30 @@ def test_items_that_a_log_lacks_are_unscored(desk: Desk, tmp_path: Path) -> None
     assert [f.check for f in verdict.findings if f.verdict == "fail"] == ["gate.unscored"]
 
 
+def test_items_that_both_logs_lack_may_have_been_left_out_for_what_became_of_them(desk: Desk, tmp_path: Path) -> None:
+    gate = fix_gate(desk.store, desk.gate(desk.suite(200), min_items=50))
+    for n, said in ((150, "abstain"), (196, "pass")):
+        new = adopt_log(desk.store, plain_log(tmp_path / f"new{n}.jsonl", n), TUNED)
+        old = adopt_log(desk.store, plain_log(tmp_path / f"old{n}.jsonl", n, right=False), Claims(model=f"base{n}"))
+        verdict = desk.store.get(judge(desk.store, gate, new.evaluation, old.evaluation), Verdict)
+        assert verdict.outcome == said
+        found = [one for one in verdict.findings if one.check == "eval.lacking"]
+        assert [(one.verdict, one.severity, one.statistic) for one in found] == [("abstain", "high", 0.25)][: n == 150]
+    silent = [
+        lines(tmp_path / f"{n}.jsonl", *({"item": f"q{i}", "right": None if i < 5 else n == 1} for i in range(200)))
+        for n in (0, 1)
+    ]
+    old, new = (
+        adopt_log(desk.store, path, who).evaluation
+        for path, who in zip(silent, (Claims(model="b"), TUNED), strict=True)
+    )
+    assert desk.store.get(judge(desk.store, gate, new, old), Verdict).outcome == "abstain"
+    spared = {f"q{i}" for i in range(150, 200)}
+    new, old = (Ref(str(one)) for one in list(dict(desk.store.all(Evaluation)))[:2])
+    verdict = desk.store.get(judge(desk.store, gate, new, old, left=spared), Verdict)
+    assert "eval.lacking" not in {one.check for one in verdict.findings}
+
+
 def test_items_by_name_and_items_that_are_alike(desk: Desk, tmp_path: Path) -> None:
     desk.suite(4)
     named = lines(tmp_path / "log.jsonl", *({"item": f"q{i}", "right": i < 2} for i in range(4)))

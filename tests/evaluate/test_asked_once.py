@@ -118,6 +118,23 @@ def test_two_processes_that_evaluate_the_same_make_one_evaluation(desk: Desk) ->
     assert verify(desk.store) == []
 
 
+def test_whoever_began_later_and_ends_later_finds_what_the_first_made(desk: Desk) -> None:
+    """The second knows the lines that the first kept until then, and takes away when it is done."""
+    suite, made = desk.suite(300), list[Ref]()
+    contender = Contender(model=ScriptedModel(RIGHT), base=desk.base)
+    other = Store.open(desk.store.root, actor="tester@example.org")
+
+    def first(done: int, total: int) -> None:
+        if done == 128:
+            made.append(evaluate(other, contender, suite, desk.prompt, max_tokens=8))
+
+    made.append(evaluate(desk.store, contender, suite, desk.prompt, max_tokens=8, on_progress=first))
+    assert made[0] == made[1]
+    assert desk.store.count(Evaluation) == desk.store.count(RunReport) == len(desk.store.events("run.finished")) == 1
+    assert desk.store.journal(KIND).segments() == []
+    assert verify(desk.store) == []
+
+
 def test_items_that_another_suite_had_are_not_asked_again(desk: Desk) -> None:
     calls: list[Request] = []
     first = asked(desk, desk.suite(100), calls)

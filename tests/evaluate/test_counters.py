@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, cast
 
 import pytest
 from questions import LABELS, Desk, Right, item
@@ -53,6 +54,38 @@ def test_no_counter_suite_no_word(desk: Desk) -> None:
     fix_gate(desk.store, desk.gate(suite))
     desk.evaluated(suite, lambda i: True, tuned=True)
     assert list(counters(desk.store, desk.adapter)) == []
+
+
+def test_the_gate_that_judges_says_what_may_be_lost_and_not_one_fixed_later(desk: Desk) -> None:
+    (one,) = found(desk, 500, lambda i: i % 3 != 0)
+    lax = fix_gate(desk.store, desk.gate(desk.suite(100), max_slice_drop=0.9))
+    strict = fix_gate(desk.store, desk.gate(desk.suite(100)))
+    assert [said.verdict for said in counters(desk.store, desk.adapter, lax)] == ["pass"]
+    assert [*counters(desk.store, desk.adapter, strict)] == [one]
+    assert one.verdict == "fail"
+
+
+@pytest.mark.parametrize("role", ["counter", "dev"])
+def test_a_suite_that_is_changed_when_it_has_shown_a_loss_passes_nothing(desk: Desk, role: str) -> None:
+    assert found(desk, 600, lambda i: i % 3 != 0)[0].verdict == "fail"
+    kind = cast(Literal["counter", "dev"], role)
+    easy = put_suite(desk.store, "general", kind, "label", [other(i) for i in range(600) if i % 3], LABELS)
+    desk.evaluated(easy, lambda i: i % 10 != 0, tuned=False)
+    desk.evaluated(easy, lambda i: True, tuned=True)
+    said = [(one.verdict, one.severity, "post hoc" in one.message) for one in counters(desk.store, desk.adapter)]
+    assert said == [("abstain", "high", True), ("pass", "high", False)][: 2 if role == "counter" else 1]
+    other_one = replace(desk, adapter=desk.store.put(replace(desk.store.get(desk.adapter, Adapter), weights="b3:02")))
+    other_one.evaluated(easy, lambda i: True, tuned=True)
+    assert [one.verdict for one in counters(desk.store, other_one.adapter)] == ["pass"][: role == "counter"]
+
+
+def test_a_suite_that_grew_where_nothing_was_lost_passes(desk: Desk) -> None:
+    assert found(desk, 500, lambda i: i % 10 != 0)[0].verdict == "pass"
+    grown = put_suite(desk.store, "general", "counter", "label", [other(i) for i in range(700)], LABELS)
+    assert [*counters(desk.store, desk.adapter)] == [], "it was not asked yet"
+    desk.evaluated(grown, lambda i: i % 10 != 0, tuned=False)
+    desk.evaluated(grown, lambda i: i % 10 != 0, tuned=True)
+    assert [(one.verdict, one.n) for one in counters(desk.store, desk.adapter)] == [("pass", 700)]
 
 
 def test_a_counter_asked_otherwise_is_no_evidence(desk: Desk) -> None:
@@ -106,6 +139,18 @@ def test_a_suite_with_an_item_more_is_the_same_search_and_post_hoc_for_whom_it_k
     assert "eval.post_hoc" not in said
     known = judge(desk.store, gate, looked(desk, grown, 1), baseline)  # it was scored on 200 of these before
     assert "eval.post_hoc" in {one.check for one in desk.store.get(known, Verdict).findings}
+
+
+def test_items_under_other_ids_or_some_of_them_are_the_same_search(desk: Desk) -> None:
+    looked(desk, desk.suite(400), 5)
+    for made in ([replace(item(i), id=f"x{i}", slices={}) for i in range(400)], [item(i) for i in range(150)]):
+        suite = put_suite(desk.store, "desk", "gate", "label", made, LABELS)
+        baseline = desk.evaluated(suite, lambda i: i % 2 == 0, tuned=False)
+        gate = fix_gate(desk.store, desk.gate(suite, budget=5))
+        new = desk.evaluated(suite, lambda i: True, tuned=True)
+        said = {one.check: one for one in desk.store.get(judge(desk.store, gate, new, baseline), Verdict).findings}
+        assert (said["eval.budget"].verdict, said["eval.budget"].n) == ("abstain", 6)
+        assert "× 6 tried" in said["gate.gain"].message
 
 
 def test_a_budget_of_nothing_is_refused(desk: Desk) -> None:

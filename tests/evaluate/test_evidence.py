@@ -58,6 +58,7 @@ def test_whoever_changes_a_file_gets_no_verdict_from_it(desk: Desk, tmp_path: Pa
     for broken, message in (
         (whole[:-9], "is no evidence"),
         ("[]", "is no evidence"),
+        ("[" * 100_000, "is no evidence: RecursionError"),
         ('{"form": "x"}', "is of form 'x'"),
     ):
         path.write_text(broken)

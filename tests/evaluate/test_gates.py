@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import pytest
 from questions import LABELS, Desk, item
 
 from whence.evaluate import fix_gate, judge, put_suite
-from whence.records import Adapter, Damaged, Evaluation, Finding, Ref, Unmet, Verdict
+from whence.records import Adapter, Damaged, Evaluation, Finding, Item, Prompt, Ref, Suite, Unmet, Verdict
 from whence.register import release
 from whence.store import verify
+
+Rewritten = Callable[[list[Item]], list[Item]]
 
 
 def some(share: float, shift: int = 0) -> object:
@@ -119,6 +121,61 @@ def test_a_renamed_suite_or_another_run_does_not_hide_the_first_score(desk: Desk
     fixed = fix_gate(store, desk.gate(suite))
     given = store.get(judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline), Verdict)
     assert [one.verdict for one in of(given, "eval.post_hoc")] == ["abstain"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda items: [replace(one, id=f"x{one.id}") for one in items],
+        lambda items: [replace(one, slices={}) for one in items],
+        lambda items: [replace(one, input=[{"role": "user", "content": one.input}]) for one in items],
+        lambda items: [replace(one, expected=LABELS[0]) for one in items],
+        lambda items: items[:150],  # those that suit it
+    ],
+)
+def test_other_ids_slices_or_labels_and_a_choice_of_items_do_not_hide_it_either(desk: Desk, made: Rewritten) -> None:
+    store, items = desk.store, [item(i) for i in range(400)]
+    desk.evaluated(put_suite(store, "first look", "gate", "label", items, LABELS), some(0.8), tuned=True)
+    suite = put_suite(store, "desk", "gate", "label", made(items), LABELS)
+    baseline = desk.evaluated(suite, some(0.6), tuned=False)
+    fixed = fix_gate(store, desk.gate(suite))
+    given = store.get(judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline), Verdict)
+    assert [one.verdict for one in of(given, "eval.post_hoc")] == ["abstain"]
+
+
+def test_a_baseline_that_is_asked_otherwise_when_the_score_is_known_passes_nothing(desk: Desk) -> None:
+    store, suite = desk.store, desk.suite(400)
+    strong = desk.evaluated(suite, some(0.8), tuned=False)
+    fixed = fix_gate(store, desk.gate(suite))
+    new = desk.evaluated(suite, some(0.7), tuned=True)
+    assert store.get(judge(store, fixed, new, strong), Verdict).outcome == "fail"
+    other = replace(desk, prompt=store.put(Prompt(template="instructed", text="Answer.")))
+    weak = other.evaluated(suite, some(0.5), tuned=False)
+    given = store.get(judge(store, fixed, new, weak), Verdict)
+    assert (given.outcome, next(of(given, "gate.gain")).verdict) == ("abstain", "pass")
+    (late,) = of(given, "eval.post_hoc")
+    assert (late.about, late.severity) == (other.prompt, "high")
+    made = store.put(replace(store.get(desk.adapter, Adapter), weights="b3:02"))
+    later = replace(desk, adapter=made).evaluated(suite, some(0.7), tuned=True)
+    for baseline, said in ((weak, "pass"), (strong, "fail")):  # both were there before this one
+        assert store.get(judge(store, fixed, later, baseline), Verdict).outcome == said
+
+
+def test_a_score_on_less_than_half_of_the_questions_is_no_score_on_these(desk: Desk) -> None:
+    store = desk.store
+    few = [item(i) for i in range(190, 589)]
+    desk.evaluated(put_suite(store, "first look", "gate", "label", few, LABELS), some(0.8), tuned=True)
+    suite = put_suite(store, "desk", "gate", "label", [item(i) for i in range(390)], LABELS)
+    assert store.get(suite, Suite).n == 390
+    baseline = desk.evaluated(suite, some(0.6), tuned=False)
+    fixed = fix_gate(store, desk.gate(suite))
+    seen = store.get(judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline), Verdict)
+    assert [one.verdict for one in of(seen, "eval.post_hoc")] == ["abstain"], "200 of 390"
+    suite = put_suite(store, "desk", "gate", "label", [item(i) for i in range(800, 1200)] + few[:-1], LABELS)
+    baseline = desk.evaluated(suite, some(0.6), tuned=False)
+    fixed = fix_gate(store, desk.gate(suite))
+    unseen = store.get(judge(store, fixed, desk.evaluated(suite, some(0.8), tuned=True), baseline), Verdict)
+    assert not [*of(unseen, "eval.post_hoc")], "398 of 798"
 
 
 def test_other_questions_other_inputs_and_no_gate_are_refused(desk: Desk) -> None:

@@ -14,7 +14,17 @@ import pytest
 from questions import LABELS, Desk
 
 from whence.data import note_accesses, read_accesses
-from whence.evaluate import Contender, evaluate, fix_gate, judge, judge_evidence, put_suite, write_evidence
+from whence.evaluate import (
+    Contender,
+    evaluate,
+    fix_gate,
+    items_of,
+    judge,
+    judge_evidence,
+    known_since,
+    put_suite,
+    write_evidence,
+)
 from whence.lifecycle.exposure import derived, exposed, exposure
 from whence.lifecycle.retiring import retire
 from whence.models.backends.scripted import ScriptedModel
@@ -184,6 +194,29 @@ def test_twelve_that_failed_and_were_trained_on_leave_and_twelve_fresh_ones_come
     again = work.scored(lambda n: n % 10 not in (3, 6, 9), "second", suite)
     assert work.store.get(again).results[0].n == 200
     assert verify(work.store) == []
+
+
+def test_a_row_that_comes_when_the_score_is_known_spares_a_candidate_nothing(
+    work: Work, take: Callable[..., RunReport]
+) -> None:
+    take(after(FAILED[:3]), "ann", id="id", inspired_by="after")
+    new = work.scored(lambda n: n not in FAILED, "second")
+    take(after(FAILED[3:], start=3), "later", id="id", inspired_by="after")
+    assert derived(work.store, "desk") == {f"q{i}" for i in FAILED}
+    assert derived(work.store, "desk", known_since(work.store, new)) == {f"q{i}" for i in FAILED[:3]}
+    desk = replace(work.desk, adapter=work.store.get(new).adapter)
+    contender = Contender(
+        model=ScriptedModel(lambda _: "x"), base=desk.base, adapter=desk.adapter, adapter_name="x", via="merged"
+    )
+    part = put_suite(work.store, "desk/served", "gate", "label", items_of(work.store, work.suite)[:20], LABELS)
+    asked_merged = evaluate(work.store, contender, part, desk.prompt, max_tokens=8)
+    assert known_since(work.store, asked_merged) == known_since(work.store, new)
+    only = replace(contender, adapter=work.desk.adapter)
+    assert known_since(work.store, evaluate(work.store, only, part, desk.prompt, max_tokens=8)) > known_since(
+        work.store, new
+    )
+    next_one = work.scored(lambda n: n not in FAILED, "third")
+    assert derived(work.store, "desk", known_since(work.store, next_one)) == {f"q{i}" for i in FAILED}
 
 
 def test_evidence_comes_to_the_same_verdict_without_them(work: Work, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from whence.evaluate import Pairing, outcome, rules
-from whence.evaluate.rules import gain_outcome
+from whence.evaluate.rules import gain_outcome, lowest
 from whence.records import Finding, Gate, Item, Ref
 from whence.stats import mcnemar
 
@@ -127,7 +127,34 @@ def test_a_gain_has_to_stand_for_the_best_of_those_that_were_tried(
 
 @pytest.mark.parametrize(("gained", "tried", "said"), [(20, 1, "pass"), (20, 27, "abstain"), (5, 27, "fail")])
 def test_an_allowed_loss_is_ruled_out_for_all_that_were_tried(gained: int, tried: int, said: str) -> None:
-    assert gain_outcome(mcnemar(gained, 20, 400), -0.035, 0.05, tried) == said
+    low = lowest(gained, 20, 400, 0.05, tried)
+    assert gain_outcome(mcnemar(gained, 20, 400), -0.035, 0.05, tried, low) == said
+
+
+@pytest.mark.parametrize(("alpha", "said"), [(0.2, "pass"), (0.05, "pass"), (0.01, "pass"), (0.001, "abstain")])
+def test_a_loss_is_ruled_out_at_the_level_that_the_gate_asks_for(alpha: float, said: str) -> None:
+    new, old = [i % 20 != 0 for i in range(400)], [i % 20 != 1 for i in range(400)]
+    (gain,) = (f for f in found(new, old, replace(GATE, min_gain=-0.045, alpha=alpha)) if f.check == "gate.gain")
+    assert (gain.verdict, gain.statistic) == (said, 0.0)
+    assert ("its interval begins at" in gain.message) == (alpha < 0.05)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.005])
+def test_models_that_are_worse_by_the_allowed_loss_pass_no_more_often_than_alpha(alpha: float) -> None:
+    drawn = np.random.default_rng(7).multinomial(1000, [0.035, 0.065, 0.9], 20_000)
+    passed = [lowest(int(gained), int(lost), 1000, alpha) >= -0.03 for gained, lost, _ in np.unique(drawn, axis=0)]
+    counts = np.unique(drawn, axis=0, return_counts=True)[1]
+    assert float(counts[passed].sum()) / 20_000 <= alpha / 2 + 3 * (alpha / 2 / 20_000) ** 0.5
+
+
+def test_of_models_that_are_one_item_apart_a_gate_says_how_many_would_tell() -> None:
+    items = [Item(id=str(i), input="q", expected="a") for i in range(9000)]
+    new = {item.id: "right" if at % 20 else "wrong" for at, item in enumerate(items)}
+    old = {item.id: "right" if at % 20 != 1 else "wrong" for at, item in enumerate(items)} | {items[20].id: "wrong"}
+    told = rules(GATE, Pairing.of(items, old, new), candidate="new", baseline="old")
+    told += rules(GATE, Pairing.of(items, new, old), candidate="new", baseline="old")
+    gains = [(f.verdict, f.message.partition("asks for ")[2]) for f in told if f.check == "gate.gain"]
+    assert gains == [("abstain", ""), ("abstain", "63,505,283 items to show +0.01%")]
 
 
 def test_a_larger_loss_that_may_be_chance_is_said_and_decides_nothing() -> None:

@@ -138,7 +138,9 @@ def test_bad_lines_are_named_and_nothing_is_kept(desk: Desk, tmp_path: Path) -> 
     released(desk, SCORES[:1])
     path = tmp_path / "bad.jsonl"
     for line, said in (
-        ("{", "is not JSON"),
+        ("{", "JSON"),
+        ("[" * 100_000, "recursion limit"),
+        (f'{{"release": "desk@1", "value": 1{"0" * 400}}}', "value is missing, or no number"),
         ("[]", "is no object"),
         ('{"release": "desk@1", "value": 1, "mean": 2}', "is no object"),
         ('{"release": "desk@1", "value": "1"}', "value is missing, or no number"),

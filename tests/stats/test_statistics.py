@@ -158,6 +158,9 @@ def test_remissions_of_freireich_1963() -> None:
     assert (stats.kaplan_meier(times, ended, 99).low, stats.kaplan_meier(times, ended, 99).high) == (0.0, 1.0)
     assert stats.kaplan_meier(times, ended, 2).statistic == 1.0
     assert 0 < stats.kaplan_meier([5.0] * 9, [False] * 9, 3).low < 1
+    none = stats.kaplan_meier([1.0, 2.0, 3.0, 3.0], [True] * 4, 3)
+    assert (none.statistic, none.low, none.n) == (0.0, 0.0, 2)
+    assert none.high == pytest.approx(1 - 0.025**0.5)
 
 
 def test_agreement_gives_published_examples() -> None:
@@ -231,6 +234,13 @@ def test_items_needed_show_what_they_are_needed_for() -> None:
     n = stats.items_needed(0.05, 0.2)
     assert stats.smallest_detectable(n, 0.2) == pytest.approx(0.05, abs=0.003)
     assert log(n) > 0
+
+
+@pytest.mark.parametrize(
+    ("difference", "rate"), [(1 / 1000, 0.101), (1 / 3000, 0.1), (1 / 20_000, 0.1), (1 / 100_000, 0.3)]
+)
+def test_a_difference_of_one_item_asks_for_as_many_as_the_normal_approximation(difference: float, rate: float) -> None:
+    assert 7.84 < stats.items_needed(difference, rate) * difference**2 / rate < 8
 
 
 @settings(deadline=None, max_examples=40)

@@ -5,7 +5,7 @@ from whence.evaluate.audit import audit, audited, keep_audit
 from whence.evaluate.checkers import passes, value_fault
 from whence.evaluate.criteria import compiled, left_out
 from whence.evaluate.evidence import judge_evidence, write_evidence
-from whence.evaluate.gates import POST_HOC, fix_gate, judge, loss, outcome, scored
+from whence.evaluate.gates import POST_HOC, fix_gate, judge, known_since, loss, outcome, scored
 from whence.evaluate.harness import Endpoint, run_harness
 from whence.evaluate.judges import Judging
 from whence.evaluate.labelled import Labelled, read_labelled
@@ -42,6 +42,7 @@ __all__ = [
     "judge",
     "judge_evidence",
     "keep_audit",
+    "known_since",
     "left_out",
     "lint",
     "loss",

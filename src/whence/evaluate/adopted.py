@@ -231,11 +231,11 @@ def _is(said: str, names: set[str]) -> bool:
 
 
 def _key(asked: Json, target: Json) -> bytes:
-    return encode([_plain(asked), target])
+    return encode([question(asked), target])
 
 
-def _plain(asked: Json) -> Json:
-    """A question as suites and logs both have it: text where there is one turn of a user's."""
+def question(asked: Json) -> Json:
+    """A question as all suites and logs have it: text where there is one turn of a user's."""
     if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], dict) and asked[0].get("role") == "user":
         return asked[0].get("content")
     return asked

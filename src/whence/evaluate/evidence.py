@@ -71,7 +71,7 @@ def judge_evidence(path: str | Path) -> tuple[Verdict, float | None]:
         )
     except OSError as error:
         raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of evidence", "name one") from error
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         what = f"{path} is no evidence: {type(error).__name__} {str(error).splitlines()[0][:200]}"
         raise Unmet(what, FORM, "write it again: whence ship evidence FILE") from error
     found = (*own, *findings)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from whence.evaluate.adopted import OF_THE_LOG, by_another_tool, started
+from whence.evaluate.adopted import MISSING, OF_THE_LOG, by_another_tool, question, started
 from whence.evaluate.criteria import held
+from whence.evaluate.elsewhere import NO_SCORE
 from whence.evaluate.judges import AUDITED
 from whence.evaluate.rules import Pairing, lost, rules
 from whence.evaluate.suites import items_of
-from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict
+from whence.records import Criterion, Evaluation, Finding, Gate, Ref, Release, Run, Suite, Unmet, Verdict, encode
 from whence.records.judgement import Outcome
 from whence.store import Store
 
@@ -65,7 +67,13 @@ def judge(
     own = rules(fixed, pairing, candidate=candidate, baseline=baseline, others=tried, left=left)
     stay = [item for item in items if item.id not in left]
     criteria = [held(store.get(ref, Criterion), stay, lines, fixed.alpha) for ref in fixed.criteria or ()]
-    also = (*_post_hoc(store, gate, new), *_audited(store, new), *_budget(store, gate, new, old))
+    also = (
+        *_post_hoc(store, gate, new),
+        *_late(store, new, old),
+        *_audited(store, new),
+        *_budget(store, gate, new, old),
+        *_lacking(store, fixed, (new, old), [item.id for item in stay]),
+    )
     found = (*own, *also, *criteria, *findings)
     verdict = Verdict(outcome=outcome(found), gate=gate, candidate=candidate, baseline=baseline, findings=found)
     with store.transaction():
@@ -133,6 +141,25 @@ def _post_hoc(store: Store, gate: Ref, new: Evaluation) -> Iterator[Finding]:
         yield Finding(check=UNDATED, about=gate, verdict="abstain", severity="low", message=message)
 
 
+def _late(store: Store, new: Evaluation, old: Evaluation) -> Iterator[Finding]:
+    """A baseline that was asked under another prompt when the candidate's score was known, though one was there, may
+    have been chosen to lose."""
+    every, model = [*scored(store, new.suite, alike=True)], (old.base, old.adapter)
+    known = min((seq for seq, one in every if _who(one) == _who(new)), default=0)
+    came = min((seq for seq, one in every if (one.base, one.adapter, one.prompt) == (*model, old.prompt)), default=0)
+    there = [seq for seq, one in every if (one.base, one.adapter) == model and seq < known < came]
+    if there:
+        yield Finding(
+            check=POST_HOC,
+            about=old.prompt,
+            verdict="abstain",
+            severity="high",
+            message=f"post hoc: the baseline was scored under this prompt at event {came}, the candidate at event "
+            f"{known}, and the baseline under another one before, at event {there[-1]}; do: judge against that one, or "
+            "train a new candidate",
+        )
+
+
 def _audited(store: Store, new: Evaluation) -> Iterator[Finding]:
     """Where a judge scored: what its newest audit came to, and that no other judge's score was known before its own."""
     if judge := store.get(new.run, Run).inputs.get("judge"):
@@ -181,6 +208,36 @@ def _budget(store: Store, gate: Ref, new: Evaluation, old: Evaluation) -> Iterat
     )
 
 
+def _lacking(store: Store, gate: Gate, sides: Sequence[Evaluation], items: Sequence[str]) -> Iterator[Finding]:
+    """Items that neither log holds, or scores, may have been left out for what became of them."""
+    if not all(by_another_tool(store.get(one.run, Run)) for one in sides):
+        return
+    lines = [store.get_lines(one.scores) for one in sides]
+    without = [{line["item"] for line in side if line.get("reason") in (MISSING, NO_SCORE)} for side in lines]
+    n, both = len(items), len(set.intersection(*without).intersection(items))
+    if both > gate.max_unscored * n:
+        yield Finding(
+            check="eval.lacking",
+            about=gate.suite,
+            verdict="abstain",
+            severity="high",
+            message=f"neither log scores {both} of {n} items; at most {gate.max_unscored:.1%} allowed, since whoever "
+            "leaves items out may choose which; do: bring in logs of all items",
+            statistic=both / n,
+            threshold=gate.max_unscored,
+            n=n,
+        )
+
+
+def known_since(store: Store, candidate: Ref) -> datetime:
+    """When the first score of a candidate on an evaluation's items was known, or half of them."""
+    new = store.get(candidate, Evaluation)
+    events = {event.seq: event.recorded_at for event in store.events("run.finished")}
+    same = [(seq, one) for seq, one in scored(store, new.suite, alike=True) if _who(one) == _who(new)]
+    same += [(event.seq, new) for event in store.events("run.finished", about=new.run)]  # asked another way, too
+    return min(started(store.get(one.run, Run)) or events[seq] for seq, one in same)
+
+
 def loss(store: Store, name: str, candidate: Ref, baseline: Ref, gate: Gate) -> Finding:
     """Whether a candidate lost no more on a suite than the gate allows a slice; the name is what the finding calls the
     suite. Raises Unmet where the two were not asked the same."""
@@ -199,8 +256,8 @@ UNDATED = "eval.undated"
 
 def scored(store: Store, suite: Ref, *, alike: bool = False) -> Iterator[tuple[int, Evaluation]]:
     """(number of the event, evaluation) of all that were made on a suite's items, under whatever name, as they came.
-    The same adapter asked another way is no other score. alike: also those on a suite with half of the items or
-    more."""
+    The same adapter asked another way is no other score. alike: also those on a suite that asks half of what they ask,
+    or more."""
     mine = store.get(suite, Suite)
     suites = [
         ref for ref, other in store.all(Suite) if other.root == mine.root or (alike and _alike(store, mine, other))
@@ -216,12 +273,21 @@ def scored(store: Store, suite: Ref, *, alike: bool = False) -> Iterator[tuple[i
 
 
 def _alike(store: Store, mine: Suite, other: Suite) -> bool:
-    """Whether two suites have half of their items in common, of the larger one."""
-    most = max(mine.n, other.n)
-    if 2 * min(mine.n, other.n) < most:
+    """Whether a suite asks half of what these items ask, under whatever ids, slices and expected values, and whatever
+    it asks besides."""
+    if 2 * other.n < mine.n:
         return False
-    both = (set(store.blobs.get(one.items).splitlines()) for one in (mine, other))
-    return 2 * len(set.intersection(*both)) >= most
+    asked = _questions(store, mine)
+    return 2 * len(asked & _questions(store, other)) >= len(asked)
+
+
+def _questions(store: Store, suite: Suite) -> set[int]:
+    """Marks of what a suite asks."""
+    return store.memo(
+        f"questions of {suite.items}",
+        lambda: {hash(encode(question(line.get("input")))) for line in store.get_lines(suite.items)},
+        "Suite",
+    )
 
 
 def _searched(store: Store, suite: Ref, besides: Ref | None = None) -> list[tuple[int, Evaluation]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from whence.records import Finding, Gate, Item
 from whence.records.judgement import Outcome
 from whence.stats import Result, adjusted, best_of, items_needed, mcnemar, wilson
-from whence.stats.result import two_sided_z
+from whence.stats.paired import tango
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,16 +202,18 @@ def _value(least: float, pairing: Pairing, about: str, enough: bool) -> Finding:
 
 
 def _gain(gate: Gate, pairing: Pairing, about: str, enough: bool, tried: int = 1) -> Finding:
-    found = pairing.compare(pairing.pairs, gate.alpha)
-    said = gain_outcome(found, gate.min_gain, gate.alpha, tried) if enough else "abstain"
-    asks = _asks(found, sum(pairing.moved(pairing.pairs)) / found.n, gate) if said == "abstain" else ""
+    found, moved = pairing.compare(pairing.pairs, gate.alpha), pairing.moved(pairing.pairs)
+    low = lowest(*moved, found.n, gate.alpha, tried)
+    said = gain_outcome(found, gate.min_gain, gate.alpha, tried, low) if enough else "abstain"
+    surer = f"; at {min(gate.alpha, 0.05) / tried:.2g} its interval begins at {low:+.1%}" if low != found.low else ""
+    asks = _asks(found, sum(moved) / found.n, gate) if said == "abstain" else ""
     return Finding(
         check="gate.gain",
         about=about,
         verdict=said,
         severity="high",
-        message=f"{_change(found, found.p)}{f' × {tried} tried' if tried > 1 else ''}; needs {gate.min_gain:+.1%}; "
-        f"{_detectable(found, gate)}{asks}",
+        message=f"{_change(found, found.p)}{f' × {tried} tried' if tried > 1 else ''}; needs {gate.min_gain:+.1%}"
+        f"{surer if gate.min_gain < 0 else ''}; {_detectable(found, gate)}{asks}",
         statistic=found.statistic,
         threshold=gate.min_gain,
         n=found.n,
@@ -260,30 +262,31 @@ def _chosen(pairing: Pairing, about: str, others: Sequence[Mapping[str, str]]) -
     )
 
 
-def gain_outcome(found: Result, least: float, alpha: float, tried: int = 1) -> Outcome:
+def lowest(gained: int, lost: int, n: int, alpha: float, tried: int = 1) -> float:
+    """Where the interval of a difference begins that holds for so many candidates at once: of 95 %, or of 1 − alpha
+    where alpha is smaller, shared out by Bonferroni."""
+    return tango(gained, lost, n, 1 - min(alpha, 0.05) / tried)[0]
+
+
+def gain_outcome(found: Result, least: float, alpha: float, tried: int = 1, low: float | None = None) -> Outcome:
     """Whether a paired difference meets a least gain. tried: candidates of which this may be the best: it passes at
-    alpha / tried (Bonferroni).
+    alpha / tried (Bonferroni). low: `lowest`; None: that of one candidate at 5 %.
 
     A least gain of 0 or more: pass when the gain reaches it and McNemar's p is below alpha. Else fail when the interval
     lies below it, or when n suffices to show a gain of that size or of the size that was seen. Else abstain; so where p
     would do for one candidate and not for the best of so many.
-    A negative one, an allowed loss: pass when the whole interval lies above it (non-inferiority). Fail when a loss of
+    A negative one, an allowed loss: pass when `low` is not below it (non-inferiority). Fail when a loss of
     whatever size is shown, which may be the allowed one or more. Else abstain.
     """
     p = 1.0 if found.p is None else found.p
     if least < 0:
-        if least <= (found.low if tried == 1 else found.statistic - _wider(tried) * (found.statistic - found.low)):
+        if least <= (found.low if low is None else low):
             return "pass"
         return "fail" if p < alpha and found.statistic < 0 else "abstain"
     if found.statistic >= least and p < alpha:
         return "pass" if tried * p < alpha else "abstain"
     suffices = found.detectable is not None and found.detectable <= max(least, found.statistic)
     return "fail" if found.high < least or suffices else "abstain"
-
-
-def _wider(tried: int) -> float:
-    """How much longer an interval of 95 % is that holds for so many at once, where it is normal."""
-    return two_sided_z(1 - 0.05 / tried) / two_sided_z(0.95)
 
 
 def _slices(gate: Gate, pairing: Pairing, enough: bool) -> Iterator[Finding]:
@@ -335,7 +338,8 @@ def _asks(found: Result, discordance: float, gate: Gate) -> str:
         )
     effect = max(gate.min_gain, found.statistic)
     needed = items_needed(effect, discordance, gate.alpha) if effect > 0 else 0
-    return f"; asks for {needed:,} items to show {effect:+.1%}" if needed else ""
+    shown = f"{effect:+.1%}" if effect >= 0.0005 else f"{100 * effect:+.1g}%"
+    return f"; asks for {needed:,} items to show {shown}" if needed else ""
 
 
 def items_asked(loss: float, discordance: float, alpha: float) -> int:

@@ -15,6 +15,7 @@ from whence.evaluate.suites import items_of
 from whence.models.port import Model, Reply, Request
 from whence.records import (
     BackendFailed,
+    Conflict,
     Evaluation,
     Item,
     Prompt,
@@ -106,13 +107,20 @@ def evaluate(
             kept.add(dict(asking.lines([item for item in batch if item.id not in kept])))
             on_progress(start + len(batch), len(items))
         count = Count(items)
+        try:
+            told = store.blobs.put_parts(count.counted(kept.lines(items)))
+        except Conflict:
+            if not (finished := store.events("run.finished", about=name)):
+                raise
+            kept.drop()  # another process was done first, and took away the lines that both knew
+            return Ref(finished[0].data["evaluation"])
         evaluation = Evaluation(
             run=name,
             suite=suite,
             base=contender.base,
             adapter=contender.adapter,
             prompt=prompt,
-            scores=store.blobs.put_parts(count.counted(kept.lines(items))),
+            scores=told,
             unscored=count.unscored,
             results=tuple(count.results()),
         )
@@ -132,8 +140,10 @@ def evaluate(
             },
         )
         with store.transaction():
-            made, _ = store.put_many([evaluation, report])
-            if not store.events("run.finished", about=name):
+            if finished := store.events("run.finished", about=name):
+                made = Ref(finished[0].data["evaluation"])
+            else:
+                made, _ = store.put_many([evaluation, report])
                 facts = {"evaluation": made, "items": len(items), "unscored": count.unscored}
                 store.append("run.finished", name, facts)
         kept.drop()

@@ -259,11 +259,13 @@ def _right(store: Store, evaluation: Evaluation) -> dict[str, int]:
     return {line["item"]: int(line["state"] == "right") for line in lines if line["state"] != "unscored"}
 
 
-def derived(store: Store, name: str) -> set[str]:
-    """Items of a suite, or of a part of it (``NAME/PART``), that rows were made after: they judge nothing any more."""
+def derived(store: Store, name: str, as_of: datetime | None = None) -> set[str]:
+    """Items of a suite, or of a part of it (``NAME/PART``), that rows were made after: they judge nothing any more.
+    as_of: rows that were there then; those that come when a candidate's score is known spare it nothing."""
     name = name.partition("/")[0]
-    found = set[str]()
-    for batch in store.scan(["inspired_by"]):
+    found, there = set[str](), store.committed(as_of)
+    for batch in store.scan(["ord", "inspired_by"]):
+        batch = batch.filter(pc.less(batch["ord"], there))
         if batch["inspired_by"].null_count < len(batch):
             found.update(pc.list_flatten(batch["inspired_by"]).drop_null().to_pylist())
     return {item.removeprefix(f"{name}:") for item in found if item.startswith(f"{name}:")}

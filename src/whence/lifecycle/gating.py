@@ -35,8 +35,8 @@ def judged(project: Project, store: Store, told: Told, candidate: Ref, baseline:
     walk.out.base, walk.out.adapter = new.base, new.adapter
     if new.adapter:
         walk.out.snapshot = store.get(store.get(new.adapter, Adapter).closure, Closure).snapshot
-    gate = _fixed(project, store, new.suite)
-    left = derived(store, store.get(new.suite, Suite).name)
+    walk.out.gate = gate = _fixed(project, store, new.suite)
+    left = derived(store, store.get(new.suite, Suite).name, evaluate.known_since(store, candidate))
     return evaluate.judge(store, gate, candidate, baseline, walk.findings(walk.out), left)
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from whence import data, evaluate, govern, register, train
 from whence.evaluate import Contender, Judging
 from whence.lifecycle import parity, routed
+from whence.lifecycle.counters import counters
 from whence.lifecycle.exposure import derived
 from whence.lifecycle.findings import examples
 from whence.lifecycle.judging import project_judge
@@ -378,7 +379,8 @@ class Walk:
             assert one.gate
             assert one.candidate
             assert one.baseline
-            left = derived(self.store, self.store.get(self.store.get(one.gate, Gate).suite, Suite).name)
+            since = evaluate.known_since(self.store, one.candidate)
+            left = derived(self.store, self.store.get(self.store.get(one.gate, Gate).suite, Suite).name, since)
             one.verdict = evaluate.judge(self.store, one.gate, one.candidate, one.baseline, self.findings(one), left)
             verdict = self.store.get(one.verdict, Verdict)
             one.outcome = verdict.outcome
@@ -389,7 +391,8 @@ class Walk:
     def findings(self, one: Made) -> list[Finding]:
         """What every installed check says of what went into an adapter."""
         things = [ref for ref in (one.snapshot, one.base, one.adapter) if ref]
-        found = [f for _, check in sorted(load_checks().items()) for thing in things for f in check(self.store, thing)]
+        checks = load_checks() | {"eval.counter": partial(counters, gate=one.gate)}
+        found = [f for _, check in sorted(checks.items()) for thing in things for f in check(self.store, thing)]
         return [*found, *(evaluate.left_out(self.project.requirements()) if one is self.out else ())]
 
     def release(self) -> tuple[bool, list[str]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
+import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -21,23 +20,20 @@ from whence.records import (
     Feedback,
     Finding,
     Json,
-    NotFound,
     Ref,
     Release,
     Trace,
-    Unmet,
     Verdict,
 )
 from whence.stats import Result, reliability, spearman
 from whence.store import Store
+from whence.store.lines import read_lines
 
 OUTCOME = "outcome.noted"
 RATED, RELEASES, LEAST, ALPHA = 20, 5, 0.3, 0.05
 """RATED: answers of a release from which on their mean counts. RELEASES: fewest that can show anything
 (`stats.spearman`). LEAST: a correlation below which a score is not worth its gate: what is called medium (J. Cohen,
 Statistical Power Analysis, 1988, chapter 3)."""
-SHOWN = 20
-"""Faults of a file that are written out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,27 +66,9 @@ def note_outcomes(store: Store, path: Path) -> int:
     """Put the outcomes of a file on record, all or none: ``{"release": "desk@2", "value": 0.83, "n": 1200}`` a line,
     blank lines skipped. The newest of a release counts. Returns how many are new. Raises Unmet that names every bad
     line."""
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise Unmet(f"{path} cannot be read: {error.strerror}", "a file of JSON lines", "name one") from error
-    found, faults = list[tuple[Ref, dict[str, Json]]](), list[str]()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(_outcome(store, json.loads(line)))
-        except (ValueError, NotFound) as error:
-            what = (
-                f"is not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error).splitlines()[0]
-            )
-            faults.append(f"{path}:{number}: {what}")
-    if not found and not faults:
-        faults.append(f"{path}: holds no outcome")
-    if faults:
-        more = [f"… and {len(faults) - SHOWN:,} more"] if len(faults) > SHOWN else []
-        form = '{"release": "desk@2", "value": 0.83, "n": 1200} a line, "n" may be left out'
-        raise Unmet("\n  ".join(faults[:SHOWN] + more), form, "correct these lines; nothing was kept")
+    form = '{"release": "desk@2", "value": 0.83, "n": 1200}, "n" may be left out,'
+    take: Callable[[object, int], tuple[Ref, dict[str, Json]]] = lambda said, _: _outcome(store, said)  # noqa: E731
+    found = read_lines(path, object, take, holds="outcome", form=form, then="nothing was kept").values()
     with store.writer("outcomes"):
         known = _noted(store)
         new = [(release, data) for release, data in found if known.get(release) != data]
@@ -98,12 +76,12 @@ def note_outcomes(store: Store, path: Path) -> int:
     return len(new)
 
 
-def _outcome(store: Store, line: Json) -> tuple[Ref, dict[str, Json]]:
-    """(release, value and n) of one line. Raises ValueError, NotFound."""
+def _outcome(store: Store, line: object) -> tuple[Ref, dict[str, Json]]:
+    """(release, value and n) of one line. Raises ValueError, NotFound, Unmet."""
     if not isinstance(line, dict) or set(line) - {"release", "value", "n"}:
         raise ValueError("is no object with the members release, value and n")
     value, n = line.get("value"), line.get("n")
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
         raise ValueError("value is missing, or no number")
     if n is not None and (type(n) is not int or n < 1):
         raise ValueError("n is no whole number above 0")

@@ -198,34 +198,49 @@ def smallest_detectable(n: int, discordance: float, alpha: float = 0.05, power: 
     """
     if n < 1 or not 0 <= discordance <= 1 or not 0 < alpha < 1 or not 0 < power < 1:
         raise ValueError(f"n {n}, discordance {discordance}, alpha {alpha}, power {power} are out of range")
-    binom = scipy_stats().binom
-    pairs = np.arange(n + 1)
-    rejected = binom.ppf(alpha / 2, pairs, 0.5)
-    rejected[0] = 0
-    rejected -= binom.cdf(rejected, pairs, 0.5) > alpha / 2
 
     def shown(d: float) -> bool:
-        rate = max(discordance, d)
-        reach = 7 * sqrt(n * rate * (1 - rate)) + 30  # what lies further out weighs less than 1e-9
-        k = pairs[max(0, int(n * rate - reach)) : int(n * rate + reach) + 1]
-        chance = binom.sf(k - rejected[k] - 1, k, (1 + d / rate) / 2)
-        return bool(np.dot(binom.pmf(k, n, rate), chance) >= power)
+        return _shown(d, n, discordance, alpha, power)
 
     return _crossing(shown, 1e-9, 1.0, 1e-4) if shown(1.0) else None
 
 
+def _shown(d: float, n: int, discordance: float, alpha: float, power: float) -> bool:
+    """Whether the exact test shows a difference of d with this power."""
+    binom, rate = scipy_stats().binom, max(discordance, d)
+    reach = 7 * sqrt(n * rate * (1 - rate)) + 30  # what lies further out weighs less than 1e-9
+    first, last = max(0, int(n * rate - reach)), min(n, int(n * rate + reach))
+    k = np.arange(first, last + 1)
+    chance = binom.sf(k - _rejected(first, last, alpha) - 1, k, (1 + d / rate) / 2)
+    return bool(np.dot(binom.pmf(k, n, rate), chance) >= power)
+
+
+@lru_cache(maxsize=256)
+def _rejected(first: int, last: int, alpha: float) -> npt.NDArray[np.float64]:
+    """The largest count that the two-sided test still rejects in each number of discordant pairs; −1: none."""
+    binom, pairs = scipy_stats().binom, np.arange(first, last + 1)
+    counts = np.where(pairs > 0, binom.ppf(alpha / 2, pairs, 0.5), 0)
+    found: npt.NDArray[np.float64] = counts - (binom.cdf(counts, pairs, 0.5) > alpha / 2)
+    return found
+
+
 def items_needed(difference: float, discordance: float, alpha: float = 0.05, power: float = POWER) -> int:
-    """Items at which `smallest_detectable` is this difference or less: begun where the normal approximation is (R. J.
-    Connor, Biometrics 43, 1987, p. 207), ended by the exact power, to within 1 %. discordance: share of items on which
-    the models disagree; a larger difference takes that to differ. Raises ValueError outside 0 to 1."""
+    """Items at which the exact McNemar test shows this difference with this power: begun where the normal approximation
+    is (R. J. Connor, Biometrics 43, 1987, p. 207), ended by the exact power, to within 1 %; above `VAST` items the two
+    are no further apart. discordance: share of items on which the models disagree; a larger difference takes that to
+    differ. Raises ValueError outside 0 to 1."""
     if not 0 < difference <= 1:
         raise ValueError(f"a difference is above 0 and at most 1, not {difference}")
     rate, normal = max(discordance, difference), NormalDist()
     a, b = normal.inv_cdf(1 - alpha / 2), normal.inv_cdf(power)
     n = max(1, int(((a * sqrt(rate) + b * sqrt(rate - difference**2)) / difference) ** 2))
-    while (smallest_detectable(n, rate, alpha, power) or 2.0) > difference:
+    while n < VAST and not _shown(difference, n, rate, alpha, power):
         n += 1 + n // 100
     return n
+
+
+VAST = 10_000_000
+"""items"""
 
 
 def _crossing(holds: Callable[[float], bool], low: float, high: float, tolerance: float = 1e-10) -> float:

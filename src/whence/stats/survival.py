@@ -31,7 +31,8 @@ def kaplan_meier(times: npt.ArrayLike, ended: npt.ArrayLike, at: float) -> Resul
         band = curve.confidence_interval(method="log-log")
     share, low, high = (float(one.evaluate(at)) for one in (curve, band.low, band.high))
     if not watched or np.isnan(low):  # log-log has no interval for 0 and 1
-        low, high = (0.0, 1.0) if not watched else (_all_last(watched), 1.0)
+        edge = _all_last(watched) if watched else 0.0
+        low, high = (edge, 1.0) if share else (0.0, 1 - edge)
     return Result(statistic=share, low=low, high=high, n=watched, method=said)
 
 

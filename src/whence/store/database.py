@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -272,8 +272,13 @@ class SessionLock:
             return True
 
     def release(self) -> None:
-        """Give the lock back; closing its session does, whatever state the connection is in."""
+        """Give the lock back. Closing its session does so too, whatever state the connection is in, but only once the
+        server has got round to it."""
         if self.connection is not None:
+            with suppress(sa.exc.SQLAlchemyError):
+                if not self.connection.invalidated:
+                    self.connection.rollback()
+                    self.connection.execute(sa.text(f"SELECT pg_advisory_unlock({KEY})"), {"of": ":writer"})
             self.connection.invalidate()
             self.connection.close()
             self.connection = None
