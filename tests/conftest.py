@@ -25,11 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from whence.data import Plan, detect_format, finished, ingest
 from whence.govern import admitter, rights_digest
 from whence.records import RunReport, Source
 from whence.store import Store
+
+settings.register_profile("loaded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("loaded")  # on a machine with more to do, a slow example says nothing
 
 
 class Clock:

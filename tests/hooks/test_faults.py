@@ -50,7 +50,11 @@ def plain(tiny_base: Path, tmp_path: Path) -> dict[str, bytes]:
 
 
 def test_the_same_weights_with_and_without_and_whatever_fails(
-    plain: dict[str, bytes], tiny_base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    plain: dict[str, bytes],
+    tiny_base: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     from tests.hooks.trainings import chats, trainer
 
@@ -67,6 +71,7 @@ def test_the_same_weights_with_and_without_and_whatever_fails(
 
     assert "adopt spool" in run()  # there is no store
     assert "not recorded: NotADirectoryError" in run(spool=tmp_path / "file" / "spool")
+    capfd.readouterr()  # what is printed is kept in a file, too: it begins anew
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
     try:

@@ -77,6 +77,12 @@ def asked(count: int) -> Iterator[tuple[str, str]]:
         yield from ((text.format(n), label) for label, text in ASKS.items())
 
 
+def other(label: str, by: int = 1) -> str:
+    """Another label."""
+    labels = list(ASKS)
+    return labels[(labels.index(label) + by) % len(labels)]
+
+
 def walked(folder: Path) -> tuple[str, dict[str, Any], dict[str, str], dict[str, float]]:
     """(outcome, facts of the training, check → verdict, evaluation → share right)."""
     with whence.open(folder, create=True, actor="tester@example.org") as w:
@@ -93,15 +99,20 @@ def walked(folder: Path) -> tuple[str, dict[str, Any], dict[str, str], dict[str,
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
-    """A base that answers: the tiny one, fine-tuned and merged."""
+    """A base that answers: the tiny one, fine-tuned and merged. Each question stood there with the right label three
+    times and with another once, so that it answers right and is not sure: else sampling would teach nothing."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from whence.records import Adapter
 
     folder = tmp_path_factory.mktemp("tuned")
-    rows = [{"prompt": text, "completion": label} for text, label in asked(24)]
-    recipe = 'method = "sft"\nepochs = 6\nbatch_rows = 8\nlearning_rate = 1e-2\nwarmup_steps = 2'
+    rows = [
+        {"prompt": text, "completion": label if k else other(label, 1 + n // 4 % 3)}
+        for n, (text, label) in enumerate(asked(24))
+        for k in range(4)
+    ]
+    recipe = 'method = "sft"\nepochs = 2\nbatch_rows = 8\nlearning_rate = 1e-2\nwarmup_steps = 2'
     desk = project(folder / "sft", tiny_base, rows, recipe)
     with whence.open(desk, create=True, actor="tester@example.org") as w:
         made = w.store.get(w.run("train").adapter, Adapter)
@@ -114,11 +125,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
 
 def pairs() -> list[Json]:
     """Right answers against answers of another question: what the base tells apart already."""
-    labels = list(ASKS)
-    return [
-        {"prompt": text, "chosen": label, "rejected": labels[(labels.index(label) + 1) % 4]}
-        for text, label in asked(24)
-    ]
+    return [{"prompt": text, "chosen": label, "rejected": other(label)} for text, label in asked(24)]
 
 
 DPO = 'method = "dpo"\nepochs = 6\nbatch_rows = 8\nwarmup_steps = 0\ncheckpoint_every = 36\nlearning_rate = '
@@ -154,7 +161,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("recipe", "said"),
     [
         ('epochs = 8\nlearning_rate = 3e-2\nreward = "longwinded"', "fail"),
-        ('epochs = 2\nlearning_rate = 1e-3\nreward = "exact"', "pass"),
+        ('epochs = 2\nlearning_rate = 5e-3\nreward = "exact"', "pass"),
     ],
 )
 def test_grpo_whose_reward_is_hacked_is_blocked(

@@ -148,8 +148,8 @@ def test_what_holds_is_said_as_it_was_told(world: World, says: Callable[..., Any
     says("rights", "withdraw", "--source", "tickets")
     says("rights", "reinstate", "--source", "tickets")
     assert "source:tickets: reinstated since" in says("ask", "blast-radius", "--source", "tickets")
-    text = says("rights", "withdraw", "--source", "tickets", "--valid-at", "2030-01-01")
-    assert "begins to hold on 2030-01-01 00:00 UTC" in text
+    text = says("rights", "withdraw", "--source", "tickets", "--valid-at", "2099-01-01")
+    assert "begins to hold on 2099-01-01 00:00 UTC" in text
     says("rights", "withdraw", "--subject", "p3", "--use", "evaluate")
     assert "withdrawn for evaluate since" in says("ask", "blast-radius", "--subject", "p3")
     says("rights", "reinstate", "--subject", "p3", "--use", "evaluate")

@@ -100,7 +100,7 @@ def test_an_adapter_does_as_much_as_it_did_or_is_found(
 
 
 def look(text: str, own: bool = False, repeats: int = 1) -> canaries.Look:
-    questions = Questions(texts=("who is 4711?", "and then?"), own=own)
+    questions = Questions(texts=("who is 471193650127?", "and then?"), own=own)
     return canaries.look(ScriptedModel(lambda _: text), questions, repeats=repeats)
 
 
@@ -126,8 +126,8 @@ def test_own_questions_and_their_answers_lie_in_the_journal_only(store: Store) -
     assert canaries.kept(store, subject, look("b").questions) is None
     record = store.get(ref, Canaries)
     assert (record.questions, record.answers) == (None, None)
-    assert b"4711" in all_bytes(store.root)
-    for word in (b"4711", b"secret answer"):
+    assert b"471193650127" in all_bytes(store.root)
+    for word in (b"471193650127", b"secret answer"):
         assert word not in all_bytes(store.root, "payload", "journal")
     assert not [f for f in verify(store) if f.verdict != "pass"]
 

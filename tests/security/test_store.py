@@ -42,7 +42,7 @@ def lived(store: Store, take: Callable[..., Any], tmp_path: Path, monkeypatch: p
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     model = ScriptedModel({ASKED: SAID})
     gateway = Gateway(store, ["desk"], Settings(port=0), model_factory=lambda b, a: model, feedback=feedback.send)
-    with gateway as url, httpx.Client(base_url=url, headers=bearer) as http:
+    with gateway as url, httpx.Client(base_url=url, headers=bearer, timeout=60) as http:
         answer = http.post("/v1/chat/completions", json=chat(ASKED, user=PERSON)).json()
         assert answer["choices"][0]["message"]["content"] == SAID
         body = {"trace": answer["id"], "intent": "correction", "text": CORRECTED}

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,6 +85,12 @@ class Outside:
     def post(self, body: dict, **options) -> httpx.Response:
         return httpx.post(self.url + "/v1/chat/completions", json=body, timeout=60, **options)
 
+    def taken(self, **options) -> float:
+        """Requests that the model has had so far, or that wait for it."""
+        text = httpx.get(self.url + "/metrics", timeout=60, **options).text
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return float(values["whence_requests_waiting"]) + float(values["whence_batch_requests_sum"])
+
     def connect(self) -> socket.socket:
         sock = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -97,6 +104,13 @@ class Outside:
             if end:
                 sock.shutdown(socket.SHUT_WR)
             return read_all(sock)
+
+    def leave(self, sock: socket.socket, body: bytes, *headers: str, **options) -> None:
+        """Post this and go away once the model has it. options: of the requests that look."""
+        before = self.taken(**options)
+        sock.sendall(posted(body, *headers))
+        while self.taken(**options) <= before:
+            time.sleep(0.02)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""

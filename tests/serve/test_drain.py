@@ -36,9 +36,7 @@ def until_taken(gateway: Outside, number: int) -> None:
     """Wait until the gateway has this many requests in the model or in the queue."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        text = httpx.get(gateway.url + "/metrics").text
-        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-        if float(values["whence_requests_waiting"]) + float(values["whence_batch_requests_sum"]) >= number:
+        if gateway.taken() >= number:
             return
         time.sleep(0.02)
     raise AssertionError("the requests did not arrive")
@@ -76,7 +74,7 @@ def test_what_runs_and_what_waits_is_answered(tmp_path: Path) -> None:
 @pytest.mark.fault
 def test_nobody_is_taken_in_any_more(tmp_path: Path) -> None:
     with Outside(shelf(tmp_path), env=SLOW) as gateway:
-        running, _ = ask(gateway, 0, words=100)
+        running, _ = ask(gateway, 0, words=250)
         until_taken(gateway, 1)
         gateway.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 30

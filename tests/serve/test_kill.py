@@ -107,6 +107,9 @@ def test_a_killed_gateway_s_lease_becomes_unknown_and_a_stopped_one_s_ended(root
     child, _ = start(root)
     (killed,) = (event.about for event in store.events("deployment.started"))
     time.sleep(1.5 * LEASE_S)
+    until = time.monotonic() + 60
+    while state(store, killed) != "live" and time.monotonic() < until:  # one that was only slow comes back
+        time.sleep(0.05)
     assert state(store, killed) == "live", "it should have given signs of life"
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
@@ -121,7 +124,7 @@ def test_a_killed_gateway_s_lease_becomes_unknown_and_a_stopped_one_s_ended(root
     time.sleep(0.4)
     child.send_signal(signal.SIGTERM)
     client.join()
-    assert child.wait(timeout=20) == 0
+    assert child.wait(timeout=60) == 0
     assert child.stdout.read() == "ended\n"
     assert state(store, stopped) == "ended"
     assert state(store, killed) == "unknown"

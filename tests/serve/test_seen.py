@@ -85,10 +85,9 @@ def plant(running: Outside) -> dict[str, int]:
     running.raw(b"PIN4711 is no HTTP\r\n\r\n")
     running.raw(posted(b"PIN4711", "transfer-encoding: chunked"), end=True)
     with running.connect() as sock:
-        sock.sendall(
-            posted(json.dumps(chat("PIN4711 " * 3000, max_tokens=10**6)).encode(), f"authorization: Bearer {TOKEN}")
-        )
-        time.sleep(0.3)
+        bearer = f"Bearer {TOKEN}"
+        long = json.dumps(chat("PIN4711 " * 30_000, max_tokens=10**6)).encode()
+        running.leave(sock, long, f"authorization: {bearer}", headers={"Authorization": bearer})
     return said
 
 

@@ -70,7 +70,7 @@ class StandIn:
         if self.meanwhile:
             self.meanwhile()
         if "is slow" in self.faults:
-            time.sleep(1)
+            time.sleep(3)
         if "forgets" not in self.faults:
             self.adapters[name] = path
         return 200, f"Success: LoRA adapter '{name}' added successfully."

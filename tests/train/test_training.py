@@ -37,7 +37,7 @@ from whence.records import (
 from whence.store import Store, verify
 from whence.train import Outcome, Progress, compare, outcome, prepare, step_of, train
 from whence.train import job as jobs
-from whence.train.backends.work import work
+from whence.train.backends.work import BEAT_S, work
 from whence.train.checkpoints import MARKER
 
 pytestmark = pytest.mark.tiny
@@ -233,11 +233,15 @@ def kill_the_parent(store: Store, run: str) -> int:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(store.root), run], stdout=subprocess.PIPE, text=True, env={**os.environ}
     )
+    assert parent.stdout.readline().strip() == "loading"
+    (worker,) = psutil.Process(parent.pid).children()
     while parent.stdout.readline().strip() != "training":
         assert parent.poll() is None
-    (worker,) = psutil.Process(parent.pid).children()
+    worker.suspend()  # its next sign of life is due at once then, and not when all is trained
     parent.kill()
-    worker.wait(timeout=30)
+    time.sleep(2 * BEAT_S)
+    worker.resume()
+    worker.wait(timeout=60)
     return ended(parent)
 
 
@@ -324,7 +328,7 @@ def test_a_loss_that_is_no_number_stops_the_run(desk: Desk) -> None:
 @pytest.mark.fault
 def test_a_killed_worker_is_reported(desk: Desk) -> None:
     def kill(progress: Progress) -> None:
-        psutil.Process().children()[0].kill()
+        next(one for one in psutil.Process().children() if "whence.train.worker" in one.cmdline()).kill()
 
     with pytest.raises(BackendFailed, match="code -9"):
         train(desk.store, desk.prepare(recipe(), attempt=5), on_progress=kill)
