@@ -53,7 +53,7 @@ path = "gate.jsonl"
 scorer = "label"
 
 [gate]
-min_value = 0.6
+min_value = 0.4
 min_gain = 0.1
 min_items = 20
 min_slice_items = 8
