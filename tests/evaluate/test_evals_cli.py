@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -10,7 +11,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from questions import LABELS
 
+import whence
 from fixtures.other_logs import lines, samples, unpack
+from whence.evaluate import fix_gate
+from whence.records import Gate
 
 TOML = """\
 [project]
@@ -109,6 +113,17 @@ def test_a_gate_is_fixed_before_and_says_since_when(folder: Path, says: Says) ->
     assert "no suite is called 'none'" in says("ship", "gate", "none", code=1)
     assert "is no evaluation" in says("ship", "judge", said["gate"], refs[1], code=1)
     assert not (folder / "whence.lock").exists(), "nothing was released"
+
+
+def test_the_gate_that_ship_fixed_stands(folder: Path, says: Says) -> None:
+    """It also says which items ask what revocable rows teach."""
+    says("ship", "gate")
+    with whence.open(folder, actor="tester@example.org") as w:
+        (event,) = w.store.events("gate.fixed")
+        mine = replace(w.store.get(event.about, Gate), own=("q1", "q2"))
+        fixed = fix_gate(w.store, mine)
+        assert w.ship.gate().about == fixed
+        assert len(w.store.events("gate.fixed")) == 2
 
 
 def test_logs_come_in_without_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Says) -> None:

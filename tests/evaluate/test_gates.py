@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from questions import LABELS, Desk, item
+from questions import LABELS, Desk, answering, item
 
-from whence.evaluate import fix_gate, judge, put_suite
+from whence.evaluate import Contender, evaluate, fix_gate, judge, put_suite
+from whence.models.backends.scripted import ScriptedModel
+from whence.models.port import OnText, Reply, Request
 from whence.records import Adapter, Damaged, Evaluation, Finding, Item, Prompt, Ref, Suite, Unmet, Verdict
 from whence.register import release
 from whence.store import verify
@@ -60,6 +62,35 @@ def test_equal_models_do_not_pass(desk: Desk) -> None:
 def test_enough_items_and_no_gain_fails(desk: Desk) -> None:
     """2,000 items would have shown the 5 points asked for."""
     assert verdict(desk, 2000, some(0.7, shift=10), some(0.7), min_gain=0.05).outcome == "fail"
+
+
+class Silent(ScriptedModel):
+    """Of every so many questions it times out on one."""
+
+    every = 1
+
+    def generate(self, requests: Sequence[Request], on_text: OnText | None = None) -> list[Reply]:
+        told = [int(str(one.messages[-1]["content"]).split()[-1]) for one in requests]
+        replies = zip(told, super().generate(requests, on_text), strict=True)
+        return [r if n % self.every else replace(r, finish="error", reason="timed out") for n, r in replies]
+
+
+@pytest.mark.parametrize(("every", "said"), [(5, "abstain"), (100, "pass")])
+def test_questions_that_neither_side_answers_may_not_be_many(desk: Desk, every: int, said: str) -> None:
+    """Those that both time out on may be those that one of them gets wrong."""
+    suite, sides = desk.suite(400), []
+    fixed = fix_gate(desk.store, desk.gate(suite))
+    for share, adapter in ((0.7, {}), (0.8, {"adapter": desk.adapter, "adapter_name": "desk"})):
+        model = Silent(answering(some(share)))
+        model.every = every
+        sides.append(
+            evaluate(desk.store, Contender(model=model, base=desk.base, **adapter), suite, desk.prompt, max_tokens=8)
+        )
+    found = desk.store.get(judge(desk.store, fixed, sides[1], sides[0]), Verdict)
+    assert found.outcome == said
+    messages = [one.message for one in of(found, "eval.lacking")]
+    assert len(messages) == (said == "abstain")
+    assert all(one.startswith("80 of 400 items have a score on neither side") for one in messages)
 
 
 def test_a_collapsed_slice_fails_by_name_while_the_whole_rises(desk: Desk) -> None:

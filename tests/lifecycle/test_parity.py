@@ -134,15 +134,22 @@ def test_few_items_are_too_little_evidence(store: Store, n: int, said: str) -> N
     assert [one[0] for one in desk.found()] == [said]
 
 
-@pytest.mark.parametrize(("every", "missing", "said"), [(10, 22, "abstain"), (64, 4, "pass")])
+@pytest.mark.parametrize(
+    ("way", "every", "missing", "said"),
+    [
+        ("http://gpu1:8000/v1 desk", 10, 22, ("abstain", "low")),
+        (SERVED, 10, 22, ("abstain", "high")),
+        (SERVED, 64, 4, ("pass", "low")),
+    ],
+)
 def test_failures_of_the_endpoint_are_no_loss_and_many_of_them_no_pass(
-    store: Store, every: int, missing: int, said: str
+    store: Store, way: str, every: int, missing: int, said: tuple[str, str]
 ) -> None:
     desk = Desk(store, 200)
     desk.asked(PROCESS, ScriptedModel(answering(mostly)))
-    desk.asked("http://gpu1:8000/v1 desk", Failing(answering(mostly), every))
-    ((verdict, _, message),) = desk.found()
-    assert verdict == said
+    desk.asked(way, Failing(answering(mostly), every))
+    ((*found, message),) = desk.found()
+    assert tuple(found) == said
     assert f"{missing} more unscored" in message
     assert f"{200 - missing} of {200 - missing} answers the same" in message
     assert "its template is not known" in message
