@@ -132,7 +132,7 @@ DPO = 'method = "dpo"\nepochs = 6\nbatch_rows = 8\nwarmup_steps = 0\ncheckpoint_
 GRPO = 'method = "grpo"\nbatch_rows = 8\nwarmup_steps = 0\nanswer_tokens = 8\n'
 
 
-@pytest.mark.parametrize(("rate", "said"), [("2e-2", "fail"), ("1e-4", "pass")])
+@pytest.mark.parametrize(("rate", "said"), [("1e-2", "fail"), ("1e-4", "pass")])
 def test_dpo_that_tells_every_pair_apart_and_breaks_its_answers_is_blocked(
     tmp_path: Path, tuned: Path, rate: str, said: str
 ) -> None:
