@@ -100,6 +100,7 @@ def test_lengths_that_are_not_the_body_s(gateway: Outside, headers: tuple[str, .
     ],
 )
 def test_those_that_leave_before_all_is_said(gateway: Outside, sent: bytes) -> None:
+    """What is asserted stands in `well_afterwards` and at the end of `gateway`, as for all here."""
     with gateway.connect() as sock:
         sock.sendall(sent)
 

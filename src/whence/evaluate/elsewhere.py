@@ -27,9 +27,6 @@ LETTERS: dict[str, tuple[State, str | None]] = {
 """Inspect's; N: the model gave no answer, which counts as wrong there as here."""
 
 
-NO_SCORE = "the log has no score"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """One item with what became of it."""
@@ -153,7 +150,7 @@ def state_of(value: Any) -> tuple[State, str | None]:
         return ("right" if value else "wrong"), None
     if isinstance(value, int | float):
         return "unscored", "the score is no number" if value != value else "the score is neither 0 nor 1"
-    return "unscored", NO_SCORE if value is None else f"the score is a {type(value).__name__}"
+    return "unscored", "the log has no score" if value is None else f"the score is a {type(value).__name__}"
 
 
 def _answered(

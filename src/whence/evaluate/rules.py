@@ -189,8 +189,8 @@ def _value(least: float, pairing: Pairing, about: str, enough: bool) -> Finding:
         )
     share = wilson(scored.count("right"), len(scored))
     said: Outcome = "pass" if share.low >= least else "fail" if share.high < least else "abstain"
-    apart = abs(share.statistic - least)
-    asks = f"; asks for {_told_from(share.statistic, least):,} items to tell" if said == "abstain" and apart else ""
+    tells = said == "abstain" and share.statistic != least
+    asks = f"; asks for {_told_from(share.statistic, least):,} items to tell" if tells else ""
     return Finding(
         check="gate.value",
         about=about,

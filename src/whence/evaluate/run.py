@@ -81,22 +81,10 @@ def evaluate(
     others are not shown to it. Raises NotFound, Unmet where nobody judges, BackendFailed; what was answered until then
     is kept.
     """
-    judged = store.get(suite, Suite).scorer == "judge" and judging is not None
-    used = (suite, contender.base, *([contender.adapter] if contender.adapter else []), prompt)
-    run = Run(
-        activity="evaluate",
-        used=used,
-        inputs={
-            "max_tokens": str(max_tokens),
-            "scoring": SCORING,
-            **({"via": contender.via} if contender.via else {}),
-            **({"judge": store.put(judging.judge)} if judged and judging else {}),
-        },
-        attempt=contender.attempt,
-    )
+    run = _run(store, contender, suite, prompt, max_tokens, judging)
     name = store.put(run)
-    if finished := store.events("run.finished", about=name):
-        return Ref(finished[0].data["evaluation"])
+    if made := _made(store, name):
+        return made
     started, began, cpu = store.clock(), time.monotonic(), time.process_time()
     items = items_of(store, suite)
     with Kept(store, name) as kept:
@@ -110,10 +98,10 @@ def evaluate(
         try:
             told = store.blobs.put_parts(count.counted(kept.lines(items)))
         except Conflict:
-            if not (finished := store.events("run.finished", about=name)):
+            if not (made := _made(store, name)):
                 raise
             kept.drop()  # another process was done first, and took away the lines that both knew
-            return Ref(finished[0].data["evaluation"])
+            return made
         evaluation = Evaluation(
             run=name,
             suite=suite,
@@ -140,14 +128,30 @@ def evaluate(
             },
         )
         with store.transaction():
-            if finished := store.events("run.finished", about=name):
-                made = Ref(finished[0].data["evaluation"])
-            else:
+            made = _made(store, name)
+            if made is None:
                 made, _ = store.put_many([evaluation, report])
                 facts = {"evaluation": made, "items": len(items), "unscored": count.unscored}
                 store.append("run.finished", name, facts)
         kept.drop()
     return made
+
+
+def _run(store: Store, contender: Contender, suite: Ref, prompt: Ref, max_tokens: int, judging: Judging | None) -> Run:
+    """What is evaluated, and how. The judge is named where it scores."""
+    inputs = {"max_tokens": str(max_tokens), "scoring": SCORING}
+    if contender.via:
+        inputs["via"] = contender.via
+    if judging and store.get(suite, Suite).scorer == "judge":
+        inputs["judge"] = store.put(judging.judge)
+    used = (suite, contender.base, *([contender.adapter] if contender.adapter else []), prompt)
+    return Run(activity="evaluate", used=used, inputs=inputs, attempt=contender.attempt)
+
+
+def _made(store: Store, run: Ref) -> Ref | None:
+    """The evaluation of a run that is finished."""
+    finished = store.events("run.finished", about=run)
+    return Ref(finished[0].data["evaluation"]) if finished else None
 
 
 def _shots(store: Store, prompt: Prompt) -> list[Item]:

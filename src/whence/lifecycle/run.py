@@ -391,7 +391,7 @@ class Walk:
     def findings(self, one: Made) -> list[Finding]:
         """What every installed check says of what went into an adapter."""
         things = [ref for ref in (one.snapshot, one.base, one.adapter) if ref]
-        checks = load_checks() | {"eval.counter": partial(counters, gate=one.gate)}
+        checks = load_checks() | {"eval.counter": partial(counters, gate=one.gate)}  # by this verdict's own gate
         found = [f for _, check in sorted(checks.items()) for thing in things for f in check(self.store, thing)]
         return [*found, *(evaluate.left_out(self.project.requirements()) if one is self.out else ())]
 
